@@ -1,1 +1,18 @@
-//! model
+//! The language all parts share: ids, ARNs, records and their states.
+//!
+//! Nothing here knows a protocol, does IO or reads a clock. Records are what
+//! the store keeps; a field is either *desired* (an API action wrote it) or
+//! *observed* (the controller that saw it wrote it), and says so where it is
+//! not obvious.
+
+pub mod id;
+pub mod scope;
+
+pub use id::*;
+pub use scope::{Scope, zone};
+
+/// An instant of wall-clock time.
+pub type Timestamp = jiff::Timestamp;
+
+/// Tags of a resource, sorted by key so that answers are stable.
+pub type Tags = std::collections::BTreeMap<String, String>;
