@@ -1,0 +1,136 @@
+//! The network a cloud should have, as one value.
+//!
+//! Controllers compute a whole [`Network`] from the store; the host makes the
+//! kernel agree with it and removes what it does not name. Because the value is
+//! whole, the first run, every change and recovery after a crash are one path.
+
+use ipnet::Ipv4Net;
+use model::{
+    InternetGatewayId, NetworkAclId, NetworkInterfaceId, RouteTableId, SecurityGroupId, SubnetId,
+    VpcId,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    pub vpcs: BTreeMap<VpcId, Vpc>,
+    /// Availability Zones whose packets are cut off (`nines break az`).
+    pub cut_zones: BTreeSet<String>,
+    /// Interfaces whose packets are dropped (`nines break nat`, `break network`).
+    pub cut_interfaces: BTreeSet<NetworkInterfaceId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Vpc {
+    pub cidrs: Vec<Ipv4Net>,
+    /// The attached internet gateway, if any.
+    pub internet_gateway: Option<InternetGatewayId>,
+    /// False answers nothing at base+2.
+    pub dns_support: bool,
+    pub subnets: BTreeMap<SubnetId, Subnet>,
+    pub route_tables: BTreeMap<RouteTableId, Vec<Route>>,
+    pub network_acls: BTreeMap<NetworkAclId, NetworkAcl>,
+    pub security_groups: BTreeMap<SecurityGroupId, SecurityGroup>,
+    pub interfaces: BTreeMap<NetworkInterfaceId, Interface>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subnet {
+    pub cidr: Ipv4Net,
+    pub zone: String,
+    /// The explicit association, or the VPC's main table.
+    pub route_table: RouteTableId,
+    pub network_acl: NetworkAclId,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    pub destination: Ipv4Net,
+    pub target: RouteTarget,
+}
+
+/// Where a route leads. The local routes of the VPC's CIDRs are implied, not listed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RouteTarget {
+    InternetGateway,
+    /// A NAT gateway's or a forwarding instance's interface.
+    Interface(NetworkInterfaceId),
+    /// The target is gone: packets are dropped.
+    Blackhole,
+}
+
+/// Ordered rules, lowest number first, first match decides; no match denies.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkAcl {
+    pub ingress: Vec<AclRule>,
+    pub egress: Vec<AclRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AclRule {
+    pub number: u16,
+    pub allow: bool,
+    pub cidr: Ipv4Net,
+    pub traffic: Traffic,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SecurityGroup {
+    pub ingress: Vec<SecurityGroupRule>,
+    pub egress: Vec<SecurityGroupRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SecurityGroupRule {
+    pub traffic: Traffic,
+    pub peer: Peer,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Peer {
+    Cidr(Ipv4Net),
+    /// The private addresses of the interfaces that carry this group now.
+    Group(SecurityGroupId),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Traffic {
+    All,
+    /// Inclusive destination ports.
+    Tcp { from: u16, to: u16 },
+    Udp { from: u16, to: u16 },
+    /// `None` is any type or code.
+    Icmp { kind: Option<u8>, code: Option<u8> },
+    /// Another IP protocol by number, all of it.
+    Protocol(u8),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interface {
+    pub subnet: SubnetId,
+    pub mac: [u8; 6],
+    /// Private addresses, the primary first.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Private address to the public address the internet gateway maps it to.
+    pub public: BTreeMap<Ipv4Addr, Ipv4Addr>,
+    pub security_groups: Vec<SecurityGroupId>,
+    /// True drops packets neither from nor to the interface's own addresses.
+    pub source_dest_check: bool,
+    pub owner: Owner,
+}
+
+/// What stands at the guest end of an interface's veth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Owner {
+    /// An instance: a network namespace `i-…` owned by the user namespace that maps
+    /// 65,536 ids from `uid_base`; the veth is `eth<device>` in it.
+    Instance { instance: model::InstanceId, device: u8, uid_base: u32 },
+    /// A NAT gateway: no security group; SNATs to its primary address and re-enters the router.
+    NatGateway,
+    /// A node of a load balancer: a namespace in which the balancer makes its sockets.
+    LoadBalancerNode,
+    /// Addresses are reserved, nothing stands behind it (an unattached interface).
+    Detached,
+}
