@@ -4,4 +4,5 @@
 //! (the same behaviour in memory, for scenarios on a virtual clock).
 //! Knows neither store nor AWS.
 
+pub mod linux;
 pub mod network;

@@ -1,0 +1,3 @@
+//! The host on a Linux kernel: namespaces, veths, routes, nftables and cgroups.
+
+pub mod namespace;
