@@ -5,8 +5,16 @@
 //! *observed* (the controller that saw it wrote it), and says so where it is
 //! not obvious.
 
+pub mod autoscaling;
+pub mod cloudwatch;
+pub mod elbv2;
+pub mod event;
+pub mod iam;
 pub mod id;
+pub mod instance;
+pub mod s3;
 pub mod scope;
+pub mod vpc;
 
 pub use id::*;
 pub use scope::{Scope, zone};

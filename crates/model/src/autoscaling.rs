@@ -1,0 +1,197 @@
+//! Auto Scaling groups, their members, policies and activities.
+
+use crate::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AutoScalingGroup {
+    pub arn: String,
+    pub scope: Scope,
+    pub name: String,
+    pub template: GroupTemplate,
+    pub min_size: u32,
+    pub max_size: u32,
+    pub desired_capacity: u32,
+    /// Seconds.
+    pub default_cooldown: u32,
+    /// Zones of the subnets, sorted.
+    pub zones: Vec<String>,
+    pub subnets: Vec<SubnetId>,
+    pub target_groups: Vec<String>,
+    /// `EC2`, `ELB`… as given.
+    pub health_check_types: Vec<String>,
+    /// Seconds.
+    pub health_check_grace_period: u32,
+    /// Seconds.
+    pub default_instance_warmup: Option<u32>,
+    pub termination_policies: Vec<String>,
+    pub new_instances_protected_from_scale_in: bool,
+    pub service_linked_role: String,
+    pub capacity_rebalance: bool,
+    pub max_instance_lifetime: Option<u32>,
+    /// `(min, max)` healthy percentage; absent is terminate-then-launch.
+    pub maintenance_policy: Option<(i32, i32)>,
+    /// `balanced-best-effort` or `balanced-only`.
+    pub zone_distribution: String,
+    pub suspended_processes: Vec<(String, String)>,
+    /// Group metrics that are collected; `1Minute` granularity.
+    pub enabled_metrics: Vec<String>,
+    pub tags: Vec<GroupTag>,
+    pub created: Timestamp,
+    /// Deletion was asked for; `Delete in progress` until its instances are gone.
+    pub deleting: Option<Timestamp>,
+    /// Members, in order of joining. Observed and desired meet here: only the group controller writes it,
+    /// besides attach/detach/protection/health actions.
+    pub instances: Vec<GroupInstance>,
+    /// Why the desired capacity last changed; the next activities quote it as their cause.
+    pub last_cause: Option<String>,
+    /// Set by the policy that changed capacity last; simple policies wait for it plus the cooldown.
+    pub last_scaling: Option<Timestamp>,
+    /// Launch failures in a row, for back-off, and when to try again.
+    pub launch_failures: u32,
+    pub retry_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupTemplate {
+    pub id: LaunchTemplateId,
+    pub name: String,
+    /// `$Latest`, `$Default` or a number, as given.
+    pub version: String,
+    /// The template was given inside a MixedInstancesPolicy (kept as given, JSON of wire names).
+    pub mixed: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupTag {
+    pub key: String,
+    pub value: String,
+    pub propagate_at_launch: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupInstance {
+    pub id: InstanceId,
+    pub zone: String,
+    pub instance_type: String,
+    pub lifecycle: LifecycleState,
+    /// False is `Unhealthy`: the controller replaces it.
+    pub healthy: bool,
+    /// What called it unhealthy; chooses the cause sentence.
+    pub unhealthy_because: Option<UnhealthyBecause>,
+    pub protected_from_scale_in: bool,
+    pub template: (LaunchTemplateId, String, u64),
+    /// When it entered service; grace and warm-up count from here.
+    pub in_service: Option<Timestamp>,
+    /// The activity that brings it in or takes it out.
+    pub activity: Option<String>,
+    /// A target of it has been healthy once in every attached group.
+    pub seen_healthy: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnhealthyBecause {
+    /// Not running.
+    Ec2State,
+    Ec2StatusCheck,
+    LoadBalancer,
+    /// `SetInstanceHealth`.
+    User,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LifecycleState {
+    Pending,
+    InService,
+    /// Deregistering from its target groups.
+    Terminating,
+    Detaching,
+    EnteringStandby,
+    Standby,
+}
+
+impl LifecycleState {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::InService => "InService",
+            Self::Terminating => "Terminating",
+            Self::Detaching => "Detaching",
+            Self::EnteringStandby => "EnteringStandby",
+            Self::Standby => "Standby",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScalingPolicy {
+    pub arn: String,
+    pub scope: Scope,
+    pub group: String,
+    pub name: String,
+    pub enabled: bool,
+    pub kind: PolicyKind,
+    /// ARNs and names of the alarms that target tracking made.
+    pub alarms: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum PolicyKind {
+    Simple {
+        adjustment_type: String,
+        adjustment: i32,
+        min_magnitude: Option<u32>,
+        /// Seconds; the group's default when absent.
+        cooldown: Option<u32>,
+    },
+    Step {
+        adjustment_type: String,
+        min_magnitude: Option<u32>,
+        /// Lower bound, upper bound (relative to the threshold), adjustment.
+        steps: Vec<(Option<f64>, Option<f64>, i32)>,
+        /// Seconds.
+        warmup: Option<u32>,
+        aggregation: String,
+    },
+    TargetTracking {
+        target: f64,
+        disable_scale_in: bool,
+        /// Seconds.
+        warmup: Option<u32>,
+        metric: TrackedMetric,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum TrackedMetric {
+    /// `ASGAverageCPUUtilization`…, with the resource label of `ALBRequestCountPerTarget`.
+    Predefined { kind: String, label: Option<String> },
+    Customized {
+        namespace: String,
+        name: String,
+        dimensions: Vec<(String, String)>,
+        statistic: String,
+        unit: Option<String>,
+        period: Option<u32>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Activity {
+    /// A UUID.
+    pub id: String,
+    pub scope: Scope,
+    pub group: String,
+    pub group_arn: String,
+    pub description: String,
+    pub cause: String,
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+    /// `InProgress`, `Successful`, `Failed`, `WaitingForELBConnectionDraining`…
+    pub status: String,
+    pub status_message: Option<String>,
+    /// 0–100.
+    pub progress: u8,
+    /// JSON text with `Subnet ID` and `Availability Zone`.
+    pub details: String,
+}

@@ -1,0 +1,76 @@
+//! Alarms and their history. Metric points live in the `metrics` crate, not in the store.
+
+use crate::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricAlarm {
+    pub arn: String,
+    pub scope: Scope,
+    pub name: String,
+    pub description: Option<String>,
+    pub actions_enabled: bool,
+    pub ok_actions: Vec<String>,
+    pub alarm_actions: Vec<String>,
+    pub insufficient_data_actions: Vec<String>,
+    pub namespace: String,
+    pub metric_name: String,
+    /// Sorted by name.
+    pub dimensions: Vec<(String, String)>,
+    /// `Average`, `Sum`…; else `extended_statistic` such as `p99`.
+    pub statistic: Option<String>,
+    pub extended_statistic: Option<String>,
+    pub unit: Option<String>,
+    /// Seconds.
+    pub period: u32,
+    pub evaluation_periods: u32,
+    pub datapoints_to_alarm: Option<u32>,
+    pub threshold: f64,
+    pub comparison_operator: String,
+    /// `missing`, `ignore`, `breaching`, `notBreaching`.
+    pub treat_missing_data: Option<String>,
+    pub evaluate_low_sample_count_percentile: Option<String>,
+    pub updated: Timestamp,
+    pub state: AlarmState,
+    pub state_reason: String,
+    pub state_reason_data: String,
+    pub state_updated: Timestamp,
+    pub state_transitioned: Timestamp,
+    /// When Auto Scaling actions last ran; they repeat once a minute while in state.
+    pub actions_run: Option<Timestamp>,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlarmState {
+    #[serde(rename = "OK")]
+    Ok,
+    #[serde(rename = "ALARM")]
+    Alarm,
+    #[serde(rename = "INSUFFICIENT_DATA")]
+    InsufficientData,
+}
+
+impl AlarmState {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Alarm => "ALARM",
+            Self::InsufficientData => "INSUFFICIENT_DATA",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlarmHistoryItem {
+    /// Orders items of one store.
+    pub sequence: u64,
+    pub scope: Scope,
+    pub alarm: String,
+    pub time: Timestamp,
+    /// `ConfigurationUpdate`, `StateUpdate`, `Action`.
+    pub kind: String,
+    pub summary: String,
+    /// JSON text.
+    pub data: String,
+}

@@ -1,0 +1,57 @@
+//! The part of IAM that instance profiles need. IAM is global: `scope.region` is `aws-global`.
+
+use crate::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Role {
+    pub arn: String,
+    pub scope: Scope,
+    pub name: String,
+    /// `AROA…`
+    pub id: String,
+    pub path: String,
+    pub assume_role_policy: String,
+    pub description: Option<String>,
+    /// Seconds.
+    pub max_session_duration: u32,
+    pub permissions_boundary: Option<String>,
+    /// ARNs.
+    pub attached_policies: Vec<String>,
+    /// Name to document.
+    pub inline_policies: BTreeMap<String, String>,
+    pub created: Timestamp,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceProfile {
+    pub arn: String,
+    pub scope: Scope,
+    pub name: String,
+    /// `AIPA…`
+    pub id: String,
+    pub path: String,
+    /// Name of its one role.
+    pub role: Option<String>,
+    pub created: Timestamp,
+    pub tags: Tags,
+}
+
+/// A customer-managed policy; AWS's own are computed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    pub arn: String,
+    pub scope: Scope,
+    pub name: String,
+    /// `ANPA…`
+    pub id: String,
+    pub path: String,
+    pub description: Option<String>,
+    /// Version id (`v1`), document, created; the default by `default_version`.
+    pub versions: Vec<(String, String, Timestamp)>,
+    pub default_version: String,
+    pub created: Timestamp,
+    pub tags: Tags,
+}

@@ -1,0 +1,183 @@
+//! Instances, launch templates, images, key pairs and volumes.
+
+use crate::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    pub id: InstanceId,
+    pub scope: Scope,
+    pub reservation: ReservationId,
+    pub launch_index: u32,
+    pub image: ImageId,
+    pub instance_type: String,
+    pub vpc: VpcId,
+    pub subnet: SubnetId,
+    pub zone: String,
+    pub key_name: Option<String>,
+    /// Decoded bytes, at most 16,384.
+    #[serde(default)]
+    pub user_data: Option<Vec<u8>>,
+    /// ARN of the instance profile and the association's id.
+    pub profile: Option<(ProfileAssociationId, String)>,
+    pub monitoring: bool,
+    pub metadata: MetadataOptions,
+    pub disable_api_termination: bool,
+    pub disable_api_stop: bool,
+    /// `stop` or `terminate`, on shutdown from within.
+    pub shutdown_behavior: String,
+    pub ebs_optimized: bool,
+    /// `standard` or `unlimited`, burstable types only.
+    pub cpu_credits: Option<String>,
+    pub root_volume: VolumeId,
+    pub client_token: Option<String>,
+    pub launch_template: Option<(LaunchTemplateId, u64)>,
+    pub launched: Timestamp,
+    /// Desired: what an API action last asked for.
+    pub desired: DesiredInstance,
+    /// Counts `RebootInstances`; the controller reboots until `reboots_done` agrees.
+    pub reboots_wanted: u32,
+    pub reboots_done: u32,
+    /// Observed by the instance controller.
+    pub state: InstanceState,
+    /// `StateReason` code and message, such as `Client.UserInitiatedShutdown`.
+    pub state_reason: Option<(String, String)>,
+    /// Such as `User initiated (2024-05-01 10:00:00 GMT)`.
+    pub state_transition_reason: String,
+    /// When the current state began.
+    pub state_since: Timestamp,
+    /// Observed: its init reported that it has booted.
+    pub ready: Option<Timestamp>,
+    /// First of the 65,536 host ids that the instance's user namespace maps.
+    pub uid_base: u32,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DesiredInstance {
+    Running,
+    /// `force` kills at once.
+    Stopped {
+        force: bool,
+    },
+    Terminated,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceState {
+    Pending,
+    Running,
+    ShuttingDown,
+    Terminated,
+    Stopping,
+    Stopped,
+}
+
+impl InstanceState {
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Pending => 0,
+            Self::Running => 16,
+            Self::ShuttingDown => 32,
+            Self::Terminated => 48,
+            Self::Stopping => 64,
+            Self::Stopped => 80,
+        }
+    }
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetadataOptions {
+    /// `required` or `optional`.
+    pub http_tokens: String,
+    /// `enabled` or `disabled`.
+    pub http_endpoint: String,
+    /// 1–64.
+    pub http_put_response_hop_limit: u8,
+    /// `enabled` or `disabled`.
+    pub instance_metadata_tags: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Volume {
+    pub id: VolumeId,
+    pub scope: Scope,
+    pub zone: String,
+    /// GiB.
+    pub size: u32,
+    pub volume_type: String,
+    pub iops: Option<u32>,
+    pub throughput: Option<u32>,
+    pub encrypted: bool,
+    pub snapshot: Option<SnapshotId>,
+    pub attachment: Option<VolumeAttachment>,
+    pub created: Timestamp,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VolumeAttachment {
+    pub instance: InstanceId,
+    pub device: String,
+    pub delete_on_termination: bool,
+    pub attached: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LaunchTemplate {
+    pub id: LaunchTemplateId,
+    pub scope: Scope,
+    pub name: String,
+    pub created: Timestamp,
+    pub created_by: String,
+    pub default_version: u64,
+    /// Versions are numbered upward and never reused.
+    pub latest_version: u64,
+    pub versions: Vec<LaunchTemplateVersion>,
+    pub client_token: Option<String>,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LaunchTemplateVersion {
+    pub number: u64,
+    pub description: Option<String>,
+    pub created: Timestamp,
+    pub created_by: String,
+    /// The launch template data in the shape of the API (wire names), kept as given.
+    pub data: LaunchTemplateData,
+}
+
+/// Launch template data exactly as stored: unset parameters are absent.
+///
+/// Kept as JSON in the shape of `RequestLaunchTemplateData`'s wire names
+/// (`ImageId`, `NetworkInterfaces` …), which `api::ec2::launch_template` types.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaunchTemplateData(pub String);
+
+/// The public half of a key pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyPair {
+    pub id: KeyPairId,
+    pub scope: Scope,
+    pub name: String,
+    pub fingerprint: String,
+    /// `rsa` or `ed25519`.
+    pub key_type: String,
+    /// OpenSSH form.
+    pub public_key: String,
+    pub created: Timestamp,
+    pub tags: Tags,
+}

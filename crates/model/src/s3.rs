@@ -1,0 +1,43 @@
+//! Buckets and objects. Bodies lie in files beside the store.
+
+use crate::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Names are global.
+    pub name: String,
+    pub scope: Scope,
+    pub created: Timestamp,
+    /// `None` never enabled, else `Enabled` or `Suspended`.
+    pub versioning: Option<String>,
+    pub object_lock: bool,
+    /// Sub-resources by query name (`acl`, `policy`, `cors`…): the validated document as given.
+    pub configuration: BTreeMap<String, String>,
+    pub tags: Tags,
+}
+
+/// One version of an object, or a delete marker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    pub bucket: String,
+    pub key: String,
+    /// `null` in an unversioned bucket.
+    pub version: String,
+    /// Orders versions of a key: higher is newer.
+    pub sequence: u64,
+    pub delete_marker: bool,
+    pub size: u64,
+    /// Quoted, as sent.
+    pub etag: String,
+    pub modified: Timestamp,
+    pub storage_class: String,
+    /// Headers that are given back: content-type, cache-control, x-amz-meta-…
+    pub headers: BTreeMap<String, String>,
+    /// Algorithm (`CRC32`) to base64 value.
+    pub checksums: BTreeMap<String, String>,
+    /// File of the body, below the bucket's directory.
+    pub body: String,
+    pub tags: Tags,
+}

@@ -1,0 +1,120 @@
+//! One transaction: a private copy of the state and a note of what it changed.
+
+use crate::tables::{Record, State};
+use model::Timestamp;
+use model::cloudwatch::AlarmHistoryItem;
+use model::event::{Event, Severity};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Table and key (JSON) to the new value (JSON), or `None` where it was removed.
+pub(crate) type Changes = BTreeMap<(&'static str, String), Option<String>>;
+
+/// Newest entries kept of each log; older ones go as new ones come.
+const LOG_LENGTH: usize = 10_000;
+
+/// Reads see the transaction's own writes. Dropping it without a commit changes nothing.
+pub struct Tx {
+    state: State,
+    changes: Changes,
+}
+
+impl Deref for Tx {
+    type Target = State;
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl Tx {
+    pub(crate) fn new(state: State) -> Self {
+        Self {
+            state,
+            changes: Changes::new(),
+        }
+    }
+
+    /// A transaction that is only read from (Describe calls run on a snapshot through it).
+    pub fn reading(snapshot: &crate::Snapshot) -> Self {
+        Self::new((**snapshot).clone())
+    }
+
+    pub(crate) fn finish(self) -> (State, Changes) {
+        (self.state, self.changes)
+    }
+
+    pub fn get<R: Record>(&self, key: &R::Key) -> Option<&R> {
+        R::table(&self.state).get(key).map(Arc::as_ref)
+    }
+
+    pub fn put<R: Record>(&mut self, record: R) {
+        let key = record.key();
+        self.note::<R>(&key, Some(&record));
+        R::table_mut(&mut self.state).insert(key, Arc::new(record));
+    }
+
+    /// Changes the record in place if it is there; says whether it was.
+    pub fn modify<R: Record>(&mut self, key: &R::Key, f: impl FnOnce(&mut R)) -> bool {
+        let Some(record) = self.get::<R>(key) else {
+            return false;
+        };
+        let mut record = record.clone();
+        f(&mut record);
+        self.put(record);
+        true
+    }
+
+    pub fn remove<R: Record>(&mut self, key: &R::Key) -> Option<Arc<R>> {
+        let old = R::table_mut(&mut self.state).remove(key)?;
+        self.note::<R>(key, None);
+        Some(old)
+    }
+
+    /// Appends to the event log.
+    pub fn event(
+        &mut self,
+        time: Timestamp,
+        severity: Severity,
+        subject: impl ToString,
+        kind: &str,
+        message: impl Into<String>,
+    ) {
+        let sequence = self.state.events.get_max().map_or(0, |(last, _)| last + 1);
+        self.put(Event {
+            sequence,
+            time,
+            severity,
+            subject: subject.to_string(),
+            kind: kind.to_owned(),
+            message: message.into(),
+        });
+        if self.state.events.len() > LOG_LENGTH
+            && let Some((oldest, _)) = self.state.events.get_min().cloned()
+        {
+            self.remove::<Event>(&oldest);
+        }
+    }
+
+    /// Appends to the alarm history; the item's sequence is set here.
+    pub fn alarm_history(&mut self, mut item: AlarmHistoryItem) {
+        item.sequence = self
+            .state
+            .alarm_history
+            .get_max()
+            .map_or(0, |(last, _)| last + 1);
+        self.put(item);
+        if self.state.alarm_history.len() > LOG_LENGTH
+            && let Some((oldest, _)) = self.state.alarm_history.get_min().cloned()
+        {
+            self.remove::<AlarmHistoryItem>(&oldest);
+        }
+    }
+
+    fn note<R: Record>(&mut self, key: &R::Key, value: Option<&R>) {
+        // Keys and records are our own plain types: serialising them cannot fail.
+        let key = serde_json::to_string(key).unwrap_or_default();
+        let value = value.map(|v| serde_json::to_string(v).unwrap_or_default());
+        self.changes.insert((R::TABLE, key), value);
+    }
+}
