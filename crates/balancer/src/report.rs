@@ -1,0 +1,112 @@
+//! What the balancer tells the control plane. Reports are facts it observed, never requests.
+//!
+//! Health and `Applied` are sent on every change; all of them again when the control plane
+//! connects anew, so that it may start from nothing. Metrics are what happened since the report
+//! before: a lost one is lost.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::count::Histogram;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// What one node's checks say of one target.
+    Health(Health),
+    /// Once a second.
+    Metrics(Metrics),
+    /// This config is in force in every worker: removed listeners are closed, and of removed nodes
+    /// no socket and no descriptor is left, so that their namespaces can go.
+    Applied { revision: u64 },
+    /// No request of this draining target is running any more.
+    Drained { target_group: String, target: String },
+    /// Something in the config cannot be served. It is tried again every second.
+    Problem { load_balancer: String, message: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    pub target_group: String,
+    pub target: String,
+    pub node: String,
+    pub state: HealthState,
+    /// AWS's `Reason` and `Description`; none when healthy.
+    pub reason: Option<String>,
+    pub description: Option<String>,
+    /// When the check behind this ended.
+    pub at: Timestamp,
+}
+
+/// The states that checks decide. `unused`, `draining` and `unavailable` are the control plane's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum HealthState {
+    Initial,
+    Healthy,
+    Unhealthy,
+}
+
+/// Counts between two moments, per node; whoever wants a load balancer's adds up its nodes.
+/// Names are CloudWatch's (`AWS/ApplicationELB`), in snake case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub nodes: Vec<NodeMetrics>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeMetrics {
+    pub load_balancer: String,
+    pub node: String,
+    pub zone: String,
+    /// Client and target connections open now. The only value here that is not a count since `from`.
+    pub active_connection_count: u64,
+    /// Client and target connections opened.
+    pub new_connection_count: u64,
+    pub rejected_connection_count: u64,
+    /// Bytes of requests and responses, heads included, towards clients.
+    pub processed_bytes: u64,
+    pub elb_3xx: u64,
+    pub elb_4xx: u64,
+    pub elb_5xx: u64,
+    pub elb_500: u64,
+    pub elb_502: u64,
+    pub elb_503: u64,
+    pub elb_504: u64,
+    pub http_redirect_count: u64,
+    pub http_redirect_url_limit_exceeded_count: u64,
+    pub http_fixed_response_count: u64,
+    pub rule_evaluations: u64,
+    pub groups: Vec<GroupMetrics>,
+}
+
+/// Requests that chose this group at this node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupMetrics {
+    pub target_group: String,
+    pub healthy_host_count: u64,
+    pub unhealthy_host_count: u64,
+    /// Requests sent while too few targets were healthy to choose among them.
+    pub unhealthy_routing_request_count: u64,
+    pub targets: Vec<TargetMetrics>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetMetrics {
+    pub target: String,
+    pub zone: Option<String>,
+    /// Requests for which this target was chosen.
+    pub request_count: u64,
+    /// Requests running now.
+    pub in_flight: u64,
+    pub target_2xx: u64,
+    pub target_3xx: u64,
+    pub target_4xx: u64,
+    pub target_5xx: u64,
+    pub target_connection_error_count: u64,
+    /// Request sent to first response header, in microseconds.
+    pub response_time: Histogram,
+}
