@@ -4,5 +4,6 @@
 //! (the same behaviour in memory, for scenarios on a virtual clock).
 //! Knows neither store nor AWS.
 
+pub mod instance;
 pub mod linux;
 pub mod network;
