@@ -1,0 +1,33 @@
+//! What an action gets to work with.
+
+use ipnet::Ipv4Net;
+use model::{InstanceId, Scope, Timestamp};
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::Tx;
+
+/// One call: its transaction, who asks, where and when.
+///
+/// An action checks, changes records in `tx` and returns; it never waits and
+/// never sets an observed state.
+pub struct Ctx {
+    pub tx: Tx,
+    pub scope: Scope,
+    pub now: Timestamp,
+    /// The access key id of the caller; any key works.
+    pub access_key: String,
+    pub cloud: Arc<Cloud>,
+}
+
+/// What of the running cloud the actions may look at.
+pub struct Cloud {
+    pub metrics: Arc<metrics::Metrics>,
+    /// Elastic and auto-assigned addresses come from here; the first 256 are the cloud's own.
+    pub public_pool: Ipv4Net,
+    /// Bodies of S3 objects lie below `s3` in it.
+    pub state_dir: PathBuf,
+    /// Names of the image recipes that are built (`debian-12`, `debian-12-docker`).
+    pub images: Vec<String>,
+    /// Text that instances wrote to their consoles, the last 64 KiB.
+    pub console: Box<dyn Fn(&InstanceId) -> Option<Vec<u8>> + Send + Sync>,
+}

@@ -1,0 +1,1 @@
+//! EC2: the VPC and compute actions.
