@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader, Write};
 use std::marker::PhantomData;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,15 @@ where
         }
         // No fsync: after a power cut the control plane pushes from its store again.
         let new = self.dir.join("config.json.tmp");
-        at("write", &new, std::fs::write(&new, &bytes))?;
+        // A configuration may hold credentials and user data.
+        let opened = std::fs::File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&new);
+        let written = at("open", &new, opened)?.write_all(&bytes);
+        at("write", &new, written)?;
         at("rename", &new, std::fs::rename(&new, &path))?;
         self.pushed = Some(bytes);
         // Nobody hears a failed ring; the process loads the file when we connect again.

@@ -1,0 +1,235 @@
+//! What the control plane tells the edge, and what the edge tells back.
+//!
+//! Plain values without ids as types: the edge only prints them. The whole
+//! state of the cloud's edge is one [`Config`]; the edge finds out by itself
+//! which sockets it must open and close.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Comes back in [`Report::Applied`].
+    pub revision: u64,
+    /// Never ask the host's resolver: names the cloud does not know do not exist.
+    pub offline: bool,
+    /// Names that mean the same in every VPC: internet-facing load balancers,
+    /// public instance names as the world sees them, the registry, checkip.
+    pub names: Names,
+    /// Domains the cloud alone answers for, such as `elb.amazonaws.com`: an
+    /// unknown name in them does not exist and is never asked of the host. The
+    /// internal domain of each VPC and private reverse zones are always so.
+    pub authoritative: Vec<String>,
+    /// By VPC id.
+    pub vpcs: BTreeMap<String, Vpc>,
+    pub registry: Option<Registry>,
+    pub checkip: Option<Checkip>,
+}
+
+/// Host names without a final dot, in any case.
+pub type Names = BTreeMap<String, Name>;
+
+/// The addresses of a name. All are answered, in random order; none is an empty answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    pub addresses: Vec<Ipv4Addr>,
+    /// Seconds; AWS has 60 for load balancers and instances.
+    #[serde(default = "ttl")]
+    pub ttl: u32,
+}
+
+impl Name {
+    pub fn new(addresses: impl IntoIterator<Item = Ipv4Addr>) -> Self {
+        Self {
+            addresses: addresses.into_iter().collect(),
+            ttl: ttl(),
+        }
+    }
+}
+
+fn ttl() -> u32 {
+    60
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vpc {
+    /// The router's network namespace; none is the namespace of the edge itself.
+    pub netns: Option<PathBuf>,
+    /// Such as `us-east-1`; names the internal domain.
+    pub region: String,
+    /// `a.b.c.d/n`. Each address in them has an `ip-a-b-c-d` name, both ways.
+    pub cidrs: Vec<String>,
+    /// Where the metadata service listens; normally [`METADATA`].
+    pub metadata: Option<SocketAddr>,
+    /// Where the resolver listens: the VPC's base + 2 and [`RESOLVER`];
+    /// empty when `enableDnsSupport` is false.
+    pub resolvers: Vec<SocketAddr>,
+    /// Over and above [`Config::names`], and before them: internal load
+    /// balancers; public instance names, which mean private addresses here.
+    #[serde(default)]
+    pub names: Names,
+    #[serde(default)]
+    pub instances: Vec<Instance>,
+}
+
+/// The link-local address of the metadata service.
+pub const METADATA: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
+/// The link-local address of the VPC resolver.
+pub const RESOLVER: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 253)), 53);
+
+/// What an instance can learn about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    pub id: String,
+    pub image_id: String,
+    pub instance_type: String,
+    /// `x86_64` or `arm64`.
+    pub architecture: String,
+    pub account: String,
+    pub region: String,
+    pub zone: String,
+    pub zone_id: String,
+    pub reservation_id: String,
+    pub launch_index: u32,
+    /// RFC 3339, when the launch was asked for.
+    pub pending_time: String,
+    /// The private DNS name.
+    pub hostname: String,
+    pub public_hostname: Option<String>,
+    /// By device number; the first is the primary one. Its first address is the instance's.
+    pub interfaces: Vec<Interface>,
+    pub key: Option<Key>,
+    /// Base64, as the API has it.
+    pub user_data: Option<String>,
+    pub profile: Option<Profile>,
+    pub tags: BTreeMap<String, String>,
+    pub options: MetadataOptions,
+    /// `on-demand` or `spot`.
+    pub life_cycle: String,
+    /// Only in an Auto Scaling group: the state it is moving to, such as `InService`.
+    pub target_lifecycle_state: Option<String>,
+    /// Virtual name to device: `ami` → `/dev/xvda`, `root` → `/dev/xvda`.
+    pub block_devices: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    pub id: String,
+    /// Lower case, with colons.
+    pub mac: String,
+    pub device_number: u32,
+    pub subnet_id: String,
+    pub subnet_cidr: String,
+    pub vpc_id: String,
+    /// The primary one first.
+    pub vpc_cidrs: Vec<String>,
+    /// Private addresses, the primary one first.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Public address → the private one it stands for.
+    pub public: BTreeMap<Ipv4Addr, Ipv4Addr>,
+    pub groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub id: String,
+    pub name: String,
+}
+
+/// The key pair given at launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    pub name: String,
+    /// In OpenSSH form.
+    pub public: String,
+}
+
+/// The instance profile and the credentials of its role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    pub arn: String,
+    pub id: String,
+    /// None while the profile holds no role.
+    pub role: Option<Role>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    pub name: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub token: String,
+    /// RFC 3339, as the next one.
+    pub last_updated: String,
+    pub expiration: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetadataOptions {
+    /// HttpEndpoint is `enabled`.
+    pub endpoint: bool,
+    /// HttpTokens is `required`: version 2 only.
+    pub tokens_required: bool,
+    /// HttpPutResponseHopLimit, 1–64.
+    pub hop_limit: u8,
+    /// InstanceMetadataTags is `enabled`.
+    pub tags: bool,
+}
+
+impl Default for MetadataOptions {
+    /// As AWS has it for an AMI without `ImdsSupport`.
+    fn default() -> Self {
+        Self {
+            endpoint: true,
+            tokens_required: false,
+            hop_limit: 1,
+            tags: false,
+        }
+    }
+}
+
+/// A pull-only image registry on the internet side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    pub netns: Option<PathBuf>,
+    pub address: SocketAddr,
+    /// Holds one OCI image layout a repository: `<root>/<name>/index.json`.
+    pub root: PathBuf,
+}
+
+/// Tells a caller the address it comes from, as checkip.amazonaws.com does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkip {
+    pub netns: Option<PathBuf>,
+    pub address: SocketAddr,
+}
+
+/// What the edge tells every control plane that listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// The configuration of this revision is in force, and every socket that it
+    /// does not want is closed: namespaces of removed VPCs may go. Sent again
+    /// when the failures change (they are tried again each second), and to each
+    /// new control plane.
+    Applied {
+        revision: u64,
+        failures: Vec<Failure>,
+    },
+    /// Calls without a token since the last such report, by instance id
+    /// (CloudWatch's MetadataNoToken).
+    MetadataNoToken(BTreeMap<String, u64>),
+}
+
+/// A socket that could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Such as `resolver 10.0.0.2:53 of vpc-…`.
+    pub listener: String,
+    pub error: String,
+}
