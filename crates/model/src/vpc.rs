@@ -68,6 +68,8 @@ pub struct RouteTable {
     /// Without the implied local routes.
     pub routes: Vec<Route>,
     pub associations: Vec<RouteTableAssociation>,
+    /// Idempotency token of the creating call.
+    pub client_token: Option<String>,
     pub tags: Tags,
 }
 
@@ -107,6 +109,8 @@ pub struct NetworkAcl {
     pub entries: Vec<NetworkAclEntry>,
     /// Subnets with their association ids; a subnet stands in exactly one ACL.
     pub associations: Vec<(NetworkAclAssociationId, SubnetId)>,
+    /// Idempotency token of the creating call.
+    pub client_token: Option<String>,
     pub tags: Tags,
 }
 
@@ -162,6 +166,8 @@ pub enum SecurityGroupPeer {
 pub struct DhcpOptions {
     pub id: DhcpOptionsId,
     pub scope: Scope,
+    /// The set that new VPCs of the account and region get, and that `default` names.
+    pub is_default: bool,
     /// Key to values, such as `domain-name-servers` to `AmazonProvidedDNS`.
     pub configuration: std::collections::BTreeMap<String, Vec<String>>,
     pub tags: Tags,
@@ -233,6 +239,8 @@ pub struct NetworkInterface {
     /// What AWS made it for, if a service did; such an interface cannot be detached by the user.
     pub requester: Option<Requester>,
     pub attachment: Option<Attachment>,
+    /// Idempotency token of the creating call.
+    pub client_token: Option<String>,
     pub created: Timestamp,
     pub tags: Tags,
 }
