@@ -26,7 +26,7 @@ MASKED = [
     "systemd-logind.service", "getty.target", "console-getty.service", "getty@tty1.service",
     # Hundreds of instances on one machine must not all refresh their package lists at once.
     "apt-daily.timer", "apt-daily-upgrade.timer", "apt-daily.service", "apt-daily-upgrade.service",
-    "dpkg-db-backup.timer", "fstrim.timer",
+    "dpkg-db-backup.timer", "fstrim.timer", "e2scrub_all.timer",
 ]
 
 # Anything here would be the same in every instance, or be a trace of the building host.
@@ -74,7 +74,7 @@ def install_files(rootfs):
         target = os.path.join(rootfs, os.path.relpath(source, tree))
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(source, target)
-        os.chmod(target, 0o755 if os.stat(source).st_mode & 0o100 else 0o644)
+        os.chmod(target, 0o755 if os.stat(source).st_mode & 0o100 else 0o440 if "sudoers.d" in target else 0o644)
 
 
 def write(rootfs, name, text, mode=0o644):

@@ -1,0 +1,185 @@
+"""One boot: metadata, user data, modules and scripts in cloud-init's order.
+
+What is done once per instance leaves a semaphore under /var/lib/cloud/instances/ID/sem, set before
+the work starts: a reboot in the middle of a script does not run it again, as with cloud-init. The id
+is the key, so an image made of a configured instance runs its user data anew.
+"""
+
+import os
+import time
+
+from . import VERSION, cloudconfig, formats
+from .imds import Metadata, Refused, Unreachable
+from .machine import uptime
+
+FINAL_MESSAGE = "Cloud-init v. {version} finished at {timestamp}. Datasource {datasource}.  Up {uptime} seconds"
+
+
+class Boot:
+    def __init__(self, machine, metadata):
+        self.machine = machine
+        self.metadata = metadata
+        self.instance = ""
+        self.config = {}
+        self.failed = None  # exit code of the last user script that failed
+
+    def once(self, module, work, *arguments):
+        """Runs a module if this instance has not; an error is told and the boot goes on."""
+        name = f"var/lib/cloud/instances/{self.instance}/sem/config_{module}"
+        if os.path.exists(self.machine.path(name)):
+            return
+        self.machine.write(name, f"{os.getpid()}: {time.time()}\n")
+        self.always(module, work, *arguments)
+
+    def always(self, module, work, *arguments):
+        self.machine.log(f"module {module}")
+        try:
+            work(*arguments)
+        except Exception as error:  # one bad line of user data must not keep the rest from running
+            self.machine.fail(f"{module}: {error or type(error).__name__}")
+
+    def enter_instance(self):
+        """/var/lib/cloud/instance names the instance that is running."""
+        machine, home = self.machine, f"var/lib/cloud/instances/{self.instance}"
+        os.makedirs(machine.path(home, "scripts"), exist_ok=True)
+        os.makedirs(machine.path("var/lib/cloud/data"), exist_ok=True)
+        for period in ("boot", "instance", "once"):
+            os.makedirs(machine.path(f"var/lib/cloud/scripts/per-{period}"), exist_ok=True)
+        link = machine.path("var/lib/cloud/instance")
+        target = f"/{home}" if machine.root == "/" else machine.path(home)
+        if not os.path.islink(link) or os.readlink(link) != target:
+            if os.path.islink(link):
+                os.unlink(link)
+            os.symlink(target, link)
+        previous = (machine.read("var/lib/cloud/data/instance-id") or "").strip()
+        machine.write("var/lib/cloud/data/previous-instance-id", (previous or "NO_PREVIOUS_INSTANCE_ID") + "\n")
+        machine.write("var/lib/cloud/data/instance-id", self.instance + "\n")
+
+    def parts(self):
+        data = self.metadata.get("user-data") or b""
+        self.machine.write(f"var/lib/cloud/instances/{self.instance}/user-data.txt", data, 0o600)
+        parts = formats.split(data, fetch, self.machine.warn)
+        for part in parts:
+            if part.kind not in (formats.SCRIPT, formats.CONFIG, formats.BOOTHOOK):
+                what = "not of a known kind" if part.kind == formats.UNKNOWN else f"a {part.kind}, which is not emulated"
+                self.machine.warn(f"user data {part.name} is {what}; ignored")
+        return parts
+
+    def keys(self):
+        listing = self.metadata.get("meta-data/public-keys/") or b""
+        for line in listing.decode("utf-8", "replace").splitlines():
+            key = self.metadata.get(f"meta-data/public-keys/{line.split('=')[0]}/openssh-key")
+            if key and key.strip():
+                yield key.decode("utf-8", "replace").strip()
+
+    def run(self):
+        machine = self.machine
+        self.enter_instance()
+        parts = self.parts()
+        of_kind = {kind: [part for part in parts if part.kind == kind] for kind in (formats.SCRIPT, formats.CONFIG, formats.BOOTHOOK)}
+        if of_kind[formats.CONFIG]:
+            self.config = cloudconfig.load(of_kind[formats.CONFIG], machine)
+        config = self.config
+        name = (self.metadata.get("meta-data/local-hostname") or b"").decode("utf-8", "replace").strip()
+
+        for part in of_kind[formats.BOOTHOOK]:
+            self.always("boothook", self.boothook, part)
+        if "bootcmd" in config:
+            self.always("bootcmd", cloudconfig.bootcmd, machine, config, self.instance)
+        if "write_files" in config:
+            self.once("write_files", cloudconfig.write_files, machine, config)
+        self.once("set_hostname", cloudconfig.hostname, machine, config, name)
+        if "users" in config or "groups" in config:  # the default user is in the image
+            self.once("users_groups", cloudconfig.users_groups, machine, config)
+        self.once("ssh", cloudconfig.ssh, machine, config, list(self.keys()))
+        if "timezone" in config:
+            self.once("timezone", cloudconfig.timezone, machine, config)
+        self.once("package_update_upgrade_install", cloudconfig.package_update_upgrade_install, machine, config)
+        if "write_files" in config:
+            self.once("write_files_deferred", cloudconfig.write_files, machine, config, True)
+        if "runcmd" in config:
+            self.once("runcmd", self.write_script, "runcmd", config["runcmd"])
+        for part in of_kind[formats.SCRIPT]:
+            self.script_file("scripts", part.name, formats.script_text(part.content))
+
+        self.always("scripts_per_boot", self.run_parts, "var/lib/cloud/scripts/per-boot")
+        self.once("scripts_per_instance", self.run_parts, "var/lib/cloud/scripts/per-instance")
+        scripts = f"var/lib/cloud/instances/{self.instance}/scripts"
+        run = self.always if cloudconfig.scripts_always(config) else self.once
+        run("scripts_user", self.run_parts, scripts)
+        self.machine.write(f"var/lib/cloud/instances/{self.instance}/boot-finished", f"{uptime():.2f} - {time.ctime()}\n")
+
+    def write_script(self, name, commands):
+        self.script_file("scripts", name, cloudconfig.shellify(cloudconfig.listed(commands)).encode())
+
+    def script_file(self, directory, name, content):
+        return self.machine.write(f"var/lib/cloud/instances/{self.instance}/{directory}/{name}", content, 0o700)
+
+    def boothook(self, part):
+        body = part.content.replace(b"\r\n", b"\n").removeprefix(b"#cloud-boothook").lstrip()
+        # Without `#!` it is shell, as many published boothooks expect.
+        body = body if body.startswith(b"#!") else b"#!/bin/sh\n" + body
+        code = self.machine.run([self.script_file("boothooks", part.name, body)], INSTANCE_ID=self.instance)
+        if code:
+            raise OSError(f"{part.name} failed with exit code {code}")
+
+    def run_parts(self, directory):
+        """Runs every script of a directory by name; one that fails does not keep the next from running."""
+        directory = self.machine.path(directory)
+        for name in sorted(os.listdir(directory)):
+            path = os.path.join(directory, name)
+            if not os.access(path, os.X_OK):
+                continue
+            try:
+                code = self.machine.run([path])
+            except OSError as error:
+                # 126 and 127 as a shell would: found but not runnable, interpreter missing.
+                code = 127 if isinstance(error, FileNotFoundError) else 126
+                self.machine.say(f"cloud-init: {name}: {error.strerror} (is its first line a valid #! line?)")
+            if code:
+                self.failed = code
+                self.machine.errors.append(f"{name} failed with exit code {code}")
+
+    def final_message(self):
+        values = {
+            "version": VERSION,
+            "timestamp": time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime()),
+            "datasource": "DataSourceEc2" if self.instance else "None",
+            "uptime": f"{uptime():.2f}",
+        }
+        text = str(self.config.get("final_message") or "")
+        for key, value in values.items():
+            for form in (f"${{{key}}}", f"${key}", f"{{{{ {key} }}}}", f"{{{{{key}}}}}"):
+                text = text.replace(form, value)
+        return text.rstrip() or FINAL_MESSAGE.format(**values)
+
+
+def fetch(url):
+    """The body behind an `#include`."""
+    from urllib.request import urlopen  # rarely needed, slow to import
+
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("only http and https are known")
+    with urlopen(url, timeout=10) as answer:
+        return answer.read(16 << 20)
+
+
+def main(machine, metadata=None):
+    metadata = metadata or Metadata()
+    machine.open_output()
+    machine.set_status("running")
+    boot = Boot(machine, metadata)
+    try:
+        boot.instance = metadata.wait()
+        boot.run()
+    except Unreachable as error:
+        machine.fail(f"no user data was run: {error}")
+    except Refused as error:
+        machine.warn(f"no user data was run: {error}")
+    except Exception as error:  # a bug of ours must still end in a status that `status --wait` sees
+        machine.fail(f"internal error: {type(error).__name__}: {error}")
+    if boot.failed is not None:
+        machine.say(f"cloud-init: user data failed with exit code {boot.failed}")
+    machine.say(boot.final_message())
+    machine.set_status("error" if machine.errors else "done", boot.instance)
+    machine.close_output()

@@ -1,0 +1,128 @@
+"""From the bytes of user data to its parts: gzip, MIME archives, includes, and the kind of each part."""
+
+import gzip
+import re
+from dataclasses import dataclass
+
+SCRIPT, CONFIG, BOOTHOOK, INCLUDE = "script", "cloud-config", "boothook", "include"
+UNKNOWN = "unknown"
+
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html and cloud-init's own list.
+STARTS = [
+    (b"#!", SCRIPT),
+    (b"#cloud-config-archive", "cloud-config-archive"),
+    (b"#cloud-config", CONFIG),
+    (b"#cloud-boothook", BOOTHOOK),
+    (b"#include", INCLUDE),
+    (b"#part-handler", "part-handler"),
+    (b"#upstart-job", "upstart-job"),
+    (b"## template: jinja", "jinja template"),
+]
+MIME_TYPES = {
+    "text/x-shellscript": SCRIPT,
+    "text/cloud-config": CONFIG,
+    "text/cloud-boothook": BOOTHOOK,
+    "text/x-include-url": INCLUDE,
+    "text/x-include-once-url": INCLUDE,
+    "text/part-handler": "part-handler",
+    "text/upstart-job": "upstart-job",
+    "text/cloud-config-archive": "cloud-config-archive",
+    "text/jinja2": "jinja template",
+}
+MIME = re.compile(rb"^(mime-version|content-type):", re.IGNORECASE | re.MULTILINE)
+DEPTH = 8  # archives in archives, includes of includes
+
+
+@dataclass
+class Part:
+    kind: str
+    name: str
+    content: bytes
+
+
+def split(data, fetch, warn):
+    """All parts in order. `fetch(url)` gives bytes; `warn(text)` takes what had to be left out."""
+    parts = []
+    walk(data, None, None, fetch, warn, parts, 0)
+    return parts
+
+
+def walk(data, kind, name, fetch, warn, parts, depth):
+    if depth > DEPTH:
+        return warn("user data is nested too deeply; the rest is ignored")
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError) as error:
+            return warn(f"user data is not valid gzip: {error}")
+        return walk(data, kind, name, fetch, warn, parts, depth + 1)
+    if not data.strip():
+        return None
+    if kind is None and is_mime(data):
+        return walk_mime(data, fetch, warn, parts, depth)
+
+    kind = kind or kind_of(data)
+    if kind == INCLUDE:
+        for line in data.decode("utf-8", "replace").splitlines():
+            url = re.sub(r"^#include(-once)?", "", line).strip()
+            if url and not url.startswith("#"):
+                try:
+                    included = fetch(url)
+                except (OSError, ValueError) as error:
+                    warn(f"cannot include {url}: {error}")
+                    continue
+                walk(included, None, None, fetch, warn, parts, depth + 1)
+    elif kind == "cloud-config-archive":
+        walk_archive(data, fetch, warn, parts, depth)
+    else:
+        parts.append(Part(kind, safe(name) or f"part-{len(parts) + 1:03}", data))
+    return None
+
+
+def kind_of(data):
+    data = data.lstrip(b"\xef\xbb\xbf")
+    return next((kind for start, kind in STARTS if data.startswith(start)), UNKNOWN)
+
+
+def is_mime(data):
+    """A header near the start makes an archive, unless the first line already names a kind."""
+    return kind_of(data) == UNKNOWN and MIME.search(data[:4096]) is not None
+
+
+def walk_mime(data, fetch, warn, parts, depth):
+    import email  # slow to import, and few user data are archives
+
+    message = email.message_from_bytes(data.lstrip())
+    for entry in message.walk():
+        if entry.is_multipart():
+            continue
+        content = entry.get_payload(decode=True) or b""
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        # A part of a general type is taken for what its first line says.
+        walk(content, MIME_TYPES.get(entry.get_content_type()), entry.get_filename(), fetch, warn, parts, depth + 1)
+
+
+def walk_archive(data, fetch, warn, parts, depth):
+    import yaml
+
+    try:
+        entries = yaml.safe_load(data)
+    except yaml.YAMLError as error:
+        return warn(f"the cloud-config-archive is not valid YAML: {error}")
+    for entry in entries if isinstance(entries, list) else []:
+        entry = entry if isinstance(entry, dict) else {"content": entry}
+        content = str(entry.get("content", "")).encode()
+        walk(content, MIME_TYPES.get(entry.get("type")), entry.get("filename"), fetch, warn, parts, depth + 1)
+    return None
+
+
+def safe(name):
+    """A part's file name, which must stay in its directory."""
+    return name.replace("/", "_").lstrip(".") if name else None
+
+
+def script_text(content):
+    """Line ends as the kernel's `#!` handling needs them."""
+    content = content.lstrip(b"\xef\xbb\xbf")
+    return content.replace(b"\r\n", b"\n") if b"\r\n" in content.split(b"\n", 1)[0] + b"\n" else content

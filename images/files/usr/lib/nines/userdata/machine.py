@@ -1,0 +1,119 @@
+"""The machine that user data acts upon: its file tree, its commands, its log.
+
+All paths go through `path`, so that the tests use a directory for a machine.
+"""
+
+import json
+import os
+import subprocess
+import time
+
+
+class Machine:
+    def __init__(self, root="/"):
+        self.root = root
+        self.errors = []
+        self.authorized = False  # somebody's key was installed, so the SSH server has a use
+        self.output = None  # where scripts write: the console and cloud-init-output.log
+
+    def path(self, *parts):
+        return os.path.join(self.root, *(part.lstrip("/") for part in parts))
+
+    def open_output(self):
+        """One `tee` takes everything that scripts print, to the log and to the console.
+
+        A process of its own, because what a script leaves in the background keeps printing after
+        this program has ended; through a pipe of ours it would then be killed.
+        """
+        log = self.path("var/log/cloud-init-output.log")
+        os.makedirs(os.path.dirname(log), exist_ok=True)
+        try:
+            # Not as our controlling terminal: its hang-up would end what user data left running.
+            console = os.open(self.path("dev/console"), os.O_WRONLY | os.O_NOCTTY)
+        except OSError:
+            console = os.open(os.devnull, os.O_WRONLY)
+        self.tee = subprocess.Popen(["tee", "-a", log], stdin=subprocess.PIPE, stdout=console)
+        self.output = self.tee.stdin
+        os.close(console)
+
+    def close_output(self):
+        self.output.close()
+        try:
+            self.tee.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            pass  # something in the background still prints; it may
+
+    def say(self, text):
+        """A line for the user: on the console and in the output log."""
+        line = (text + "\n").encode("utf-8", "replace")
+        if self.output:
+            self.output.write(line)
+            self.output.flush()
+        self.log(text)
+
+    def log(self, text, level="INFO"):
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        with open(self.path("var/log/cloud-init.log"), "a") as file:
+            file.write(f"{stamp} - {level}: {text}\n")
+
+    def warn(self, text):
+        self.say(f"cloud-init: warning: {text}")
+
+    def fail(self, text):
+        self.errors.append(text)
+        self.say(f"cloud-init: {text}")
+
+    def run(self, command, **environment):
+        """Runs to its end with closed input, in `/`, output to the log and console; gives the exit code."""
+        self.log(f"running {command}")
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output or subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            env=os.environ | environment,
+        )
+        # A death by signal is told as a shell would.
+        return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+    def must_run(self, command, **environment):
+        code = self.run(command, **environment)
+        if code:
+            raise OSError(f"{command[0]} failed with exit code {code}")
+
+    def write(self, name, content, mode=0o644):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def read(self, name):
+        try:
+            with open(self.path(name)) as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def set_status(self, status, instance=None):
+        """What `cloud-init status` tells; under /run, so that each boot starts anew."""
+        state = {
+            "status": status,
+            "detail": "DataSourceEc2" if instance else "",
+            "errors": self.errors,
+            "last_update": time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime()),
+        }
+        path = self.write("run/cloud-init/status.json.new", json.dumps(state, indent=1) + "\n")
+        os.rename(path, self.path("run/cloud-init/status.json"))
+        if status in ("done", "error"):
+            result = {"v1": {"datasource": "DataSourceEc2" if instance else None, "errors": self.errors}}
+            self.write("run/cloud-init/result.json", json.dumps(result, indent=1) + "\n")
+
+
+def uptime():
+    """Seconds since the instance's init started; /proc/uptime would tell the host's."""
+    with open("/proc/1/stat") as file:
+        started = int(file.read().rsplit(")", 1)[1].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")

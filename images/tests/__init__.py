@@ -1,0 +1,7 @@
+"""python3 -m unittest discover -s images/tests -t images"""
+
+import os
+import sys
+
+IMAGES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [IMAGES, os.path.join(IMAGES, "files/usr/lib/nines")]

@@ -1,0 +1,197 @@
+import base64
+import gzip
+import json
+import os
+import unittest
+
+from . import metadata
+from userdata import boot, imds
+
+
+def mime(*parts):
+    lines = ['Content-Type: multipart/mixed; boundary="//"', "MIME-Version: 1.0", ""]
+    for kind, content in parts:
+        lines += ["--//", f"Content-Type: {kind}", "", content]
+    return "\n".join([*lines, "--//--", ""])
+
+
+class Boot(unittest.TestCase):
+    def setUp(self):
+        context = metadata.trial()
+        self.trial = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+
+    def status(self):
+        return json.loads(self.trial.read("run/cloud-init/status.json"))
+
+    def test_script_runs_once_per_instance_from_the_root_directory(self):
+        script = "#!/bin/sh\npwd; read line || echo closed; echo oops >&2\n"
+        log = self.trial.boot(script)
+        self.assertIn(f"{os.path.realpath(self.trial.root)}\nclosed\noops\n", log)
+        self.assertIn("Cloud-init v. 1-nines finished at ", log)
+        self.assertEqual(log, self.trial.read("dev/console"))
+        self.assertEqual(script, self.trial.read("var/lib/cloud/instance/user-data.txt"))
+        self.assertEqual(script, self.trial.read("var/lib/cloud/instances/i-1/scripts/part-001"))
+        self.assertTrue(self.trial.has("var/lib/cloud/instance/sem/config_scripts_user"))
+        self.assertTrue(self.trial.has("var/lib/cloud/instance/boot-finished"))
+        self.assertEqual("done", self.status()["status"])
+        self.assertEqual(1, self.trial.boot(script).count("oops"))
+        self.assertEqual(2, self.trial.boot(script, instance="i-2").count("oops"))
+        self.assertEqual("i-1\n", self.trial.read("var/lib/cloud/data/previous-instance-id"))
+
+    def test_failing_script_is_told_and_the_boot_finishes(self):
+        log = self.trial.boot("#!/bin/sh\necho first\nexit 7\n")
+        self.assertRegex(log, r"first\ncloud-init: user data failed with exit code 7\nCloud-init v\. ")
+        self.assertEqual("error", self.status()["status"])
+        self.assertEqual(["part-001 failed with exit code 7"], self.status()["errors"])
+
+    def test_script_that_cannot_run(self):
+        self.assertIn("failed with exit code 127", self.trial.boot("#!/no/such/interpreter\n"))
+
+    def test_killed_script_counts_as_a_shell_would(self):
+        self.assertIn("failed with exit code 137", self.trial.boot("#!/bin/sh\nkill -9 $$\n"))
+
+    def test_carriage_returns_do_not_break_the_interpreter(self):
+        self.assertIn("hello", self.trial.boot("#!/bin/sh\r\necho hello\r\n"))
+
+    def test_background_process_does_not_hold_up_the_boot_and_keeps_its_output(self):
+        log = self.trial.boot("#!/bin/sh\nmkfifo gate\n(read x <gate; echo late) &\necho early\n")
+        self.assertIn("early", log)
+        self.assertEqual("done", self.status()["status"])
+        with open(os.path.join(self.trial.root, "gate"), "w") as gate:
+            gate.write("go\n")
+        self.trial.machine.tee.wait(10)
+        self.assertIn("late", self.trial.read("var/log/cloud-init-output.log"))
+
+    def test_no_user_data(self):
+        self.assertIn("finished at", self.trial.boot())
+        self.assertEqual("done", self.status()["status"])
+        self.assertEqual("ip-10-0-1-5\n", self.trial.read("etc/hostname"))
+        self.assertIn("127.0.1.1 ip-10-0-1-5.ec2.internal ip-10-0-1-5", self.trial.read("etc/hosts"))
+
+    def test_unknown_text_is_ignored_with_a_warning(self):
+        log = self.trial.boot("echo not a script\n")
+        self.assertIn("warning: user data part-001 is not of a known kind; ignored", log)
+        self.assertEqual("done", self.status()["status"])
+
+    def test_gzip(self):
+        self.assertIn("packed", self.trial.boot(gzip.compress(b"#!/bin/sh\necho packed\n")))
+        self.assertIn("not valid gzip", self.trial.boot(b"\x1f\x8bnonsense", instance="i-2"))
+
+    def test_mime_archive_runs_all_kinds_in_order(self):
+        log = self.trial.boot(mime(
+            ("text/x-shellscript", "#!/bin/sh\necho script"),
+            ("text/cloud-config", "runcmd:\n- echo runcmd\n- [echo, 'two  words']\nbootcmd:\n- echo bootcmd $INSTANCE_ID"),
+            ("text/cloud-boothook", "#cloud-boothook\necho boothook $INSTANCE_ID"),
+            ("text/plain", "#!/bin/sh\necho detected"),
+            ("text/part-handler", "#part-handler"),
+        ))
+        order = [line for line in log.splitlines() if not line.startswith(("cloud-init", "Cloud-init"))]
+        self.assertEqual(["boothook i-1", "bootcmd i-1", "script", "detected", "runcmd", "two  words"], order)
+        self.assertIn("part-handler, which is not emulated", log)
+
+    def test_boothook_and_bootcmd_run_at_every_boot(self):
+        data = mime(("text/cloud-boothook", "#cloud-boothook\necho hook"), ("text/cloud-config", "bootcmd: [echo boot]\nruncmd: [echo run]"))
+        self.trial.boot(data)
+        lines = self.trial.boot(data).splitlines()
+        self.assertEqual([2, 2, 1], [lines.count(word) for word in ("hook", "boot", "run")])
+
+    def test_scripts_at_every_boot_where_asked_as_in_the_documentation(self):
+        data = mime(("text/cloud-config", "cloud_final_modules:\n- [scripts-user, always]"), ("text/x-shellscript", "#!/bin/sh\necho again"))
+        self.trial.boot(data)
+        self.assertEqual(2, self.trial.boot(data).count("again"))
+
+    def test_include(self):
+        served = metadata.Service({"part": b"#!/bin/sh\necho included\n"}, version=1)
+        with metadata.serving(served) as (host, port):
+            log = self.trial.boot(f"#include\nhttp://{host}:{port}/latest/part\nhttp://{host}:{port}/latest/none\n")
+        self.assertIn("\nincluded\n", log)
+        self.assertIn("cannot include", log)
+
+    def test_write_files(self):
+        packed = base64.b64encode(gzip.compress(b"packed")).decode()
+        self.trial.boot(f"""#cloud-config
+write_files:
+- {{path: /opt/plain, content: "text\\n", permissions: '0640'}}
+- {{path: /opt/plain, content: "more\\n", append: true, permissions: '0640'}}
+- {{path: /opt/packed, content: {packed}, encoding: gz+b64}}
+- {{path: /opt/binary, content: !!binary aGVsbG8=}}
+- {{path: /opt/odd, content: x, encoding: rot13}}
+- {{path: /opt/owned, content: x, owner: 'root:nosuchgroup'}}
+- {{path: /opt/late, content: x, defer: true}}
+""")
+        self.assertEqual("text\nmore\n", self.trial.read("opt/plain"))
+        self.assertEqual(0o640, os.stat(os.path.join(self.trial.root, "opt/plain")).st_mode & 0o777)
+        self.assertEqual("packed", self.trial.read("opt/packed"))
+        self.assertEqual("hello", self.trial.read("opt/binary"))
+        self.assertFalse(self.trial.has("opt/odd"))
+        self.assertTrue(self.trial.has("opt/late"))
+        self.assertIn("rot13", str(self.status()["errors"]))
+        self.assertIn("nosuchgroup", str(self.status()["errors"]))
+
+    def test_packages(self):
+        self.trial.boot("#cloud-config\npackages: [nginx, [curl, 7.88], {apt: [jq]}]\n")
+        update, install = self.trial.machine.commands
+        self.assertTrue(update.endswith(" update"))
+        self.assertTrue(install.endswith(" install nginx curl=7.88 jq"), install)
+
+    def test_package_name_that_is_an_option(self):
+        self.trial.boot("#cloud-config\npackages: ['--allow-unauthenticated']\n")
+        self.assertEqual([], self.trial.machine.commands)
+        self.assertEqual("error", self.status()["status"])
+
+    def test_users_and_keys(self):
+        self.trial.boot(
+            "#cloud-config\nusers:\n- default\n- {name: ops, groups: 'sudo, adm', shell: /bin/sh, sudo: 'ALL=(ALL) ALL', shoe: 1}\n"
+            "ssh_authorized_keys: [ssh-ed25519 AAAA two]\n",
+            **{"meta-data__public-keys__": b"0=mine", "meta-data__public-keys__0__openssh-key": b"ssh-rsa AAAA mine\n"},
+        )
+        commands = self.trial.machine.commands
+        self.assertIn("useradd ops --shell /bin/sh --create-home", commands)
+        self.assertIn("usermod --append --groups sudo,adm ops", commands)
+        self.assertIn("systemctl enable --quiet --now --no-block ssh.service", commands)
+        self.assertEqual("ssh-rsa AAAA mine\nssh-ed25519 AAAA two\n", self.trial.read("home/admin/.ssh/authorized_keys"))
+        self.assertEqual("ops ALL=(ALL) ALL\n", self.trial.read("etc/sudoers.d/90-cloud-init-ops"))
+        self.assertIn("'shoe' is not emulated", self.trial.read("dev/console"))
+
+    def test_no_keys_no_ssh_server(self):
+        self.trial.boot("#!/bin/sh\n")
+        self.assertEqual([], self.trial.machine.commands)
+
+    def test_hostname_and_final_message(self):
+        log = self.trial.boot("#cloud-config\nfqdn: web.example.com\nfinal_message: up after $UPTIME or $uptime\n")
+        self.assertEqual("web\n", self.trial.read("etc/hostname"))
+        self.assertRegex(log, r"up after \$UPTIME or \d+\.\d\d\n$")
+
+    def test_bad_cloud_config(self):
+        self.assertIn("is not valid YAML", self.trial.boot("#cloud-config\na: [\n"))
+        self.assertIn("is not a mapping", self.trial.boot("#cloud-config\n- a\n", instance="i-2"))
+        self.assertIn("'swap' is not emulated", self.trial.boot("#cloud-config\nswap: {}\n", instance="i-3"))
+        self.assertIn("a command must be", self.trial.boot("#cloud-config\nruncmd: [{a: b}]\n", instance="i-4"))
+        self.assertIn("write_files: ", self.trial.boot("#cloud-config\nwrite_files: [nonsense]\n", instance="i-5"))
+
+    def test_metadata_version_1_and_late_network(self):
+        self.assertIn("old", self.trial.boot("#!/bin/sh\necho old\n", version=1, failures=3))
+
+    def test_metadata_switched_off(self):
+        log = self.trial.boot("#!/bin/sh\necho never\n", version=0)
+        self.assertIn("no user data was run", log)
+        self.assertNotIn("never", log)
+
+
+class Metadata(unittest.TestCase):
+    def test_gives_up_after_its_patience(self):
+        now = [0.0]
+        client = imds.Metadata(("127.0.0.1", 9), timeout=0.2)
+        with self.assertRaises(imds.Unreachable):
+            client.wait(clock=lambda: now[0], sleep=lambda pause: now.__setitem__(0, now[0] + pause))
+        self.assertGreaterEqual(now[0], imds.PATIENCE)
+
+    def test_incomplete_answers_are_tried_again(self):
+        for answer in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", b"HTTP/1.1 503 x\r\n\r\n"):
+            with self.assertRaises(imds.Unreachable):
+                imds.parse(answer)
+
+    def test_include_refuses_other_schemes(self):
+        with self.assertRaises(ValueError):
+            boot.fetch("file:///etc/shadow")
