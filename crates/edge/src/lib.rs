@@ -1,3 +1,7 @@
 //! edge
 
 pub mod config;
+mod dns;
+mod metadata;
+#[cfg(test)]
+mod testing;

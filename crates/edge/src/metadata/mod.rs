@@ -1,0 +1,2 @@
+mod token;
+mod tree;
