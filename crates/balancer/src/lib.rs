@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod count;
+mod http;
+mod routing;
 pub mod report;
 
 pub use config::Config;

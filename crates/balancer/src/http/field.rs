@@ -1,0 +1,135 @@
+//! Header fields the balancer acts upon, told apart by one look at length and name.
+
+/// A field that is more than cargo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Connection,
+    ContentLength,
+    Cookie,
+    Expect,
+    Host,
+    /// `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`: valid for one hop only.
+    HopByHop,
+    SetCookie,
+    TraceId,
+    TransferEncoding,
+    Upgrade,
+    UserAgent,
+    XForwardedFor,
+    XForwardedPort,
+    XForwardedProto,
+    Other,
+}
+
+pub fn field(name: &str) -> Field {
+    let is = |expected: &str| name.eq_ignore_ascii_case(expected);
+    match name.len() {
+        2 if is("te") => Field::HopByHop,
+        4 if is("host") => Field::Host,
+        6 if is("cookie") => Field::Cookie,
+        6 if is("expect") => Field::Expect,
+        7 if is("upgrade") => Field::Upgrade,
+        7 if is("trailer") => Field::HopByHop,
+        10 if is("connection") => Field::Connection,
+        10 if is("user-agent") => Field::UserAgent,
+        10 if is("keep-alive") => Field::HopByHop,
+        10 if is("set-cookie") => Field::SetCookie,
+        14 if is("content-length") => Field::ContentLength,
+        15 if is("x-forwarded-for") => Field::XForwardedFor,
+        15 if is("x-amzn-trace-id") => Field::TraceId,
+        16 if is("x-forwarded-port") => Field::XForwardedPort,
+        16 if is("proxy-connection") => Field::HopByHop,
+        17 if is("transfer-encoding") => Field::TransferEncoding,
+        17 if is("x-forwarded-proto") => Field::XForwardedProto,
+        _ => Field::Other,
+    }
+}
+
+/// The comma-separated elements of a field value, trimmed, empty ones left out.
+pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// A `Content-Length`: digits only, no sign, no list.
+pub fn content_length(value: &[u8]) -> Option<u64> {
+    let digits = value.trim_ascii();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// What a `Connection` field asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    pub close: bool,
+    pub keep_alive: bool,
+    pub upgrade: bool,
+    /// It names other fields as valid for this hop only.
+    pub names_fields: bool,
+}
+
+impl Connection {
+    pub fn note(&mut self, value: &[u8]) {
+        for element in elements(value) {
+            if element.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if element.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if element.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else {
+                self.names_fields = true;
+            }
+        }
+    }
+
+    /// Whether the connection may serve another message after this one.
+    pub fn persists(&self, http_minor: u8) -> bool {
+        !self.close && (http_minor >= 1 || self.keep_alive)
+    }
+}
+
+/// Whether some `Connection` field among `headers` names `name`.
+pub fn named_by_connection(headers: &[httparse::Header<'_>], name: &str) -> bool {
+    headers.iter().filter(|header| field(header.name) == Field::Connection).any(|header| {
+        elements(header.value).any(|element| element.eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_lengths() {
+        fn check(value: &str, expected: Option<u64>) {
+            assert_eq!(content_length(value.as_bytes()), expected, "{value:?}");
+        }
+        check("0", Some(0));
+        check(" 12\t", Some(12));
+        check("18446744073709551615", Some(u64::MAX));
+        check("18446744073709551616", None);
+        check("+5", None);
+        check("-5", None);
+        check("5, 5", None);
+        check("0x10", None);
+        check("", None);
+        check("1 2", None);
+    }
+
+    #[test]
+    fn connections() {
+        fn check(minor: u8, value: &str, persists: bool) {
+            let mut connection = Connection::default();
+            connection.note(value.as_bytes());
+            assert_eq!(connection.persists(minor), persists, "1.{minor} {value:?}");
+        }
+        check(1, "", true);
+        check(1, "keep-alive", true);
+        check(1, "Upgrade, CLOSE", false);
+        check(0, "", false);
+        check(0, "Keep-Alive", true);
+        check(0, "keep-alive, close", false);
+    }
+}

@@ -1,0 +1,14 @@
+//! HTTP/1.1 as bytes: heads, bodies and generated answers. Pure functions, no sockets, no config of
+//! load balancers, so that every parser here can be fed any input by a test or a fuzzer.
+//!
+//! `httparse` finds the tokens; what they mean (framing, persistence, danger) is decided here, once,
+//! and a forwarded head is always written anew from that decision. So a request that two parsers
+//! could read differently reaches a target in one reading only.
+
+pub mod answer;
+pub mod body;
+pub mod desync;
+pub mod field;
+pub mod request;
+pub mod response;
+pub mod target;

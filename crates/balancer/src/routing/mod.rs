@@ -1,0 +1,8 @@
+//! Which action a request gets: patterns, conditions, rules, redirects. Values in, values out.
+
+mod pattern;
+mod redirect;
+mod rule;
+
+pub use redirect::{Location, expand};
+pub use rule::{Routes, Subject};
