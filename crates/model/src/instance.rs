@@ -1,4 +1,4 @@
-//! Instances, launch templates, images, key pairs and volumes.
+//! Instances, launch templates, key pairs and volumes.
 
 use crate::*;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,10 @@ pub struct Instance {
     pub reservation: ReservationId,
     pub launch_index: u32,
     pub image: ImageId,
+    /// Device that the image boots from, such as `/dev/xvda`.
+    pub root_device: String,
+    /// `x86_64` or `arm64`, as the image says.
+    pub architecture: String,
     pub instance_type: String,
     pub vpc: VpcId,
     pub subnet: SubnetId,
@@ -27,6 +31,18 @@ pub struct Instance {
     /// `stop` or `terminate`, on shutdown from within.
     pub shutdown_behavior: String,
     pub ebs_optimized: bool,
+    /// `default`, `dedicated` or `host`; described only.
+    pub tenancy: String,
+    pub placement_group: Option<String>,
+    /// `(cores, threads per core)`; described only, the CPU share is the type's.
+    pub cpu_options: (u32, u32),
+    pub hibernation: bool,
+    pub enclave: bool,
+    /// `default` or `disabled`.
+    pub auto_recovery: String,
+    /// `open` or `none`.
+    pub capacity_reservation_preference: String,
+    pub private_dns: PrivateDnsOptions,
     /// `standard` or `unlimited`, burstable types only.
     pub cpu_credits: Option<String>,
     pub root_volume: VolumeId,
@@ -97,6 +113,15 @@ impl InstanceState {
     }
 }
 
+/// Which name the instance goes by inside its VPC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PrivateDnsOptions {
+    /// `ip-name` or `resource-name`.
+    pub hostname_type: String,
+    pub resource_name_a_record: bool,
+    pub resource_name_aaaa_record: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetadataOptions {
     /// `required` or `optional`.
@@ -107,6 +132,8 @@ pub struct MetadataOptions {
     pub http_put_response_hop_limit: u8,
     /// `enabled` or `disabled`.
     pub instance_metadata_tags: String,
+    /// `enabled` or `disabled`; described only, the metadata service speaks IPv4.
+    pub http_protocol_ipv6: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,6 +147,7 @@ pub struct Volume {
     pub iops: Option<u32>,
     pub throughput: Option<u32>,
     pub encrypted: bool,
+    pub kms_key: Option<String>,
     pub snapshot: Option<SnapshotId>,
     pub attachment: Option<VolumeAttachment>,
     pub created: Timestamp,
@@ -155,14 +183,12 @@ pub struct LaunchTemplateVersion {
     pub description: Option<String>,
     pub created: Timestamp,
     pub created_by: String,
-    /// The launch template data in the shape of the API (wire names), kept as given.
     pub data: LaunchTemplateData,
 }
 
 /// Launch template data exactly as stored: unset parameters are absent.
 ///
-/// Kept as JSON in the shape of `RequestLaunchTemplateData`'s wire names
-/// (`ImageId`, `NetworkInterfaces` …), which `api::ec2::launch_template` types.
+/// JSON that only `api::ec2::launch_template_data` reads and writes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LaunchTemplateData(pub String);
@@ -180,4 +206,26 @@ pub struct KeyPair {
     pub public_key: String,
     pub created: Timestamp,
     pub tags: Tags,
+}
+
+/// Launches one or more instances from a template, as an Auto Scaling group does it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TemplateLaunch {
+    pub template: LaunchTemplateId,
+    /// A number, `$Latest` or `$Default`.
+    pub version: String,
+    /// The group's subnet; it takes the place of any that the template names.
+    pub subnet: SubnetId,
+    /// In place of the template's.
+    pub instance_type: Option<String>,
+    /// Win over tags of the template with the same key.
+    pub tags: Tags,
+}
+
+/// Why a launch was refused: AWS's code and text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct LaunchError {
+    pub code: String,
+    pub message: String,
 }

@@ -1,0 +1,300 @@
+//! The public images (AMIs): which exist in a region, and what really backs them.
+//!
+//! The catalogue is computed, not stored: an image's id is a hash of region and
+//! name, so that it is the same in every cloud and can be written into a stack.
+//! Every image runs a Debian root file system made by one of our recipes; for
+//! those that are not Debian 12 on the host's architecture, and for ids that are
+//! not in the catalogue at all, [`backing`] says so and a launch reports it.
+//!
+//! `nines-debian-12-docker` (Debian 12 with Docker installed) belongs to account
+//! 000000000000, the default account of this cloud: it is public, `self` for
+//! callers of that account, and claims no alias that AWS's own images have.
+
+use crate::instance_type::Architecture;
+use crate::{ImageId, Timestamp, zone};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    pub id: ImageId,
+    pub region: &'static str,
+    pub name: String,
+    pub description: String,
+    pub owner: &'static str,
+    pub owner_alias: Option<&'static str>,
+    pub architecture: Architecture,
+    pub created: Timestamp,
+    pub root_device: &'static str,
+    /// GiB.
+    pub root_size: u32,
+    pub root_volume_type: &'static str,
+    /// Launches require IMDSv2 unless they say otherwise (AMI attribute `v2.0`).
+    pub imds_v2: bool,
+    pub boot_mode: &'static str,
+    /// What newest image of this line a public SSM parameter or `$most_recent` means.
+    pub line: Line,
+}
+
+/// A line of images, of which the newest date is current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Line {
+    Debian12,
+    NinesDebian12Docker,
+    AmazonLinux2023,
+    AmazonLinux2023Minimal,
+    AmazonLinux2,
+    Ubuntu2204,
+    Ubuntu2404,
+}
+
+/// What an image id runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backing {
+    /// Name of the recipe whose root file system is used.
+    pub recipe: String,
+    /// Why that is not what the id stands for on AWS; `None` where it is.
+    pub differs: Option<String>,
+}
+
+pub const DEBIAN: &str = "136693071363";
+pub const AMAZON: &str = "137112412989";
+pub const CANONICAL: &str = "099720109477";
+pub const NINES: &str = "000000000000";
+
+const PLAIN_RECIPE: &str = "debian-12";
+const DOCKER_RECIPE: &str = "debian-12-docker";
+
+/// The image with this id in whatever region.
+pub fn find(id: &ImageId) -> Option<&'static Image> {
+    CATALOGUE.get(id)
+}
+
+/// The images of a region, by id.
+pub fn in_region(region: &str) -> impl Iterator<Item = &'static Image> {
+    CATALOGUE
+        .values()
+        .filter(move |image| image.region == region)
+}
+
+/// The newest image of a line.
+pub fn newest(region: &str, line: Line, architecture: Architecture) -> Option<&'static Image> {
+    in_region(region)
+        .filter(|image| image.line == line && image.architecture == architecture)
+        .max_by_key(|image| image.created)
+}
+
+/// What runs for an image id, given the recipes that are built.
+pub fn backing(id: &ImageId, built: &[String]) -> Backing {
+    let default = if built.iter().any(|name| name == DOCKER_RECIPE) {
+        DOCKER_RECIPE
+    } else {
+        PLAIN_RECIPE
+    };
+    let Some(image) = find(id) else {
+        return Backing {
+            recipe: default.to_owned(),
+            differs: Some(format!("{id} is not known here; runs as {default}")),
+        };
+    };
+    let host = match std::env::consts::ARCH {
+        "aarch64" => Architecture::Arm64,
+        _ => Architecture::X86_64,
+    };
+    let differs = match image.line {
+        Line::NinesDebian12Docker if default != DOCKER_RECIPE => Some(format!(
+            "the image {} is not built; {id} runs as {default}",
+            image.name
+        )),
+        Line::Debian12 | Line::NinesDebian12Docker if image.architecture != host => Some(format!(
+            "{id} is {}; runs as {default} on this machine's {}",
+            image.architecture.name(),
+            host.name()
+        )),
+        Line::Debian12 | Line::NinesDebian12Docker => None,
+        _ => Some(format!("{id} ({}) runs as {default}", image.name)),
+    };
+    Backing {
+        recipe: default.to_owned(),
+        differs,
+    }
+}
+
+static CATALOGUE: LazyLock<BTreeMap<ImageId, Image>> = LazyLock::new(|| {
+    zone::REGIONS
+        .iter()
+        .flat_map(|region| RELEASES.iter().map(|release| image(region.name, release)))
+        .map(|image| (image.id.clone(), image))
+        .collect()
+});
+
+struct Release {
+    line: Line,
+    architecture: Architecture,
+    name: &'static str,
+    created: &'static str,
+}
+
+use Architecture::{Arm64, X86_64};
+
+const fn release(
+    line: Line,
+    architecture: Architecture,
+    name: &'static str,
+    created: &'static str,
+) -> Release {
+    Release {
+        line,
+        architecture,
+        name,
+        created,
+    }
+}
+
+/// Two dates a line, so that `most_recent` and an ambiguous look-up behave as on AWS.
+#[rustfmt::skip]
+const RELEASES: &[Release] = &[
+    release(Line::Debian12, X86_64, "debian-12-amd64-20240717-1811", "2024-07-17T07:40:12Z"),
+    release(Line::Debian12, X86_64, "debian-12-amd64-20250316-2053", "2025-03-16T22:41:52Z"),
+    release(Line::Debian12, Arm64, "debian-12-arm64-20250316-2053", "2025-03-16T22:42:21Z"),
+    release(Line::NinesDebian12Docker, X86_64, "nines-debian-12-docker", "2025-03-16T23:00:00Z"),
+    release(Line::AmazonLinux2023, X86_64, "al2023-ami-2023.5.20240903.0-kernel-6.1-x86_64", "2024-09-03T20:48:23Z"),
+    release(Line::AmazonLinux2023, X86_64, "al2023-ami-2023.6.20250317.2-kernel-6.1-x86_64", "2025-03-18T02:43:38Z"),
+    release(Line::AmazonLinux2023, Arm64, "al2023-ami-2023.6.20250317.2-kernel-6.1-arm64", "2025-03-18T02:43:39Z"),
+    release(Line::AmazonLinux2023Minimal, X86_64, "al2023-ami-minimal-2023.6.20250317.2-kernel-6.1-x86_64", "2025-03-18T02:43:36Z"),
+    release(Line::AmazonLinux2023Minimal, Arm64, "al2023-ami-minimal-2023.6.20250317.2-kernel-6.1-arm64", "2025-03-18T02:43:37Z"),
+    release(Line::AmazonLinux2, X86_64, "amzn2-ami-hvm-2.0.20240903.0-x86_64-gp2", "2024-09-03T20:53:31Z"),
+    release(Line::AmazonLinux2, X86_64, "amzn2-ami-hvm-2.0.20250305.0-x86_64-gp2", "2025-03-06T19:15:44Z"),
+    release(Line::AmazonLinux2, Arm64, "amzn2-ami-hvm-2.0.20250305.0-arm64-gp2", "2025-03-06T19:15:46Z"),
+    release(Line::Ubuntu2204, X86_64, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240904", "2024-09-04T17:02:19Z"),
+    release(Line::Ubuntu2204, X86_64, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20250305", "2025-03-05T16:12:40Z"),
+    release(Line::Ubuntu2204, Arm64, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-arm64-server-20250305", "2025-03-05T16:20:05Z"),
+    release(Line::Ubuntu2404, X86_64, "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20240904", "2024-09-04T17:41:06Z"),
+    release(Line::Ubuntu2404, X86_64, "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20250305", "2025-03-05T16:34:56Z"),
+    release(Line::Ubuntu2404, Arm64, "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-arm64-server-20250305", "2025-03-05T16:44:11Z"),
+];
+
+fn image(region: &'static str, release: &Release) -> Image {
+    let (owner, owner_alias, description) = match release.line {
+        Line::Debian12 => (DEBIAN, None, "Debian 12".to_owned()),
+        Line::NinesDebian12Docker => (NINES, None, "Debian 12 with Docker, built by nines".into()),
+        Line::AmazonLinux2023 | Line::AmazonLinux2023Minimal => (
+            AMAZON,
+            Some("amazon"),
+            format!(
+                "Amazon Linux 2023 AMI {} HVM kernel-6.1",
+                release.architecture.name()
+            ),
+        ),
+        Line::AmazonLinux2 => (
+            AMAZON,
+            Some("amazon"),
+            format!("Amazon Linux 2 AMI {} HVM gp2", release.architecture.name()),
+        ),
+        Line::Ubuntu2204 => (CANONICAL, None, "Ubuntu Server 22.04 LTS (Jammy)".into()),
+        Line::Ubuntu2404 => (CANONICAL, None, "Ubuntu Server 24.04 LTS (Noble)".into()),
+    };
+    let (root_size, root_volume_type) = match release.line {
+        Line::Debian12 | Line::NinesDebian12Docker | Line::AmazonLinux2023 => (8, "gp3"),
+        Line::AmazonLinux2023Minimal => (2, "gp3"),
+        Line::Ubuntu2404 => (8, "gp3"),
+        Line::AmazonLinux2 | Line::Ubuntu2204 => (8, "gp2"),
+    };
+    Image {
+        id: id(region, release.name),
+        region,
+        name: release.name.to_owned(),
+        description,
+        owner,
+        owner_alias,
+        architecture: release.architecture,
+        // The table above is checked by a test; the epoch would only sort last.
+        created: release.created.parse().unwrap_or_default(),
+        root_device: match release.line {
+            Line::Ubuntu2204 | Line::Ubuntu2404 => "/dev/sda1",
+            _ => "/dev/xvda",
+        },
+        root_size,
+        root_volume_type,
+        imds_v2: matches!(
+            release.line,
+            Line::AmazonLinux2023 | Line::AmazonLinux2023Minimal
+        ),
+        boot_mode: match release.architecture {
+            X86_64 => "uefi-preferred",
+            Arm64 => "uefi",
+        },
+        line: release.line,
+    }
+}
+
+/// `ami-0` and 16 digits of FNV-1a over region and name, mixed so that names
+/// differing in their last digit do not get neighbouring ids.
+fn id(region: &str, name: &str) -> ImageId {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in region.bytes().chain([b'/']).chain(name.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash ^= hash >> 32;
+    hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^= hash >> 29;
+    format!("ami-0{hash:016x}")
+        .parse()
+        .unwrap_or_else(|_| ImageId::random())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_region_has_every_image_under_an_id_of_its_own() {
+        assert_eq!(CATALOGUE.len(), RELEASES.len() * zone::REGIONS.len());
+        for image in CATALOGUE.values() {
+            assert!(image.created > Timestamp::UNIX_EPOCH, "{}", image.name);
+            assert_eq!(find(&image.id).map(|i| &i.name), Some(&image.name));
+        }
+    }
+
+    #[test]
+    fn ids_never_change() {
+        // Users write them into stacks: a change here breaks those.
+        let id = &newest("us-east-1", Line::Debian12, X86_64).unwrap().id;
+        assert_eq!(id.as_str(), "ami-043985f3006b29f9e");
+    }
+
+    fn check(id: &ImageId, built: &[&str], recipe: &str, differs: bool) {
+        let built: Vec<String> = built.iter().map(|s| (*s).to_owned()).collect();
+        let got = backing(id, &built);
+        assert_eq!(
+            (got.recipe.as_str(), got.differs.is_some()),
+            (recipe, differs),
+            "{got:?}"
+        );
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn what_is_not_debian_12_says_so() {
+        let newest = |line, architecture| &newest("eu-west-1", line, architecture).unwrap().id;
+        let both = &["debian-12", "debian-12-docker"][..];
+        let plain = &["debian-12"][..];
+        check(newest(Line::Debian12, X86_64), both, DOCKER_RECIPE, false);
+        check(newest(Line::Debian12, X86_64), plain, PLAIN_RECIPE, false);
+        check(newest(Line::Debian12, Arm64), plain, PLAIN_RECIPE, true);
+        check(
+            newest(Line::NinesDebian12Docker, X86_64),
+            both,
+            DOCKER_RECIPE,
+            false,
+        );
+        check(
+            newest(Line::NinesDebian12Docker, X86_64),
+            plain,
+            PLAIN_RECIPE,
+            true,
+        );
+        check(newest(Line::Ubuntu2404, X86_64), both, DOCKER_RECIPE, true);
+        check(&ImageId::random(), &[], PLAIN_RECIPE, true);
+    }
+}

@@ -1,0 +1,347 @@
+//! The instance types, as far as a launch, its limits and `DescribeInstanceTypes` need them.
+//!
+//! Kept as families times sizes: within a family everything but the size's own
+//! figures is the same, so a new family is one line. Source of the figures:
+//! `https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html` (and `co`, `mo`),
+//! credits: `https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-credits-baseline-concepts.html`.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceType {
+    pub name: String,
+    pub family: &'static str,
+    pub vcpus: u32,
+    pub threads_per_core: u32,
+    pub memory_mib: u32,
+    pub architecture: Architecture,
+    /// `None` for types of fixed performance.
+    pub burst: Option<Burst>,
+    pub current_generation: bool,
+    /// `nitro` or `xen`.
+    pub hypervisor: &'static str,
+    pub clock_ghz: f64,
+    pub maximum_interfaces: u32,
+    pub addresses_per_interface: u32,
+    /// AWS's own words, such as `Up to 5 Gigabit`.
+    pub network_performance: &'static str,
+}
+
+/// CPU credits of a burstable type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Burst {
+    pub credits_per_hour: f64,
+    /// Most credits it accrues: 24 hours' earnings.
+    pub maximum_credits: f64,
+    /// Share of every vCPU that earning and spending balance at.
+    pub baseline: f64,
+    /// The credit option when none is asked for: `standard` or `unlimited`.
+    pub default_option: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    X86_64,
+    Arm64,
+}
+
+impl Architecture {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+/// The type called `name`, such as `t3.micro`.
+pub fn find(name: &str) -> Option<&'static InstanceType> {
+    TYPES.get(name)
+}
+
+/// Every type, by name.
+pub fn all() -> impl Iterator<Item = &'static InstanceType> {
+    TYPES.values()
+}
+
+/// Whether a zone offers the type: every zone but `us-east-1e`, which on AWS
+/// lacks the newer families and is what stacks that filter offerings trip over.
+pub fn offered_in(instance_type: &InstanceType, zone: &str) -> bool {
+    zone != "us-east-1e" || matches!(instance_type.family, "t2" | "m5" | "c5" | "r5")
+}
+
+static TYPES: LazyLock<BTreeMap<String, InstanceType>> = LazyLock::new(|| {
+    let burstable = BURSTABLE.iter().flat_map(burstable_types);
+    let fixed = FIXED.iter().flat_map(fixed_types);
+    burstable
+        .chain(fixed)
+        .map(|t| (t.name.clone(), t))
+        .collect()
+});
+
+struct Burstable {
+    family: &'static str,
+    architecture: Architecture,
+    clock_ghz: f64,
+    sizes: &'static [BurstableSize],
+}
+
+/// Size, vCPU, MiB, credits an hour, baseline per vCPU, interfaces, addresses each, network.
+type BurstableSize = (&'static str, u32, u32, f64, f64, u32, u32, &'static str);
+
+const UP_TO_5: &str = "Up to 5 Gigabit";
+const LOW: &str = "Low to Moderate";
+
+const T2: &[BurstableSize] = &[
+    ("nano", 1, 512, 3.0, 0.05, 2, 2, LOW),
+    ("micro", 1, 1024, 6.0, 0.10, 2, 2, LOW),
+    ("small", 1, 2048, 12.0, 0.20, 3, 4, LOW),
+    ("medium", 2, 4096, 24.0, 0.20, 3, 6, LOW),
+    ("large", 2, 8192, 36.0, 0.30, 3, 12, LOW),
+    ("xlarge", 4, 16384, 54.0, 0.225, 3, 15, "Moderate"),
+    ("2xlarge", 8, 32768, 81.6, 0.17, 3, 15, "Moderate"),
+];
+
+const T3: &[BurstableSize] = &[
+    ("nano", 2, 512, 6.0, 0.05, 2, 2, UP_TO_5),
+    ("micro", 2, 1024, 12.0, 0.10, 2, 2, UP_TO_5),
+    ("small", 2, 2048, 24.0, 0.20, 3, 4, UP_TO_5),
+    ("medium", 2, 4096, 24.0, 0.20, 3, 6, UP_TO_5),
+    ("large", 2, 8192, 36.0, 0.30, 3, 12, UP_TO_5),
+    ("xlarge", 4, 16384, 96.0, 0.40, 4, 15, UP_TO_5),
+    ("2xlarge", 8, 32768, 192.0, 0.40, 4, 15, UP_TO_5),
+];
+
+const BURSTABLE: &[Burstable] = &[
+    Burstable {
+        family: "t2",
+        architecture: Architecture::X86_64,
+        clock_ghz: 2.3,
+        sizes: T2,
+    },
+    Burstable {
+        family: "t3",
+        architecture: Architecture::X86_64,
+        clock_ghz: 2.5,
+        sizes: T3,
+    },
+    Burstable {
+        family: "t3a",
+        architecture: Architecture::X86_64,
+        clock_ghz: 2.2,
+        sizes: T3,
+    },
+    Burstable {
+        family: "t4g",
+        architecture: Architecture::Arm64,
+        clock_ghz: 2.5,
+        sizes: T3,
+    },
+];
+
+fn burstable_types(family: &'static Burstable) -> impl Iterator<Item = InstanceType> {
+    let xen = family.family == "t2";
+    let threads = move |vcpus: u32| match family.architecture {
+        Architecture::X86_64 if !xen && vcpus > 1 => 2,
+        _ => 1,
+    };
+    family.sizes.iter().map(
+        move |&(size, vcpus, memory, credits, baseline, interfaces, addresses, network)| {
+            InstanceType {
+                name: format!("{}.{size}", family.family),
+                family: family.family,
+                vcpus,
+                threads_per_core: threads(vcpus),
+                memory_mib: memory,
+                architecture: family.architecture,
+                burst: Some(Burst {
+                    credits_per_hour: credits,
+                    maximum_credits: credits * 24.0,
+                    baseline,
+                    default_option: if xen { "standard" } else { "unlimited" },
+                }),
+                current_generation: true,
+                hypervisor: if xen { "xen" } else { "nitro" },
+                clock_ghz: family.clock_ghz,
+                maximum_interfaces: interfaces,
+                addresses_per_interface: addresses,
+                network_performance: network,
+            }
+        },
+    )
+}
+
+struct Fixed {
+    family: &'static str,
+    architecture: Architecture,
+    clock_ghz: f64,
+    /// MiB for each vCPU.
+    memory_per_vcpu: u32,
+    /// Sizes with their vCPUs.
+    sizes: &'static [(&'static str, u32)],
+    network: &'static str,
+}
+
+const UP_TO_10: &str = "Up to 10 Gigabit";
+const UP_TO_12: &str = "Up to 12.5 Gigabit";
+
+/// Fifth-generation general-purpose and memory families.
+const GENERATION_5: &[(&str, u32)] = &[
+    ("large", 2),
+    ("xlarge", 4),
+    ("2xlarge", 8),
+    ("4xlarge", 16),
+    ("8xlarge", 32),
+    ("12xlarge", 48),
+    ("16xlarge", 64),
+    ("24xlarge", 96),
+];
+const C5: &[(&str, u32)] = &[
+    ("large", 2),
+    ("xlarge", 4),
+    ("2xlarge", 8),
+    ("4xlarge", 16),
+    ("9xlarge", 36),
+    ("12xlarge", 48),
+    ("18xlarge", 72),
+    ("24xlarge", 96),
+];
+const GENERATION_6: &[(&str, u32)] = &[
+    ("large", 2),
+    ("xlarge", 4),
+    ("2xlarge", 8),
+    ("4xlarge", 16),
+    ("8xlarge", 32),
+    ("12xlarge", 48),
+    ("16xlarge", 64),
+    ("24xlarge", 96),
+    ("32xlarge", 128),
+];
+const GRAVITON: &[(&str, u32)] = &[
+    ("medium", 1),
+    ("large", 2),
+    ("xlarge", 4),
+    ("2xlarge", 8),
+    ("4xlarge", 16),
+    ("8xlarge", 32),
+    ("12xlarge", 48),
+    ("16xlarge", 64),
+];
+
+const fn fixed(
+    family: &'static str,
+    architecture: Architecture,
+    clock_ghz: f64,
+    gib_per_vcpu: u32,
+    sizes: &'static [(&'static str, u32)],
+    network: &'static str,
+) -> Fixed {
+    Fixed {
+        family,
+        architecture,
+        clock_ghz,
+        memory_per_vcpu: gib_per_vcpu * 1024,
+        sizes,
+        network,
+    }
+}
+
+const FIXED: &[Fixed] = &[
+    fixed("m5", Architecture::X86_64, 3.1, 4, GENERATION_5, UP_TO_10),
+    fixed("m5a", Architecture::X86_64, 2.5, 4, GENERATION_5, UP_TO_10),
+    fixed("m6i", Architecture::X86_64, 3.5, 4, GENERATION_6, UP_TO_12),
+    fixed("m6a", Architecture::X86_64, 3.6, 4, GENERATION_6, UP_TO_12),
+    fixed("m6g", Architecture::Arm64, 2.5, 4, GRAVITON, UP_TO_10),
+    fixed("m7i", Architecture::X86_64, 3.2, 4, GENERATION_5, UP_TO_12),
+    fixed("m7g", Architecture::Arm64, 2.6, 4, GRAVITON, UP_TO_12),
+    fixed("c5", Architecture::X86_64, 3.4, 2, C5, UP_TO_10),
+    fixed("c5a", Architecture::X86_64, 3.3, 2, GENERATION_5, UP_TO_10),
+    fixed("c6i", Architecture::X86_64, 3.5, 2, GENERATION_6, UP_TO_12),
+    fixed("c6a", Architecture::X86_64, 3.6, 2, GENERATION_6, UP_TO_12),
+    fixed("c6g", Architecture::Arm64, 2.5, 2, GRAVITON, UP_TO_10),
+    fixed("c7i", Architecture::X86_64, 3.2, 2, GENERATION_5, UP_TO_12),
+    fixed("c7g", Architecture::Arm64, 2.6, 2, GRAVITON, UP_TO_12),
+    fixed("r5", Architecture::X86_64, 3.1, 8, GENERATION_5, UP_TO_10),
+    fixed("r6i", Architecture::X86_64, 3.5, 8, GENERATION_6, UP_TO_12),
+    fixed("r6g", Architecture::Arm64, 2.5, 8, GRAVITON, UP_TO_10),
+];
+
+fn fixed_types(family: &'static Fixed) -> impl Iterator<Item = InstanceType> {
+    family.sizes.iter().map(move |&(size, vcpus)| {
+        let (interfaces, addresses) = match vcpus {
+            1 => (2, 4),
+            2 => (3, 10),
+            3..=8 => (4, 15),
+            9..=48 => (8, 30),
+            _ => (15, 50),
+        };
+        InstanceType {
+            name: format!("{}.{size}", family.family),
+            family: family.family,
+            vcpus,
+            threads_per_core: match family.architecture {
+                Architecture::X86_64 => 2,
+                Architecture::Arm64 => 1,
+            },
+            memory_mib: vcpus * family.memory_per_vcpu,
+            architecture: family.architecture,
+            burst: None,
+            current_generation: true,
+            hypervisor: "nitro",
+            clock_ghz: family.clock_ghz,
+            maximum_interfaces: interfaces,
+            addresses_per_interface: addresses,
+            network_performance: match vcpus {
+                0..=16 => family.network,
+                17..=48 => "12 Gigabit",
+                _ => "25 Gigabit",
+            },
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, vcpus: u32, gib: f64, architecture: Architecture) {
+        let found = find(name).unwrap();
+        let figures = (
+            found.vcpus,
+            f64::from(found.memory_mib) / 1024.0,
+            found.architecture,
+        );
+        assert_eq!(figures, (vcpus, gib, architecture), "{name}");
+    }
+
+    #[test]
+    fn figures_are_those_of_aws() {
+        check("t2.micro", 1, 1.0, Architecture::X86_64);
+        check("t3.nano", 2, 0.5, Architecture::X86_64);
+        check("t3a.2xlarge", 8, 32.0, Architecture::X86_64);
+        check("t4g.small", 2, 2.0, Architecture::Arm64);
+        check("m5.large", 2, 8.0, Architecture::X86_64);
+        check("m6g.medium", 1, 4.0, Architecture::Arm64);
+        check("c5.9xlarge", 36, 72.0, Architecture::X86_64);
+        check("c6a.4xlarge", 16, 32.0, Architecture::X86_64);
+        check("r6i.xlarge", 4, 32.0, Architecture::X86_64);
+        assert_eq!(find("t3.gigantic"), None);
+    }
+
+    #[test]
+    fn credits_balance_at_the_baseline() {
+        // credits/h = baseline × vCPUs × 60; AWS rounds t2.xlarge and t2.2xlarge.
+        for t in all() {
+            let Some(burst) = t.burst else { continue };
+            let earned = burst.baseline * f64::from(t.vcpus) * 60.0;
+            assert!((earned - burst.credits_per_hour).abs() < 0.5, "{}", t.name);
+        }
+    }
+
+    #[test]
+    fn us_east_1e_lacks_newer_families() {
+        let t3 = find("t3.micro").unwrap();
+        assert!(offered_in(t3, "us-east-1a") && !offered_in(t3, "us-east-1e"));
+    }
+}
