@@ -19,6 +19,7 @@ MASKED = [
     "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
     "sys-fs-fuse-connections.mount", "dev-hugepages.mount", "dev-mqueue.mount",
     "proc-sys-fs-binfmt_misc.automount", "proc-sys-fs-binfmt_misc.mount", "systemd-binfmt.service",
+    "systemd-remount-fs.service", "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
     # Addresses and resolver come with the network interface.
     "systemd-networkd.service", "systemd-networkd.socket", "systemd-networkd-wait-online.service",
     "systemd-resolved.service",
@@ -66,6 +67,11 @@ def finish(recipe, rootfs):
         within(rootfs, "systemctl", "disable", *recipe["disable"])
     within(rootfs, "systemctl", "mask", *MASKED)
     within(rootfs, "systemctl", "enable", *recipe["enable"])
+    # Says that /etc and /var are as new as /usr: otherwise the first boot rebuilds accounts and catalogs.
+    for name in ("etc/.updated", "var/.updated"):
+        write(rootfs, name, "")
+        built = os.stat(os.path.join(rootfs, "usr")).st_mtime_ns
+        os.utime(os.path.join(rootfs, name), ns=(built, built))
 
 
 def install_files(rootfs):
