@@ -1,0 +1,229 @@
+//! PID 1 of an instance, from the fork to the exec of its init.
+//!
+//! All file systems here are mounted by the instance's root. Nothing of proc and sysfs is
+//! covered: the kernel allows another proc or sysfs, as every nested container needs, only
+//! where one is fully visible, and the user namespace already denies what masks hide
+//! elsewhere (`/proc/sysrq-trigger`, `/proc/kcore`, sysctls other than the network's).
+//! For the same reason proc and sysfs are mounted before the host's are gone.
+
+use super::mount::{attach, file_system};
+use super::root::Parts;
+use crate::instance::{During, InstanceError, InstanceSpec};
+use nix::mount::{MntFlags, MsFlags as F, mount, umount2};
+use nix::unistd::{execve, fchdir, pivot_root, setsid};
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+type Result<T> = std::result::Result<T, InstanceError>;
+
+const INIT: &str = "/sbin/init";
+/// Where systemd finds the socket to say `READY=1` to; the place nspawn uses.
+const NOTIFY: &str = "/run/host/notify";
+
+pub fn run(spec: &InstanceSpec, parts: &Parts, first: bool) -> Result<Infallible> {
+    enter_root(parts)?;
+    kernel_file_systems()?;
+    devices(parts)?;
+    volatile(parts)?;
+    for (target, tree) in &parts.data {
+        make_dirs(target)?;
+        attach(tree, target)?;
+    }
+    for (target, directory, tree) in &parts.binds {
+        if *directory {
+            make_dirs(target)?;
+        } else {
+            make_file(target)?;
+        }
+        attach(tree, target)?;
+    }
+    files(spec, first)?;
+    network_parameters();
+    // What is mounted over the new root is the old one.
+    umount2(".", MntFlags::MNT_DETACH).during(|| "leave the host's root".into())?;
+    nix::unistd::sethostname(&spec.hostname).during(|| "set the host name".into())?;
+    execute()
+}
+
+fn enter_root(parts: &Parts) -> Result<()> {
+    attach(&parts.root, Path::new("."))?;
+    fchdir(&parts.root).during(|| "enter the root file system".into())?;
+    // The old root ends up over the new one; absolute paths already lead into the new.
+    pivot_root(".", ".").during(|| "pivot to the root file system".into())
+}
+
+fn kernel_file_systems() -> Result<()> {
+    for dir in ["/proc", "/sys", "/dev", "/run", "/tmp"] {
+        make_dirs(Path::new(dir))?;
+    }
+    let common = F::MS_NOSUID | F::MS_NODEV | F::MS_NOEXEC;
+    file_system("proc", "/proc", common, "")?;
+    file_system("sysfs", "/sys", common, "")?;
+    file_system("cgroup2", "/sys/fs/cgroup", common, "")?;
+    // Only this mount, not the file system: a container inside may have its own writable
+    // one. Read-only sysfs is how systemd knows that devices are not its business.
+    mount(
+        None::<&str>,
+        "/sys",
+        None::<&str>,
+        F::MS_REMOUNT | F::MS_BIND | F::MS_RDONLY | common,
+        None::<&str>,
+    )
+    .during(|| "make /sys read-only".into())
+}
+
+fn devices(parts: &Parts) -> Result<()> {
+    file_system("tmpfs", "/dev", F::MS_NOSUID, "mode=755,size=4m")?;
+    let dev = Path::new("/dev");
+    for (name, tree) in &parts.devices {
+        make_file(&dev.join(name))?;
+        attach(tree, &dev.join(name))?;
+    }
+    make_file(&dev.join("console"))?;
+    attach(&parts.console, &dev.join("console"))?;
+    let links = [
+        ("/proc/self/fd", "fd"),
+        ("fd/0", "stdin"),
+        ("fd/1", "stdout"),
+        ("fd/2", "stderr"),
+        ("pts/ptmx", "ptmx"),
+        ("/proc/kcore", "core"),
+    ];
+    for (target, name) in links {
+        symlink(target, dev.join(name)).during(|| format!("link /dev/{name}"))?;
+    }
+    for name in ["pts", "shm", "mqueue"] {
+        make_dirs(&dev.join(name))?;
+    }
+    let quiet = F::MS_NOSUID | F::MS_NOEXEC;
+    file_system(
+        "devpts",
+        "/dev/pts",
+        quiet,
+        "newinstance,ptmxmode=0666,mode=620,gid=5",
+    )?;
+    file_system("tmpfs", "/dev/shm", F::MS_NOSUID | F::MS_NODEV, "mode=1777")?;
+    file_system("mqueue", "/dev/mqueue", quiet | F::MS_NODEV, "")
+}
+
+fn volatile(parts: &Parts) -> Result<()> {
+    let common = F::MS_NOSUID | F::MS_NODEV;
+    file_system("tmpfs", "/run", common, "mode=755")?;
+    file_system("tmpfs", "/tmp", common, "mode=1777")?;
+    let notify = Path::new(NOTIFY);
+    make_file(notify)?;
+    attach(&parts.notify, notify)
+}
+
+/// Host name and hosts are the instance's own after its first boot; the resolver comes
+/// with every boot, as DHCP would bring it.
+fn files(spec: &InstanceSpec, first: bool) -> Result<()> {
+    if first {
+        replace("/etc/hostname", &format!("{}\n", spec.hostname))?;
+        replace("/etc/hosts", &hosts(spec))?;
+    }
+    let resolver = format!(
+        "nameserver {}\nsearch {}\noptions timeout:2 attempts:5\n",
+        spec.resolver, spec.domain
+    );
+    replace("/etc/resolv.conf", &resolver)
+}
+
+fn hosts(spec: &InstanceSpec) -> String {
+    let InstanceSpec {
+        hostname,
+        domain,
+        address,
+        ..
+    } = spec;
+    format!(
+        "127.0.0.1 localhost\n\
+         {address} {hostname}.{domain} {hostname}\n\n\
+         ::1 localhost ip6-localhost ip6-loopback\n\
+         ff02::1 ip6-allnodes\n\
+         ff02::2 ip6-allrouters\n"
+    )
+}
+
+/// Not written through: the image may have a link there.
+fn replace(path: &str, text: &str) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => fs::write(path, text),
+    }
+    .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o644)))
+    .during(|| format!("write {path}"))
+}
+
+/// Lets every group of the instance send pings. Not vital, and not there on every kernel.
+fn network_parameters() {
+    let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", "0 65535");
+}
+
+fn execute() -> Result<Infallible> {
+    setsid().during(|| "start a session".into())?;
+    // Whatever the control plane and the shim had open stays with them.
+    // SAFETY: plain numbers; the descriptors are only marked.
+    let marked = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    nix::errno::Errno::result(marked).during(|| "keep descriptors from the init".into())?;
+    let c = |text: &str| CString::new(text).during(|| format!("use {text} in the environment"));
+    let environment = [
+        c("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")?,
+        c("HOME=/root")?,
+        // No escape sequences: the console is a log.
+        c("TERM=dumb")?,
+        c("container=oci")?,
+        c(&format!("NOTIFY_SOCKET={NOTIFY}"))?,
+    ];
+    let init = c(INIT)?;
+    execve(&init, &[&init], &environment).during(|| format!("execute {INIT}"))
+}
+
+fn make_dirs(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).during(|| format!("create {}", dir.display()))
+}
+
+fn make_file(file: &Path) -> Result<()> {
+    if let Some(parent) = file.parent() {
+        make_dirs(parent)?;
+    }
+    match File::create_new(file) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+    .during(|| format!("create {}", file.display()))
+}
+
+/// Sets `lo` up in the network namespace of the caller.
+pub fn raise_loopback() -> Result<()> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let during = || "raise the loopback interface".to_owned();
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .during(during)?;
+    // SAFETY: an all-zero request is valid: an empty name and no flags.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the request outlives the call and names an interface with a final zero.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) };
+    nix::errno::Errno::result(done).during(during)?;
+    Ok(())
+}

@@ -1,0 +1,459 @@
+//! Instances as processes: an own small runtime of namespaces, cgroups and an overlay.
+//!
+//! Everything of an instance is in one directory, `<state>/instances/<id>`; all questions are
+//! answered from it and the kernel, so a restarted control plane finds what runs. One
+//! detached [`shim`] per instance does what needs a parent process.
+//!
+//! Not used: an OCI runtime (crun and libcontainer refuse or need workarounds on hybrid
+//! cgroup hosts, for features an instance does not want), nspawn (needs its package, and
+//! twice the time to start).
+
+mod boot;
+mod console;
+mod enter;
+mod inside;
+mod mount;
+mod root;
+mod shim;
+mod status;
+mod volume;
+
+pub use shim::shim_main;
+
+use super::cgroup::Cgroups;
+use super::namespace;
+use crate::instance::{
+    During, Exit, InstanceError, InstanceSpec, NetworkUsage, ObservedInstance, RunState, Usage,
+};
+use model::InstanceId;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use shim::{Order, Request};
+use status::{Process, Status};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, InstanceError>;
+
+const SPEC: &str = "spec.json";
+const DOORBELL: &str = "doorbell";
+/// EC2 resets an instance that does not come down by itself "within a few minutes".
+/// `https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-reboot.html`
+const REBOOT: Duration = Duration::from_secs(240);
+
+/// Called when some instance's state changed.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Names cgroups and namespaces.
+    pub cloud: String,
+    pub state: PathBuf,
+    /// Program and arguments that call [`shim_main`] with the last argument, such as
+    /// `/proc/self/exe instance-shim`.
+    pub shim: Vec<OsString>,
+}
+
+pub struct Instances {
+    settings: Settings,
+    cgroups: Cgroups,
+}
+
+impl Instances {
+    pub fn open(settings: Settings) -> Result<Self> {
+        let cgroups = Cgroups::detect(&settings.cloud)?;
+        let instances = Self { settings, cgroups };
+        for directory in [
+            instances.settings.state.join("instances"),
+            instances.trash(),
+        ] {
+            DirBuilder::new()
+                .recursive(true)
+                // Set-user-id files of instances are not for the host's users.
+                .mode(0o700)
+                .create(&directory)
+                .during(|| format!("create {}", directory.display()))?;
+        }
+        instances.empty_trash();
+        Ok(instances)
+    }
+
+    /// Starts the instance, on the root volume of an earlier run if there is one, and returns
+    /// before it has booted. Does nothing if it runs.
+    pub fn launch(&self, spec: &InstanceSpec) -> Result<()> {
+        let id = spec.id.as_str();
+        let directory = self.directory(&spec.id);
+        if self
+            .status(&spec.id)
+            .is_some_and(|s| !matches!(s.state, RunState::Stopped(_)))
+        {
+            return Ok(());
+        }
+        if !spec
+            .image
+            .join("sbin/init")
+            .symlink_metadata()
+            .is_ok_and(|m| !m.is_dir())
+        {
+            let image = spec.image.display();
+            return Err(InstanceError::refused(
+                format!("launch {id} from {image}"),
+                "no /sbin/init there",
+            ));
+        }
+        if !namespace::exists(&namespace::name(&self.settings.cloud, id)) {
+            return Err(InstanceError::refused(
+                format!("launch {id}"),
+                "it has no network namespace yet",
+            ));
+        }
+        let prepare = || {
+            fs::create_dir_all(&directory)?;
+            match fs::remove_file(directory.join(status::FILE)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let order = Order {
+                cloud: self.settings.cloud.clone(),
+                instance: spec.clone(),
+            };
+            fs::write(directory.join(SPEC), serde_json::to_vec(&order)?)
+        };
+        prepare().during(|| format!("prepare {}", directory.display()))?;
+        self.run_shim(&directory)
+    }
+
+    fn run_shim(&self, directory: &Path) -> Result<()> {
+        let Some((program, arguments)) = self.settings.shim.split_first() else {
+            return Err(InstanceError::refused("start a shim", "no command is set"));
+        };
+        let done = Command::new(program)
+            .args(arguments)
+            .arg(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .output()
+            .during(|| format!("run {}", program.display()))?;
+        if done.status.success() {
+            return Ok(());
+        }
+        let reason = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+        Err(InstanceError::refused(
+            format!("start the shim of {}", directory.display()),
+            reason,
+        ))
+    }
+
+    /// Asks the instance to power off; its shim kills it after `timeout`, or at once if
+    /// `force`. One that does not run is fine.
+    pub fn stop(&self, id: &InstanceId, force: bool, timeout: Duration) -> Result<()> {
+        let timeout = if force { Duration::ZERO } else { timeout };
+        self.ask(
+            id,
+            &Request::Stop {
+                timeout_ms: timeout.as_millis() as u64,
+            },
+        )
+    }
+
+    /// Asks the instance to restart; its shim resets it if that takes too long.
+    pub fn reboot(&self, id: &InstanceId) -> Result<()> {
+        self.ask(
+            id,
+            &Request::Reboot {
+                timeout_ms: REBOOT.as_millis() as u64,
+            },
+        )
+    }
+
+    fn ask(&self, id: &InstanceId, request: &Request) -> Result<()> {
+        let status = self
+            .status(id)
+            .ok_or_else(|| InstanceError::Missing(id.clone()))?;
+        if matches!(status.state, RunState::Stopped(_)) {
+            return Ok(());
+        }
+        let send = || {
+            // Through the descriptor, since a socket's path must be short.
+            let directory = File::open(self.directory(id))?;
+            let socket = format!("/proc/self/fd/{}/{}", directory.as_raw_fd(), shim::CONTROL);
+            UnixDatagram::unbound()?.send_to(&serde_json::to_vec(request)?, socket)
+        };
+        match send() {
+            // It stopped by itself meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            sent => sent.map(drop),
+        }
+        .during(|| format!("send {request:?} to {id}"))
+    }
+
+    /// Ends the instance if it runs and removes everything of it but its namespaces. Idempotent.
+    pub fn terminate(&self, id: &InstanceId) -> Result<()> {
+        if let Some(status) = self.status(id) {
+            end(status.shim).during(|| format!("end the shim of {id}"))?;
+        }
+        self.cgroups.remove(id.as_str())?;
+        let directory = self.directory(id);
+        // Out of sight now, deleted in the background: a volume may hold 100,000 files.
+        let trash = self.trash().join(format!("{id}.{}", model::random_hex(8)));
+        match fs::rename(&directory, trash) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+        .during(|| format!("remove {}", directory.display()))?;
+        self.empty_trash();
+        Ok(())
+    }
+
+    /// All instances that left a trace, as they are now.
+    pub fn list(&self) -> Result<Vec<ObservedInstance>> {
+        let directory = self.settings.state.join("instances");
+        let during = || format!("list {}", directory.display());
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&directory).during(during)? {
+            let name = entry.during(during)?.file_name();
+            let id = name
+                .to_str()
+                .and_then(|name| name.parse::<InstanceId>().ok());
+            found.extend(id.map(|id| self.observe(id)));
+        }
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    fn observe(&self, id: InstanceId) -> ObservedInstance {
+        let Some(status) = self.status(&id) else {
+            return ObservedInstance {
+                id,
+                state: RunState::Stopped(Exit::Crashed(-1)),
+                init_pid: None,
+                ready: false,
+                started: model::Timestamp::UNIX_EPOCH,
+                ready_at: None,
+                boots: 0,
+                usage: Usage::default(),
+                cpu_quota_usec_per_sec: 0,
+                failure: Some("its launch was interrupted".into()),
+            };
+        };
+        let usage = match status.init {
+            Some(init) => Usage {
+                cpu_usec: self.cgroups.cpu_usec(id.as_str()),
+                memory_bytes: self.cgroups.memory_bytes(id.as_str()),
+                disk: self.cgroups.disk(id.as_str()),
+                network: network_usage(
+                    &fs::read_to_string(format!("/proc/{}/net/dev", init.pid)).unwrap_or_default(),
+                ),
+            },
+            None => Usage::default(),
+        };
+        ObservedInstance {
+            id,
+            state: status.state,
+            init_pid: status.init.map(|p| p.pid),
+            ready: status.ready,
+            started: status.started,
+            ready_at: status.ready_at,
+            boots: status.boots,
+            usage,
+            cpu_quota_usec_per_sec: status.cpu_quota_usec_per_sec,
+            failure: status.failure,
+        }
+    }
+
+    /// The last 64 KiB of console output.
+    pub fn console(&self, id: &InstanceId) -> Result<Vec<u8>> {
+        let directory = self.directory(id);
+        if !directory.exists() {
+            return Err(InstanceError::Missing(id.clone()));
+        }
+        console::tail(&directory).during(|| format!("read the console of {id}"))
+    }
+
+    /// The growing console file; a follower opens it anew when its inode changes.
+    pub fn console_path(&self, id: &InstanceId) -> PathBuf {
+        self.directory(id).join(console::FILE)
+    }
+
+    /// A command that runs in the instance as its root, a login shell if `argv` is empty.
+    pub fn enter(&self, id: &InstanceId, argv: &[OsString]) -> Result<Command> {
+        let init = self.status(id).and_then(|s| s.init);
+        let init = init.ok_or_else(|| InstanceError::Missing(id.clone()))?;
+        enter::command(init, &self.cgroups.entrances(id.as_str())?, argv)
+    }
+
+    /// Calls `waker` whenever an instance's state changes, until the guard is dropped.
+    pub fn watch(&self, waker: Waker) -> Result<Watch> {
+        let path = self.settings.state.join(DOORBELL);
+        let during = || format!("listen on {}", path.display());
+        let _ = fs::remove_file(&path);
+        let directory = File::open(&self.settings.state).during(during)?;
+        let address = format!("/proc/self/fd/{}/{DOORBELL}", directory.as_raw_fd());
+        let bell = Arc::new(UnixDatagram::bind(address).during(during)?);
+        let heard = Arc::clone(&bell);
+        let thread = std::thread::Builder::new()
+            .name("doorbell".into())
+            .spawn(move || {
+                let mut buffer = [0; 64];
+                // An empty message comes when the guard shuts the socket down.
+                while heard.recv(&mut buffer).is_ok_and(|n| n > 0) {
+                    waker();
+                }
+            });
+        thread.during(during)?;
+        Ok(Watch { bell, path })
+    }
+
+    /// Ends and removes all instances and their cgroups.
+    pub fn remove_all(&self) -> Result<()> {
+        for instance in self.list()? {
+            self.terminate(&instance.id)?;
+        }
+        self.cgroups.remove_all()
+    }
+
+    fn directory(&self, id: &InstanceId) -> PathBuf {
+        self.settings.state.join("instances").join(id.as_str())
+    }
+
+    fn status(&self, id: &InstanceId) -> Option<Status> {
+        Status::read(&self.directory(id)).map(Status::seen)
+    }
+
+    fn trash(&self) -> PathBuf {
+        self.settings.state.join("trash")
+    }
+
+    fn empty_trash(&self) {
+        let trash = self.trash();
+        let empty = move || {
+            for entry in fs::read_dir(trash).into_iter().flatten().flatten() {
+                // Another may be at it; what is left is tried again at the next start.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        };
+        // Without a thread, now; it is only slower.
+        if let Err(e) = std::thread::Builder::new()
+            .name("trash".into())
+            .spawn(empty.clone())
+        {
+            tracing::warn!("failed to start a thread to empty the trash: {e}");
+            empty();
+        }
+    }
+}
+
+/// Ends the listening when dropped.
+pub struct Watch {
+    bell: Arc<UnixDatagram>,
+    path: PathBuf,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Both only tidy up: a socket nobody listens on is replaced by the next to listen.
+        let _ = self.bell.shutdown(std::net::Shutdown::Both);
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Kills a process and waits until it is gone.
+fn end(process: Process) -> io::Result<()> {
+    let Some(open) = process.open()? else {
+        return Ok(());
+    };
+    process.signal(Signal::SIGKILL)?;
+    let mut watched = [PollFd::new(open.as_fd(), PollFlags::POLLIN)];
+    while let Err(e) = poll(&mut watched, PollTimeout::NONE) {
+        if e != nix::errno::Errno::EINTR {
+            return Err(e.into());
+        }
+    }
+    Ok(())
+}
+
+/// Sums over `eth*` of `/proc/<pid>/net/dev`.
+fn network_usage(dev: &str) -> NetworkUsage {
+    let mut sum = NetworkUsage::default();
+    for line in dev.lines() {
+        let Some((name, counters)) = line.split_once(':') else {
+            continue;
+        };
+        if !name.trim_start().starts_with("eth") {
+            continue;
+        }
+        let n: Vec<u64> = counters
+            .split_whitespace()
+            .map(|c| c.parse().unwrap_or(0))
+            .collect();
+        if let [
+            bytes_in,
+            packets_in,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            bytes_out,
+            packets_out,
+            ..,
+        ] = n[..]
+        {
+            sum.bytes_in += bytes_in;
+            sum.packets_in += packets_in;
+            sum.bytes_out += bytes_out;
+            sum.packets_out += packets_out;
+        }
+    }
+    sum
+}
+
+/// Kernel parameters that hosting instances needs at least: path below `/proc/sys`, value, why.
+pub fn required_sysctls() -> &'static [(&'static str, u64, &'static str)] {
+    &[
+        (
+            "fs/inotify/max_user_instances",
+            8192,
+            "each systemd needs several, and all instances count as one user",
+        ),
+        (
+            "fs/inotify/max_user_watches",
+            524_288,
+            "each systemd needs many, and all instances count as one user",
+        ),
+        (
+            "kernel/pid_max",
+            131_072,
+            "processes of all instances are processes of the host",
+        ),
+        ("kernel/keys/maxkeys", 2000, "a container makes a key ring"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ethernet_counts_as_network() {
+        let dev = "Inter-|   Receive                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    lo:     100       1    0    0    0     0          0         0      100       1    0    0    0     0       0          0\n  eth0:    1000      10    0    0    0     0          0         0     2000      20    0    0    0     0       0          0\n  eth1:       5       1    0    0    0     0          0         0        7       2    0    0    0     0       0          0\n docker0: 9 9 0 0 0 0 0 0 9 9 0 0 0 0 0 0\n";
+        let expected = NetworkUsage {
+            bytes_in: 1005,
+            packets_in: 11,
+            bytes_out: 2007,
+            packets_out: 22,
+        };
+        assert_eq!(network_usage(dev), expected);
+        assert_eq!(network_usage("eth0: 1 2"), NetworkUsage::default());
+    }
+}

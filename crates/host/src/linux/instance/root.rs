@@ -1,0 +1,140 @@
+//! What an instance's root file system is made of, as detached mounts.
+//!
+//! The image is the overlay's lower directory through an idmapped mount: its files belong to
+//! host ids 0…, and appear as those of the instance's user namespace without a copy. The
+//! overlay itself is mounted with the host's rights; all that the instance writes is on the
+//! host under its shifted ids. `/var/lib/docker` and `/var/lib/containerd` are directories
+//! beside the overlay, since an overlay cannot be the upper directory of another.
+
+use super::{mount, volume};
+use crate::instance::{During, InstanceError, InstanceSpec};
+use nix::mount::{MntFlags, MsFlags, umount2};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::{Path, PathBuf};
+
+type Result<T> = std::result::Result<T, InstanceError>;
+
+/// Names in the instance's directory on the host.
+pub const NOTIFY: &str = "notify";
+const LOWER: &str = "lower";
+const MERGED: &str = "merged";
+/// Directories of the volume shown at places of the instance.
+const DATA: [(&str, &str); 2] = [
+    ("docker", "/var/lib/docker"),
+    ("containerd", "/var/lib/containerd"),
+];
+/// Device nodes taken from the host where it has them.
+const DEVICES: [&str; 8] = [
+    "null", "zero", "full", "random", "urandom", "tty", "fuse", "net/tun",
+];
+
+/// Detached mounts, and where they belong.
+pub struct Parts {
+    pub root: OwnedFd,
+    /// Names below `/dev`.
+    pub devices: Vec<(&'static str, OwnedFd)>,
+    pub console: OwnedFd,
+    /// The socket that systemd reports its readiness to.
+    pub notify: OwnedFd,
+    /// Paths below `/`.
+    pub data: Vec<(PathBuf, OwnedFd)>,
+    pub binds: Vec<(PathBuf, bool, OwnedFd)>,
+}
+
+/// Makes what outlives a boot. True if the volume is new.
+pub fn create(spec: &InstanceSpec) -> Result<bool> {
+    for name in [LOWER, MERGED] {
+        make_dir(Path::new(name), 0o755)?;
+    }
+    volume::create(spec.root_bytes)
+}
+
+/// Makes all parts. The caller's mount namespace is a scratch one, its working directory the
+/// instance's; it ends as an empty directory that a mount may be attached to.
+pub fn prepare(spec: &InstanceSpec, user_namespace: &File, console: &Path) -> Result<Parts> {
+    nix::mount::mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .during(|| "make mounts private".into())?;
+    volume::mount(spec.root_bytes)?;
+    let volume = Path::new(volume::DIRECTORY);
+    for name in ["upper", "work"]
+        .into_iter()
+        .chain(DATA.map(|(name, _)| name))
+    {
+        let dir = volume.join(name);
+        make_dir(&dir, 0o755)?;
+        chown(&dir, Some(spec.uid_base), Some(spec.uid_base))
+            .during(|| format!("give {} to the instance", dir.display()))?;
+    }
+    let parts = Parts {
+        root: root(spec, user_namespace)?,
+        devices: devices()?,
+        console: mount::detached(console)?,
+        notify: mount::detached(Path::new(NOTIFY))?,
+        data: DATA
+            .into_iter()
+            .map(|(name, target)| Ok((target.into(), mount::detached(&volume.join(name))?)))
+            .collect::<Result<_>>()?,
+        binds: binds(spec)?,
+    };
+    std::env::set_current_dir(MERGED).during(|| format!("enter {MERGED}"))?;
+    Ok(parts)
+}
+
+fn root(spec: &InstanceSpec, user_namespace: &File) -> Result<OwnedFd> {
+    let image = mount::detached(&spec.image)?;
+    mount::shift_ids(&image, user_namespace)?;
+    mount::make_read_only(&image)?;
+    mount::attach(&image, Path::new(LOWER))?;
+    // Relative paths need no escaping of ':' and ','.
+    let options = format!(
+        "lowerdir={LOWER},upperdir={volume}/upper,workdir={volume}/work",
+        volume = volume::DIRECTORY
+    );
+    mount::file_system("overlay", MERGED, MsFlags::empty(), &options)?;
+    let root = mount::detached(Path::new(MERGED))?;
+    for name in [MERGED, LOWER] {
+        umount2(name, MntFlags::MNT_DETACH).during(|| format!("unmount {name}"))?;
+    }
+    Ok(root)
+}
+
+fn devices() -> Result<Vec<(&'static str, OwnedFd)>> {
+    let mut found = Vec::new();
+    for name in DEVICES {
+        let path = Path::new("/dev").join(name);
+        if path.exists() {
+            found.push((name, mount::detached(&path)?));
+        }
+    }
+    Ok(found)
+}
+
+fn binds(spec: &InstanceSpec) -> Result<Vec<(PathBuf, bool, OwnedFd)>> {
+    let mut made = Vec::new();
+    for bind in &spec.binds {
+        let directory = fs::metadata(&bind.source)
+            .during(|| format!("find {}", bind.source.display()))?
+            .is_dir();
+        let tree = mount::detached(&bind.source)?;
+        mount::make_read_only(&tree)?;
+        made.push((bind.target.clone(), directory, tree));
+    }
+    Ok(made)
+}
+
+pub fn make_dir(dir: &Path, mode: u32) -> Result<()> {
+    match DirBuilder::new().mode(mode).create(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+    .during(|| format!("create directory {}", dir.display()))
+}
