@@ -1,0 +1,223 @@
+//! Which sockets are open, and making them the ones that the configuration wants.
+
+use crate::config::{Config, Failure};
+use crate::netns::{self, NamespaceId};
+use crate::view::View;
+use crate::{checkip, dns, metadata, registry};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// All servers of this process.
+pub struct Servers {
+    view: watch::Sender<Arc<View>>,
+    signer: Arc<metadata::Signer>,
+    upstream: Arc<dns::Upstream>,
+    pub counters: Arc<metadata::Counters>,
+    running: BTreeMap<Socket, Running>,
+}
+
+/// Everything that makes a socket this one and no other: if any of it changes, a new one is opened.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Socket {
+    service: Service,
+    namespace: Option<(PathBuf, NamespaceId)>,
+    address: SocketAddr,
+}
+
+/// With the id of its VPC.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Service {
+    Metadata(String),
+    ResolverUdp(String),
+    ResolverTcp(String),
+    Registry,
+    Checkip,
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Metadata(vpc) => write!(f, "metadata service of {vpc}"),
+            Self::ResolverUdp(vpc) => write!(f, "resolver (UDP) of {vpc}"),
+            Self::ResolverTcp(vpc) => write!(f, "resolver (TCP) of {vpc}"),
+            Self::Registry => write!(f, "registry"),
+            Self::Checkip => write!(f, "checkip"),
+        }
+    }
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+enum Opened {
+    Tcp(std::net::TcpListener),
+    Udp(std::net::UdpSocket),
+}
+
+impl Servers {
+    pub fn new(signer: metadata::Signer, resolv_conf: &Path) -> Self {
+        let servers = dns::Servers::File(resolv_conf.to_owned());
+        Self {
+            view: watch::Sender::new(Arc::default()),
+            signer: Arc::new(signer),
+            upstream: Arc::new(dns::Upstream::new(servers)),
+            counters: Arc::default(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Puts a configuration in force; answers which sockets could not be opened.
+    ///
+    /// A socket that stays wanted is not touched. When this returns, those no
+    /// longer wanted are closed, with every connection of theirs: an open one
+    /// would pin its namespace.
+    pub async fn apply(&mut self, config: &Config) -> Vec<Failure> {
+        self.view.send_replace(Arc::new(View::new(config)));
+        let (wanted, mut failures) = wanted(config);
+
+        let mut closing = Vec::new();
+        for (_, running) in self
+            .running
+            .extract_if(.., |socket, _| !wanted.contains(socket))
+        {
+            // It may have ended by itself, which only a bug of ours can cause.
+            let _ = running.stop.send(());
+            closing.push(running.task);
+        }
+        for task in closing {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "close a server");
+            }
+        }
+
+        let missing = wanted.into_iter().filter(|s| !self.running.contains_key(s));
+        let missing: Vec<Socket> = missing.collect();
+        // Entering a namespace blocks on a thread.
+        let opening = tokio::task::spawn_blocking(|| {
+            let opened = missing.into_iter().map(|socket| {
+                let opened = open(&socket);
+                (socket, opened)
+            });
+            opened.collect::<Vec<_>>()
+        });
+        let opened = match opening.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                failures.push(failure(&"all new sockets", &error));
+                return failures;
+            }
+        };
+        for (socket, opened) in opened {
+            match opened.and_then(|opened| self.start(&socket.service, opened)) {
+                Ok(running) => {
+                    self.running.insert(socket, running);
+                }
+                Err(error) => {
+                    let listener = format!("{} at {}", socket.service, socket.address);
+                    failures.push(failure(&listener, &error));
+                }
+            }
+        }
+        failures
+    }
+
+    fn start(&self, service: &Service, opened: Opened) -> io::Result<Running> {
+        let (stop, stopped) = oneshot::channel();
+        let view = self.view.subscribe();
+        let upstream = self.upstream.clone();
+        let task = match (service.clone(), opened) {
+            (Service::Metadata(vpc), Opened::Tcp(listener)) => {
+                let instance = Arc::new(move |address| view.borrow().instance(&vpc, address));
+                let (signer, counters) = (self.signer.clone(), self.counters.clone());
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                tokio::spawn(metadata::run(listener, instance, signer, counters, stopped))
+            }
+            (Service::ResolverTcp(vpc), Opened::Tcp(listener)) => {
+                let zone = Arc::new(move || view.borrow().zone(&vpc));
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                tokio::spawn(dns::tcp(listener, zone, upstream, stopped))
+            }
+            (Service::ResolverUdp(vpc), Opened::Udp(socket)) => {
+                let zone = Arc::new(move || view.borrow().zone(&vpc));
+                let socket = tokio::net::UdpSocket::from_std(socket)?;
+                tokio::spawn(dns::udp(socket, zone, upstream, stopped))
+            }
+            (Service::Registry, Opened::Tcp(listener)) => {
+                let root = Arc::new(move || view.borrow().registry.clone());
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                tokio::spawn(registry::run(listener, root, stopped))
+            }
+            (Service::Checkip, Opened::Tcp(listener)) => {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                tokio::spawn(checkip::run(listener, stopped))
+            }
+            // `open` chooses the kind of socket by the same service.
+            (_, Opened::Tcp(_) | Opened::Udp(_)) => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        Ok(Running { stop, task })
+    }
+}
+
+fn wanted(config: &Config) -> (BTreeSet<Socket>, Vec<Failure>) {
+    let mut wanted = Vec::new();
+    for (id, vpc) in &config.vpcs {
+        let netns = vpc.netns.as_deref();
+        if let Some(address) = vpc.metadata {
+            wanted.push((Service::Metadata(id.clone()), netns, address));
+        }
+        for address in &vpc.resolvers {
+            wanted.push((Service::ResolverUdp(id.clone()), netns, *address));
+            wanted.push((Service::ResolverTcp(id.clone()), netns, *address));
+        }
+    }
+    if let Some(registry) = &config.registry {
+        wanted.push((
+            Service::Registry,
+            registry.netns.as_deref(),
+            registry.address,
+        ));
+    }
+    if let Some(checkip) = &config.checkip {
+        wanted.push((Service::Checkip, checkip.netns.as_deref(), checkip.address));
+    }
+
+    let mut sockets = BTreeSet::new();
+    let mut failures = Vec::new();
+    for (service, netns, address) in wanted {
+        let namespace = netns.map(|path| netns::id(path).map(|id| (path.to_owned(), id)));
+        match namespace.transpose() {
+            Ok(namespace) => {
+                sockets.insert(Socket {
+                    service,
+                    namespace,
+                    address,
+                });
+            }
+            Err(error) => failures.push(failure(&format!("{service} at {address}"), &error)),
+        }
+    }
+    (sockets, failures)
+}
+
+fn open(socket: &Socket) -> io::Result<Opened> {
+    let path = socket.namespace.as_ref().map(|(path, _)| path.as_path());
+    netns::within(path, || match socket.service {
+        Service::ResolverUdp(_) => netns::udp(socket.address).map(Opened::Udp),
+        _ => netns::tcp(socket.address).map(Opened::Tcp),
+    })
+}
+
+fn failure(listener: &dyn fmt::Display, error: &dyn fmt::Display) -> Failure {
+    Failure {
+        listener: listener.to_string(),
+        error: error.to_string(),
+    }
+}

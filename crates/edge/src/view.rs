@@ -1,0 +1,48 @@
+//! The configuration as the servers look it up: by VPC and address, by VPC and name.
+
+use crate::config::{Config, Instance};
+use crate::dns::{Shared, Zone};
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Default)]
+pub struct View {
+    vpcs: HashMap<String, Vpc>,
+    pub registry: Option<PathBuf>,
+}
+
+struct Vpc {
+    zone: Arc<Zone>,
+    instances: HashMap<Ipv4Addr, Arc<Instance>>,
+}
+
+impl View {
+    pub fn new(config: &Config) -> Self {
+        let shared = Shared::new(config);
+        let vpcs = config.vpcs.iter().map(|(id, vpc)| {
+            let mut instances = HashMap::new();
+            for instance in &vpc.instances {
+                let shared = Arc::new(instance.clone());
+                for address in instance.interfaces.iter().flat_map(|i| &i.addresses) {
+                    instances.insert(*address, shared.clone());
+                }
+            }
+            let zone = Arc::new(Zone::new(vpc, shared.clone()));
+            (id.clone(), Vpc { zone, instances })
+        });
+        Self {
+            vpcs: vpcs.collect(),
+            registry: config.registry.as_ref().map(|r| r.root.clone()),
+        }
+    }
+
+    pub fn zone(&self, vpc: &str) -> Option<Arc<Zone>> {
+        self.vpcs.get(vpc).map(|vpc| vpc.zone.clone())
+    }
+
+    pub fn instance(&self, vpc: &str, address: Ipv4Addr) -> Option<Arc<Instance>> {
+        self.vpcs.get(vpc)?.instances.get(&address).cloned()
+    }
+}
