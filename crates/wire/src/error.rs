@@ -1,0 +1,169 @@
+//! An error of the API, and the only place that draws it for each protocol.
+
+use crate::protocol::Protocol;
+use crate::request::HttpResponse;
+use crate::xml::{self, push_escaped};
+use std::borrow::Cow;
+
+/// What an action refuses with: AWS's code and text.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ApiError {
+    pub code: Cow<'static, str>,
+    /// For the caller; a sentence in AWS's wording.
+    pub message: String,
+    /// Below 500 the caller is at fault, from there on we are.
+    pub status: u16,
+    /// What the error is about; S3 alone writes it.
+    pub resource: Option<String>,
+}
+
+impl ApiError {
+    pub fn new(
+        status: u16,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            status,
+            resource: None,
+        }
+    }
+
+    /// The caller's mistake, status 400: what nearly every AWS error is.
+    pub fn client(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::new(400, code, message)
+    }
+
+    /// The caller's mistake with status 404 (IAM, S3; EC2 answers 400 for what it cannot find).
+    pub fn not_found(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::new(404, code, message)
+    }
+
+    /// Our fault. `message` goes to the caller: log the cause apart.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, "InternalFailure", message)
+    }
+
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub fn with_resource(mut self, resource: impl Into<String>) -> Self {
+        self.resource = Some(resource.into());
+        self
+    }
+
+    fn is_sender_fault(&self) -> bool {
+        self.status < 500
+    }
+}
+
+/// How a service words its errors beyond what the protocol says.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ErrorStyle {
+    /// The namespace of Query error documents.
+    pub xml_namespace: &'static str,
+    /// JSON and CBOR errors also carry the Query code (`awsQueryCompatible`).
+    pub query_compatible: bool,
+}
+
+impl ApiError {
+    pub fn into_response(
+        self,
+        protocol: Protocol,
+        style: ErrorStyle,
+        request_id: &str,
+    ) -> HttpResponse {
+        let response = HttpResponse::new(self.status);
+        let body = match protocol {
+            Protocol::Ec2 => self.ec2_body(request_id),
+            Protocol::Query => self.query_body(style.xml_namespace, request_id),
+            Protocol::RestXml => self.s3_body(request_id),
+            Protocol::Json10 | Protocol::Json11 => self.json_body(),
+            Protocol::Cbor => self.cbor_body(),
+        };
+        let mut response = protocol.mark(
+            response.with_body(protocol.content_type(), body),
+            request_id,
+        );
+        if style.query_compatible && !protocol.is_xml() {
+            let fault = if self.is_sender_fault() {
+                "Sender"
+            } else {
+                "Receiver"
+            };
+            response = response.with_header("x-amzn-query-error", format!("{};{fault}", self.code));
+        }
+        response
+    }
+
+    fn ec2_body(&self, request_id: &str) -> Vec<u8> {
+        let mut out = String::from(xml::DECLARATION);
+        out.push_str("<Response><Errors><Error>");
+        push_element(&mut out, "Code", &self.code);
+        push_element(&mut out, "Message", &self.message);
+        out.push_str("</Error></Errors>");
+        push_element(&mut out, "RequestID", request_id);
+        out.push_str("</Response>");
+        out.into_bytes()
+    }
+
+    fn query_body(&self, namespace: &str, request_id: &str) -> Vec<u8> {
+        let fault = if self.is_sender_fault() {
+            "Sender"
+        } else {
+            "Receiver"
+        };
+        let mut out = String::new();
+        xml::open(&mut out, "ErrorResponse", namespace);
+        out.push_str("<Error>");
+        push_element(&mut out, "Type", fault);
+        push_element(&mut out, "Code", &self.code);
+        push_element(&mut out, "Message", &self.message);
+        out.push_str("</Error>");
+        push_element(&mut out, "RequestId", request_id);
+        out.push_str("</ErrorResponse>");
+        out.into_bytes()
+    }
+
+    fn s3_body(&self, request_id: &str) -> Vec<u8> {
+        let mut out = String::from(xml::DECLARATION);
+        out.push_str("<Error>");
+        push_element(&mut out, "Code", &self.code);
+        push_element(&mut out, "Message", &self.message);
+        if let Some(resource) = &self.resource {
+            push_element(&mut out, "Resource", resource);
+        }
+        push_element(&mut out, "RequestId", request_id);
+        out.push_str("</Error>");
+        out.into_bytes()
+    }
+
+    fn json_body(&self) -> Vec<u8> {
+        let body = serde_json::json!({ "__type": self.code, "message": self.message });
+        body.to_string().into_bytes()
+    }
+
+    fn cbor_body(&self) -> Vec<u8> {
+        let fields = [("__type", &*self.code), ("message", &*self.message)];
+        let fields = fields.map(|(name, value)| (name.into(), value.into()));
+        let mut out = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = ciborium::into_writer(&ciborium::Value::Map(fields.to_vec()), &mut out);
+        out
+    }
+}
+
+fn push_element(out: &mut String, name: &str, text: &str) {
+    out.push('<');
+    out.push_str(name);
+    out.push('>');
+    push_escaped(out, text);
+    out.push_str("</");
+    out.push_str(name);
+    out.push('>');
+}

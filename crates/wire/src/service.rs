@@ -1,0 +1,237 @@
+//! A service: the list of its actions and what its protocols need to know.
+//!
+//! Dispatch, the coverage table and the docs all come from that one list.
+
+use crate::action::{Action, Answer, Input, Prepared};
+use crate::error::{ApiError, ErrorStyle};
+use crate::protocol::{Call, Payload, Protocol};
+use crate::query::Lists;
+use crate::rejection::{Fault, Rejection, Step};
+use crate::request::HttpResponse;
+use crate::xml;
+
+pub struct Service<Ctx: ?Sized> {
+    /// In the scope of signatures: `ec2`, `elasticloadbalancing`, `monitoring`, …
+    pub name: &'static str,
+    /// Of the API, `2016-11-15`; tells unsigned Query calls apart.
+    pub version: &'static str,
+    pub xml_namespace: &'static str,
+    pub query_kind: Option<QueryKind>,
+    /// `GraniteServiceVersion20100801` where the service speaks JSON.
+    pub json_target_prefix: Option<&'static str>,
+    /// The name in the path of rpc-v2-cbor calls.
+    pub cbor_service_name: Option<&'static str>,
+    /// JSON and CBOR errors also carry the Query code (`awsQueryCompatible`).
+    pub query_compatible_errors: bool,
+    /// Turns inputs that do not fit into errors, where the service has words of its own.
+    pub reject: fn(Rejection, Protocol) -> ApiError,
+    pub actions: Vec<Action<Ctx>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryKind {
+    Ec2,
+    Query,
+}
+
+/// A call that has been decoded and waits for its turn.
+pub struct Job<'s, Ctx: ?Sized> {
+    pub action: &'s Action<Ctx>,
+    pub protocol: Protocol,
+    pub input: Box<dyn Prepared<Ctx>>,
+}
+
+impl<Ctx: ?Sized> Service<Ctx> {
+    /// A service that speaks nothing yet; the caller fills in what applies.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            version: "",
+            xml_namespace: "",
+            query_kind: None,
+            json_target_prefix: None,
+            cbor_service_name: None,
+            query_compatible_errors: false,
+            reject: Rejection::into_error,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Whether `call` is for this service. JSON and CBOR calls name it themselves, a
+    /// Query call does by its signature, an unsigned one by the version.
+    pub fn answers(&self, call: &Call<'_>) -> bool {
+        match &call.payload {
+            Payload::Json { target_prefix, .. } => self.json_target_prefix == Some(target_prefix),
+            Payload::Cbor { service_name, .. } => self.cbor_service_name == Some(service_name),
+            Payload::Form { version, .. } => match &call.service {
+                Some(service) => service == self.name,
+                None => self.query_kind.is_some() && version.as_deref() == Some(self.version),
+            },
+            Payload::Rest => call.service.as_deref() == Some(self.name),
+        }
+    }
+
+    /// Finds the action and decodes its input.
+    pub fn prepare(&self, call: &Call<'_>) -> Result<Job<'_, Ctx>, ApiError> {
+        let protocol = self.protocol(call);
+        let name = call.action().unwrap_or_default();
+        let spoken = match &call.payload {
+            Payload::Form { .. } => self.query_kind.is_some(),
+            Payload::Json { .. } => self.json_target_prefix.is_some(),
+            Payload::Cbor { .. } => self.cbor_service_name.is_some(),
+            Payload::Rest => false,
+        };
+        let mut actions = self.actions.iter();
+        let Some(action) = actions.find(|action| spoken && action.name == name) else {
+            return Err(unknown_action(name, protocol));
+        };
+        let input = match &call.payload {
+            Payload::Form { params, .. } if protocol == Protocol::Ec2 => {
+                Input::Form(params, Lists::Flat)
+            }
+            Payload::Form { params, .. } => Input::Form(params, Lists::Member),
+            Payload::Cbor { body, .. } => Input::Cbor(body),
+            Payload::Json { body, .. } => Input::Json(body),
+            Payload::Rest => Input::Json(&[]),
+        };
+        let reject = |rejection| (self.reject)(rejection, protocol);
+        let (input, unclaimed) = action.decode(input).map_err(reject)?;
+        match unclaimed.into_iter().next() {
+            None => Ok(Job {
+                action,
+                protocol,
+                input,
+            }),
+            Some(name) => Err(reject(Rejection {
+                path: vec![Step::Member(name)],
+                fault: Fault::Unknown,
+            })),
+        }
+    }
+
+    /// The protocol in which `call` wants its answer.
+    pub fn protocol(&self, call: &Call<'_>) -> Protocol {
+        match &call.payload {
+            Payload::Form { .. } if self.query_kind == Some(QueryKind::Ec2) => Protocol::Ec2,
+            other => other.protocol(),
+        }
+    }
+
+    /// Encodes what an action returned.
+    pub fn success(
+        &self,
+        protocol: Protocol,
+        action: &str,
+        answer: &dyn Answer,
+        request_id: &str,
+    ) -> HttpResponse {
+        match self.body(protocol, action, answer, request_id) {
+            Ok(body) if body.is_empty() => protocol.mark(HttpResponse::new(200), request_id),
+            Ok(body) => {
+                let response = HttpResponse::new(200).with_body(protocol.content_type(), body);
+                protocol.mark(response, request_id)
+            }
+            Err(error) => self.failure(protocol, error, request_id),
+        }
+    }
+
+    pub fn failure(&self, protocol: Protocol, error: ApiError, request_id: &str) -> HttpResponse {
+        let style = ErrorStyle {
+            xml_namespace: self.xml_namespace,
+            query_compatible: self.query_compatible_errors,
+        };
+        error.into_response(protocol, style, request_id)
+    }
+
+    /// All three steps at once, for callers that hold `ctx` anyway.
+    pub fn call(&self, ctx: &mut Ctx, call: &Call<'_>, request_id: &str) -> HttpResponse {
+        let ran = self.prepare(call).and_then(|job| {
+            let answer = job.input.run(ctx)?;
+            Ok((job.action.name, answer))
+        });
+        let protocol = self.protocol(call);
+        match ran {
+            Ok((name, answer)) => self.success(protocol, name, &*answer, request_id),
+            Err(error) => self.failure(protocol, error, request_id),
+        }
+    }
+
+    fn body(
+        &self,
+        protocol: Protocol,
+        action: &str,
+        answer: &dyn Answer,
+        request_id: &str,
+    ) -> Result<Vec<u8>, ApiError> {
+        let body = match protocol {
+            Protocol::Ec2 => self.ec2_body(action, answer, request_id)?.into_bytes(),
+            Protocol::Query => self.query_body(action, answer, request_id)?.into_bytes(),
+            Protocol::Json10 | Protocol::Json11 => match answer.to_json()? {
+                null if null == b"null" => b"{}".to_vec(),
+                body => body,
+            },
+            // An operation without output has no body either; 0xf6 is null.
+            Protocol::Cbor => match answer.to_cbor()? {
+                null if null == [0xf6] => Vec::new(),
+                body => body,
+            },
+            Protocol::RestXml => {
+                return Err(ApiError::internal("REST answers are not made of actions"));
+            }
+        };
+        Ok(body)
+    }
+
+    fn ec2_body(
+        &self,
+        action: &str,
+        answer: &dyn Answer,
+        request_id: &str,
+    ) -> Result<String, ApiError> {
+        let root = format!("{action}Response");
+        let mut out = String::from(xml::DECLARATION);
+        xml::open(&mut out, &root, self.xml_namespace);
+        out.push_str("<requestId>");
+        xml::push_escaped(&mut out, request_id);
+        out.push_str("</requestId>");
+        answer.write_xml(&mut out, xml::EC2)?;
+        xml::close(&mut out, &root);
+        Ok(out)
+    }
+
+    fn query_body(
+        &self,
+        action: &str,
+        answer: &dyn Answer,
+        request_id: &str,
+    ) -> Result<String, ApiError> {
+        let (root, result) = (format!("{action}Response"), format!("{action}Result"));
+        let mut out = String::new();
+        xml::open(&mut out, &root, self.xml_namespace);
+        let before = out.len();
+        xml::open(&mut out, &result, "");
+        if answer.write_xml(&mut out, xml::QUERY)? {
+            xml::close(&mut out, &result);
+        } else {
+            out.truncate(before);
+        }
+        out.push_str("<ResponseMetadata><RequestId>");
+        xml::push_escaped(&mut out, request_id);
+        out.push_str("</RequestId></ResponseMetadata>");
+        xml::close(&mut out, &root);
+        Ok(out)
+    }
+}
+
+fn unknown_action(name: &str, protocol: Protocol) -> ApiError {
+    match protocol {
+        Protocol::Ec2 | Protocol::Query => {
+            let message = format!("The action {name} is not valid for this web service.");
+            ApiError::client("InvalidAction", message)
+        }
+        _ => ApiError::client(
+            "UnknownOperationException",
+            format!("The operation {name} is not known."),
+        ),
+    }
+}

@@ -1,0 +1,143 @@
+//! An instant, spelled differently by every protocol.
+//!
+//! Query parameters and XML carry ISO 8601, JSON a number of seconds, CBOR the
+//! same number under tag 1. A type that holds a `Timestamp` does not care: the
+//! XML writer recognises it by its newtype name, `is_human_readable` tells CBOR
+//! from the rest.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub jiff::Timestamp);
+
+/// The newtype name by which the XML writer tells a timestamp from a number.
+pub(crate) const NEWTYPE: &str = "$wire::Timestamp";
+
+impl Timestamp {
+    /// Seconds since 1970, to the millisecond: no AWS protocol says more.
+    fn seconds(self) -> f64 {
+        self.0.as_millisecond() as f64 / 1000.0
+    }
+
+    fn from_seconds(seconds: f64) -> Option<Self> {
+        // The range of jiff is far inside that of i64, so out of it is refused
+        // there; NaN becomes 0 in the cast and is refused here.
+        if !seconds.is_finite() {
+            return None;
+        }
+        let millis = (seconds * 1000.0).round() as i64;
+        jiff::Timestamp::from_millisecond(millis).ok().map(Self)
+    }
+}
+
+impl From<jiff::Timestamp> for Timestamp {
+    fn from(at: jiff::Timestamp) -> Self {
+        Self(at)
+    }
+}
+
+impl From<Timestamp> for jiff::Timestamp {
+    fn from(at: Timestamp) -> Self {
+        at.0
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if s.is_human_readable() {
+            s.serialize_newtype_struct(NEWTYPE, &self.seconds())
+        } else {
+            ciborium::tag::Required::<f64, 1>(self.seconds()).serialize(s)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        if d.is_human_readable() {
+            return d.deserialize_any(Reader);
+        }
+        let tagged = ciborium::tag::Accepted::<f64, 1>::deserialize(d)?;
+        Self::from_seconds(tagged.0).ok_or_else(|| de::Error::custom("timestamp out of range"))
+    }
+}
+
+struct Reader;
+
+impl Reader {
+    fn number<E: de::Error>(self, seconds: f64) -> Result<Timestamp, E> {
+        Timestamp::from_seconds(seconds)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Float(seconds), &self))
+    }
+}
+
+impl de::Visitor<'_> for Reader {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a timestamp")
+    }
+
+    fn visit_f64<E: de::Error>(self, v: f64) -> Result<Timestamp, E> {
+        self.number(v)
+    }
+
+    fn visit_i64<E: de::Error>(self, v: i64) -> Result<Timestamp, E> {
+        self.number(v as f64)
+    }
+
+    fn visit_u64<E: de::Error>(self, v: u64) -> Result<Timestamp, E> {
+        self.number(v as f64)
+    }
+
+    fn visit_str<E: de::Error>(self, v: &str) -> Result<Timestamp, E> {
+        let parsed = parse(v);
+        parsed.ok_or_else(|| E::invalid_value(de::Unexpected::Str(v), &self))
+    }
+}
+
+/// ISO 8601 with a zone, or without one (then UTC, as AWS reads it), or a bare date.
+fn parse(text: &str) -> Option<Timestamp> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Some(Timestamp(at));
+    }
+    let local = text.parse::<jiff::civil::DateTime>().ok()?;
+    let zoned = local.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(Timestamp(zoned.timestamp()))
+}
+
+/// When the milliseconds are written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Millis {
+    /// `2024-05-01T10:00:00.000Z`
+    Always,
+    /// `2024-05-01T10:00:00Z`, and `.250Z` only where there is a fraction.
+    WhenNotZero,
+}
+
+/// Appends the instant in ISO 8601; nothing is allocated.
+pub(crate) fn push_iso8601(
+    out: &mut String,
+    seconds: f64,
+    millis: Millis,
+) -> Result<(), fmt::Error> {
+    use std::fmt::Write;
+    let at = Timestamp::from_seconds(seconds).ok_or(fmt::Error)?.0;
+    let at = jiff::tz::Offset::UTC.to_datetime(at);
+    write!(
+        out,
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+        at.year(),
+        at.month(),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )?;
+    if millis == Millis::Always || at.millisecond() != 0 {
+        write!(out, ".{:03}", at.millisecond())?;
+    }
+    out.push('Z');
+    Ok(())
+}
