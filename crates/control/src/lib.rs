@@ -1,1 +1,222 @@
-//! control
+//! Controllers: converge the host and the data plane on the records, and write back what was seen.
+//!
+//! Each controller reads everything, works out what differs (a pure `plan` or
+//! `desired`) and acts thinly. They run one after another on one thread, woken
+//! by the store's revision, by reports and by time, so first run, every change
+//! and recovery after a crash are the same path. `now` is a parameter: the same
+//! code runs on the real clock, N times faster, or on a virtual one.
+
+mod bell;
+pub mod clock;
+pub mod edge;
+pub mod instance;
+pub mod load_balancer;
+pub mod nat_gateway;
+pub mod network;
+pub mod usage;
+
+pub use bell::Bell;
+pub use clock::Speed;
+
+use host::Host;
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+use model::autoscaling::AutoScalingGroup;
+use model::event::Severity;
+use model::{InstanceId, SubnetId};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{Store, Tx};
+
+/// What does not change while a control plane runs.
+pub struct Settings {
+    /// Name of the cloud: prefix of everything it makes on the host.
+    pub cloud: String,
+    pub speed: Speed,
+    /// No uplink: the cloud's internet side ends in the cloud.
+    pub offline: bool,
+    pub public_pool: Ipv4Net,
+    /// One directory per image recipe, with `rootfs` in it.
+    pub images_dir: PathBuf,
+    /// Recipes that are built, the default first.
+    pub images: Vec<String>,
+    /// Thousandths of a host core that make one vCPU.
+    pub millicores_per_vcpu: u32,
+    /// Addresses of the cloud's own servers on its internet side.
+    pub internet_services: Vec<Ipv4Addr>,
+    /// Their names.
+    pub internet_names: ::edge::config::Names,
+    pub registry: Option<::edge::config::Registry>,
+    pub checkip: Option<::edge::config::Checkip>,
+}
+
+/// The data-plane processes, and the host's view of names. Calls never wait for an effect:
+/// that comes back as a report.
+pub trait DataPlane: Send + Sync {
+    fn push_balancer(&self, config: &balancer::config::Config);
+    fn push_edge(&self, config: &::edge::config::Config);
+    /// Makes the load balancers' names resolve on the host.
+    fn publish_names(&self, names: &BTreeMap<String, Vec<Ipv4Addr>>);
+    /// Starts again what died.
+    fn keep_alive(&self);
+}
+
+/// What the data plane reported.
+pub enum Report {
+    Balancer(balancer::report::Report),
+    Edge(::edge::config::Report),
+}
+
+/// Reports on their way to the next pass.
+#[derive(Clone)]
+pub struct Inbox {
+    reports: Arc<Mutex<VecDeque<Report>>>,
+    bell: Bell,
+}
+
+impl Inbox {
+    pub fn new(bell: Bell) -> Self {
+        Self {
+            reports: Arc::default(),
+            bell,
+        }
+    }
+    pub fn put(&self, report: Report) {
+        self.reports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(report);
+        self.bell.ring();
+    }
+    fn take(&self) -> VecDeque<Report> {
+        std::mem::take(&mut self.reports.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// An instance that a group wants.
+pub struct GroupLaunch<'a> {
+    pub group: &'a AutoScalingGroup,
+    /// The template version, resolved.
+    pub version: u64,
+    pub subnet: &'a SubnetId,
+}
+
+/// EC2's refusal of a launch: its error code and message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaunchFailure {
+    pub code: String,
+    pub message: String,
+}
+
+/// Makes the records of a group's instance as `RunInstances` does.
+pub type Launcher =
+    Box<dyn Fn(&mut Tx, &GroupLaunch<'_>, Timestamp) -> Result<InstanceId, LaunchFailure> + Send>;
+
+/// Everything controllers work with.
+pub struct World {
+    pub store: Arc<Store>,
+    pub host: Arc<dyn Host>,
+    pub plane: Arc<dyn DataPlane>,
+    pub metrics: Arc<metrics::Metrics>,
+    pub settings: Settings,
+    pub inbox: Inbox,
+    pub bell: Bell,
+    pub launcher: Launcher,
+    /// The network as it stands on the host.
+    pub applied: network::Applied,
+    pub balancer: load_balancer::Balancer,
+    pub edge: edge::Edge,
+    pub usage: usage::Usage,
+    pub(crate) host_names: BTreeMap<String, Vec<Ipv4Addr>>,
+    pub(crate) network_retry: Option<Timestamp>,
+}
+
+/// The parts a control plane is put together from.
+pub struct Parts {
+    pub store: Arc<Store>,
+    pub host: Arc<dyn Host>,
+    pub plane: Arc<dyn DataPlane>,
+    pub metrics: Arc<metrics::Metrics>,
+    pub settings: Settings,
+    pub inbox: Inbox,
+    pub bell: Bell,
+    pub launcher: Launcher,
+}
+
+impl World {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            store: parts.store,
+            host: parts.host,
+            plane: parts.plane,
+            metrics: parts.metrics,
+            settings: parts.settings,
+            inbox: parts.inbox,
+            bell: parts.bell,
+            launcher: parts.launcher,
+            applied: Default::default(),
+            balancer: Default::default(),
+            edge: Default::default(),
+            usage: Default::default(),
+            host_names: BTreeMap::new(),
+            network_retry: None,
+        }
+    }
+
+    /// Runs every controller once; says when to run them again at the latest.
+    pub fn pass(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.take_reports(now);
+        let passes: [fn(&mut World, Timestamp) -> Option<Timestamp>; 6] = [
+            instance::pass,
+            nat_gateway::pass,
+            load_balancer::pass,
+            network::pass,
+            edge::pass,
+            usage::pass,
+        ];
+        let mut again = None;
+        for pass in passes {
+            again = clock::earliest(again, pass(self, now));
+        }
+        self.plane.keep_alive();
+        again
+    }
+
+    fn take_reports(&mut self, now: Timestamp) {
+        for report in self.inbox.take() {
+            match report {
+                Report::Balancer(report) => {
+                    if let balancer::report::Report::Metrics(counts) = &report {
+                        self.usage.take_balancer(counts);
+                    }
+                    if let Some((balancer, message)) = self.balancer.report(report) {
+                        self.store.update(|tx| {
+                            tx.event(now, Severity::Error, balancer, "load-balancer", message)
+                        });
+                    }
+                }
+                Report::Edge(report) => {
+                    for failure in self.edge.report(report) {
+                        self.store
+                            .update(|tx| tx.event(now, Severity::Error, "edge", "edge", failure));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Runs passes until `stop` rings true: woken by the bell, and by time.
+pub fn run(mut world: World, now: impl Fn() -> Timestamp, stop: impl Fn() -> bool) {
+    /// Look at everything at least this often: the host changes without telling.
+    const AT_LEAST: std::time::Duration = std::time::Duration::from_secs(1);
+    while !stop() {
+        let next = world.pass(now());
+        let wait = next.map_or(AT_LEAST, |at| {
+            std::time::Duration::try_from(at.duration_since(now())).unwrap_or_default()
+        });
+        world.bell.wait(wait.min(AT_LEAST));
+    }
+}

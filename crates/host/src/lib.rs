@@ -7,3 +7,34 @@
 pub mod instance;
 pub mod linux;
 pub mod network;
+
+use instance::{InstanceError, InstanceSpec, ObservedInstance};
+use model::{InstanceId, NetworkInterfaceId, VpcId};
+use std::collections::BTreeMap;
+
+/// What controllers ask of a machine. Calls are idempotent and quick: what takes
+/// time is begun, and seen later in [`Host::instances`].
+pub trait Host: Send + Sync {
+    /// Makes the machine's network agree with the value, whole.
+    fn apply_network(&self, network: &network::Network) -> NetworkFailures;
+    /// Begins to run an instance, or to run it again after a stop. Its interfaces must be applied.
+    fn launch(&self, spec: &InstanceSpec) -> Result<(), InstanceError>;
+    /// Begins to shut an instance down; `force` kills it.
+    fn stop(&self, id: &InstanceId, force: bool) -> Result<(), InstanceError>;
+    fn reboot(&self, id: &InstanceId) -> Result<(), InstanceError>;
+    /// Kills what still runs and removes every trace, the root volume included.
+    fn terminate(&self, id: &InstanceId) -> Result<(), InstanceError>;
+    /// Everything that was launched and not terminated.
+    fn instances(&self) -> Vec<ObservedInstance>;
+    /// The last 64 KiB of the console.
+    fn console(&self, id: &InstanceId) -> Option<Vec<u8>>;
+}
+
+/// What of a network could not be applied, and why; the rest is in force.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NetworkFailures {
+    pub vpcs: BTreeMap<VpcId, String>,
+    pub interfaces: BTreeMap<NetworkInterfaceId, String>,
+    /// What concerns the whole cloud.
+    pub cloud: Option<String>,
+}

@@ -42,6 +42,11 @@ impl Histogram {
         }
     }
 
+    /// The middle of each bucket that holds records, and how many.
+    pub fn values(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.buckets.iter().map(|&(bucket, count)| (middle_of(bucket).clamp(self.min, self.max), count))
+    }
+
     /// The value below which `quantile` (0–1) of the records lie: the middle of its bucket, within
     /// 2 % of the truth. `None` without records.
     pub fn quantile(&self, quantile: f64) -> Option<u64> {

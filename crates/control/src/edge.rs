@@ -1,0 +1,391 @@
+//! The edge's configuration: what instances learn of themselves, and what names mean.
+
+use crate::World;
+use crate::instance::private_name;
+use edge::config as cfg;
+use jiff::{SignedDuration, Timestamp};
+use model::instance::{Instance, InstanceState};
+use model::vpc::NetworkInterface;
+use model::{InstanceId, Tags, VpcId, zone};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use store::{ScopedName, State};
+
+/// Life of instance-profile credentials; AWS's live about six hours.
+const CREDENTIALS_SECS: i64 = 6 * 3600;
+
+/// What the edge was told, and what it said it has in force.
+#[derive(Default)]
+pub struct Edge {
+    pushed: Option<cfg::Config>,
+    applied: u64,
+    /// VPCs that some configuration since `applied` named: sockets may still be open in them.
+    held: BTreeMap<VpcId, u64>,
+    credentials: BTreeMap<(InstanceId, String), cfg::Role>,
+    /// Failures last said, so that each is an event once.
+    failures: BTreeSet<String>,
+}
+
+impl Edge {
+    /// Whether the edge may still have sockets in the VPC's router.
+    pub fn holds(&self, vpc: &VpcId) -> bool {
+        self.held.contains_key(vpc)
+    }
+
+    pub fn report(&mut self, report: cfg::Report) -> Vec<String> {
+        match report {
+            cfg::Report::Applied { revision, failures } => {
+                self.applied = revision;
+                let now: BTreeSet<String> = failures
+                    .into_iter()
+                    .map(|f| format!("{}: {}", f.listener, f.error))
+                    .collect();
+                let new = now.difference(&self.failures).cloned().collect();
+                self.failures = now;
+                let wanted: BTreeSet<VpcId> = self
+                    .pushed
+                    .iter()
+                    .flat_map(|c| c.vpcs.keys())
+                    .filter_map(|id| id.parse().ok())
+                    .collect();
+                self.held
+                    .retain(|id, last| wanted.contains(id) || *last >= revision);
+                new
+            }
+            cfg::Report::MetadataNoToken(_) => Vec::new(),
+        }
+    }
+}
+
+/// Pushes the configuration if it changed; says when credentials want rotation.
+pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
+    let state = world.store.snapshot();
+    let mut credentials = std::mem::take(&mut world.edge.credentials);
+    credentials.retain(|(id, _), _| state.instances.contains_key(id));
+    let mut config = desired(&state, &world.settings, now, &mut credentials);
+    world.edge.credentials = credentials;
+    // A router that does not stand yet cannot be listened in.
+    config
+        .vpcs
+        .retain(|id, _| id.parse().is_ok_and(|id| world.applied.has_vpc(&id)));
+    let revision = world.edge.pushed.as_ref().map_or(0, |c| c.revision);
+    config.revision = revision;
+    if world.edge.pushed.as_ref() != Some(&config) {
+        // Above whatever a former control plane used, so that an old answer never counts for this.
+        config.revision = (revision + 1).max(now.as_microsecond() as u64);
+        for id in config.vpcs.keys().filter_map(|id| id.parse::<VpcId>().ok()) {
+            world.edge.held.insert(id, config.revision);
+        }
+        for id in world
+            .edge
+            .pushed
+            .iter()
+            .flat_map(|c| c.vpcs.keys())
+            .filter_map(|id| id.parse::<VpcId>().ok())
+        {
+            if !config.vpcs.contains_key(id.as_str()) {
+                world.edge.held.insert(id, config.revision - 1);
+            }
+        }
+        world.plane.push_edge(&config);
+        world.edge.pushed = Some(config);
+    }
+    world
+        .edge
+        .credentials
+        .values()
+        .filter_map(|c| c.expiration.parse::<Timestamp>().ok())
+        .min()
+        .map(|t| t - SignedDuration::from_hours(1))
+}
+
+/// The whole configuration from the records; `revision` is the caller's.
+pub fn desired(
+    state: &State,
+    settings: &crate::Settings,
+    now: Timestamp,
+    credentials: &mut BTreeMap<(InstanceId, String), cfg::Role>,
+) -> cfg::Config {
+    let mut config = cfg::Config {
+        offline: settings.offline,
+        authoritative: vec!["elb.amazonaws.com".into()],
+        names: settings.internet_names.clone(),
+        registry: settings.registry.clone(),
+        checkip: settings.checkip.clone(),
+        ..Default::default()
+    };
+    for vpc in state.vpcs.values() {
+        let dns = |address: Ipv4Addr| SocketAddr::from((address, 53));
+        let resolvers = if vpc.enable_dns_support {
+            vec![dns(vpc.resolver()), cfg::RESOLVER]
+        } else {
+            Vec::new()
+        };
+        config.vpcs.insert(
+            vpc.id.to_string(),
+            cfg::Vpc {
+                netns: Some(Path::new("/run/netns").join(format!("{}-{}", settings.cloud, vpc.id))),
+                region: vpc.scope.region.to_string(),
+                cidrs: vpc.cidrs.iter().map(|(_, c)| c.to_string()).collect(),
+                metadata: Some(cfg::METADATA),
+                resolvers,
+                names: BTreeMap::new(),
+                instances: Vec::new(),
+            },
+        );
+    }
+    for balancer in state
+        .load_balancers
+        .values()
+        .filter(|b| b.deleted.is_none())
+    {
+        let internal = balancer.scheme == "internal";
+        for (name, addresses) in balancer_names(state, balancer, internal) {
+            config.names.insert(name, cfg::Name::new(addresses));
+        }
+    }
+    for instance in state
+        .instances
+        .values()
+        .filter(|i| i.state != InstanceState::Terminated)
+    {
+        let Some(vpc) = config.vpcs.get_mut(instance.vpc.as_str()) else {
+            continue;
+        };
+        if let Some(seen) = self_view(state, instance, now, credentials) {
+            for (public, private) in seen.interfaces.iter().flat_map(|i| &i.public) {
+                vpc.names.insert(
+                    public_name(*public, &instance.scope.region),
+                    cfg::Name::new([*private]),
+                );
+                config.names.insert(
+                    public_name(*public, &instance.scope.region),
+                    cfg::Name::new([*public]),
+                );
+            }
+            vpc.instances.push(seen);
+        }
+    }
+    config
+}
+
+/// A load balancer's names and addresses: the whole, and one for each zone.
+///
+/// A zone whose node may not be used leaves the name (`crate::load_balancer::in_service`).
+pub fn balancer_names(
+    state: &State,
+    balancer: &model::elbv2::LoadBalancer,
+    private: bool,
+) -> Vec<(String, Vec<Ipv4Addr>)> {
+    let nodes = crate::load_balancer::in_service(state, balancer);
+    let address = |z: &&model::elbv2::LoadBalancerZone| {
+        if private {
+            Some(z.private_ip)
+        } else {
+            z.public_ip
+        }
+    };
+    let mut names = vec![(
+        balancer.dns_name.to_lowercase(),
+        nodes.iter().filter_map(address).collect(),
+    )];
+    for node in &nodes {
+        if let Some(address) = address(node) {
+            names.push((
+                format!("{}.{}", node.zone, balancer.dns_name.to_lowercase()),
+                vec![address],
+            ));
+        }
+    }
+    names
+}
+
+/// `ec2-1-2-3-4.compute-1.amazonaws.com`
+pub fn public_name(address: Ipv4Addr, region: &str) -> String {
+    let [a, b, c, d] = address.octets();
+    let domain = if region == "us-east-1" {
+        "compute-1".to_owned()
+    } else {
+        format!("{region}.compute")
+    };
+    format!("ec2-{a}-{b}-{c}-{d}.{domain}.amazonaws.com")
+}
+
+fn self_view(
+    state: &State,
+    instance: &Instance,
+    now: Timestamp,
+    credentials: &mut BTreeMap<(InstanceId, String), cfg::Role>,
+) -> Option<cfg::Instance> {
+    let mut interfaces: Vec<&NetworkInterface> = state
+        .network_interfaces
+        .values()
+        .map(|i| &**i)
+        .filter(|i| {
+            i.attachment
+                .as_ref()
+                .is_some_and(|a| a.instance == instance.id)
+        })
+        .collect();
+    interfaces.sort_by_key(|i| i.attachment.as_ref().map(|a| a.device_index));
+    let primary = interfaces.first()?;
+    let region = &instance.scope.region;
+    let (host, domain) = private_name(primary.primary_ip(), region);
+    let vpc = state.vpcs.get(&instance.vpc)?;
+    let public = crate::network::public_addresses(state, primary)
+        .values()
+        .next()
+        .copied();
+    let key = instance.key_name.as_ref().and_then(|name| {
+        let pair = state
+            .key_pairs
+            .values()
+            .find(|k| k.scope == instance.scope && k.name == *name)?;
+        Some(cfg::Key {
+            name: name.clone(),
+            public: pair.public_key.clone(),
+        })
+    });
+    let group = state
+        .auto_scaling_groups
+        .values()
+        .find_map(|g| g.instances.iter().find(|i| i.id == instance.id));
+    let root = "/dev/xvda".to_owned();
+    Some(cfg::Instance {
+        id: instance.id.to_string(),
+        image_id: instance.image.to_string(),
+        instance_type: instance.instance_type.clone(),
+        architecture: "x86_64".into(),
+        account: instance.scope.account.to_string(),
+        region: region.to_string(),
+        zone: instance.zone.clone(),
+        zone_id: zone::zone_id(&instance.zone).unwrap_or_default(),
+        reservation_id: instance.reservation.to_string(),
+        launch_index: instance.launch_index,
+        pending_time: instance
+            .launched
+            .round(jiff::Unit::Second)
+            .unwrap_or(instance.launched)
+            .to_string(),
+        hostname: format!("{host}.{domain}"),
+        public_hostname: public
+            .filter(|_| vpc.enable_dns_hostnames && vpc.enable_dns_support)
+            .map(|ip| public_name(ip, region)),
+        interfaces: interfaces
+            .iter()
+            .filter_map(|i| interface(state, i))
+            .collect(),
+        key,
+        user_data: instance.user_data.as_ref().map(|data| base64(data)),
+        profile: instance
+            .profile
+            .as_ref()
+            .and_then(|(_, arn)| profile(state, instance, arn, now, credentials)),
+        tags: instance
+            .tags
+            .iter()
+            .filter(|(k, _)| !k.starts_with("aws:"))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect::<Tags>(),
+        options: cfg::MetadataOptions {
+            endpoint: instance.metadata.http_endpoint == "enabled",
+            tokens_required: instance.metadata.http_tokens == "required",
+            hop_limit: instance.metadata.http_put_response_hop_limit,
+            tags: instance.metadata.instance_metadata_tags == "enabled",
+        },
+        life_cycle: "on-demand".into(),
+        target_lifecycle_state: group.map(|member| match member.lifecycle {
+            model::autoscaling::LifecycleState::Terminating => "Terminated".into(),
+            model::autoscaling::LifecycleState::Detaching => "Detached".into(),
+            model::autoscaling::LifecycleState::EnteringStandby
+            | model::autoscaling::LifecycleState::Standby => "Standby".into(),
+            _ => "InService".into(),
+        }),
+        block_devices: BTreeMap::from([("ami".into(), root.clone()), ("root".into(), root)]),
+    })
+}
+
+fn interface(state: &State, i: &NetworkInterface) -> Option<cfg::Interface> {
+    let subnet = state.subnets.get(&i.subnet)?;
+    let vpc = state.vpcs.get(&i.vpc)?;
+    let mac: Vec<String> = i.mac.iter().map(|b| format!("{b:02x}")).collect();
+    let groups = i
+        .security_groups
+        .iter()
+        .filter_map(|id| state.security_groups.get(id));
+    Some(cfg::Interface {
+        id: i.id.to_string(),
+        mac: mac.join(":"),
+        device_number: i.attachment.as_ref().map_or(0, |a| a.device_index.into()),
+        subnet_id: i.subnet.to_string(),
+        subnet_cidr: subnet.cidr.to_string(),
+        vpc_id: i.vpc.to_string(),
+        vpc_cidrs: vpc.cidrs.iter().map(|(_, c)| c.to_string()).collect(),
+        addresses: i.private_ips.clone(),
+        public: crate::network::public_addresses(state, i)
+            .into_iter()
+            .map(|(private, public)| (public, private))
+            .collect(),
+        groups: groups
+            .map(|g| cfg::Group {
+                id: g.id.to_string(),
+                name: g.name.clone(),
+            })
+            .collect(),
+    })
+}
+
+/// Credentials of the profile's role, kept until an hour before they expire.
+fn profile(
+    state: &State,
+    instance: &Instance,
+    arn: &str,
+    now: Timestamp,
+    credentials: &mut BTreeMap<(InstanceId, String), cfg::Role>,
+) -> Option<cfg::Profile> {
+    let profile = state.instance_profiles.values().find(|p| p.arn == arn)?;
+    let role = profile
+        .role
+        .as_ref()
+        .filter(|name| {
+            state
+                .roles
+                .contains_key(&ScopedName::new(&profile.scope, name))
+        })
+        .map(|name| {
+            let entry = credentials
+                .entry((instance.id.clone(), name.clone()))
+                .or_insert_with(|| new_credentials(name, now));
+            let renew = entry
+                .expiration
+                .parse::<Timestamp>()
+                .is_ok_and(|end| end - SignedDuration::from_hours(1) <= now);
+            if renew {
+                *entry = new_credentials(name, now);
+            }
+            entry.clone()
+        });
+    Some(cfg::Profile {
+        arn: profile.arn.clone(),
+        id: profile.id.clone(),
+        role,
+    })
+}
+
+fn new_credentials(name: &str, now: Timestamp) -> cfg::Role {
+    let second = |t: Timestamp| t.round(jiff::Unit::Second).unwrap_or(t).to_string();
+    cfg::Role {
+        name: name.to_owned(),
+        access_key_id: format!("ASIA{}", model::id::random_hex(16).to_uppercase()),
+        secret_access_key: model::id::random_hex(40),
+        token: model::id::random_hex(128),
+        last_updated: second(now),
+        expiration: second(now + SignedDuration::from_secs(CREDENTIALS_SECS)),
+    }
+}
+
+fn base64(data: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(data)
+}

@@ -1,0 +1,445 @@
+//! Instances: launches what should run, stops what should not, and records what was seen.
+
+use crate::World;
+use crate::clock::earliest;
+use host::instance::{Cpu, Exit, InstanceSpec, ObservedInstance, RunState};
+use jiff::{SignedDuration, Timestamp};
+use model::event::Severity;
+use model::instance::{DesiredInstance, Instance, InstanceState, Volume};
+use model::vpc::{Address, NetworkInterface};
+use model::{InstanceId, NetworkInterfaceId};
+use std::collections::BTreeMap;
+use store::{Snapshot, Tx};
+
+/// Terminated instances stay describable for about an hour.
+const DESCRIBABLE_SECS: u32 = 3600;
+
+/// What to do for one instance, worked out from its record and what the host saw.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    Launch,
+    Stop {
+        force: bool,
+    },
+    Reboot,
+    /// Removes its traces from the host.
+    Clear,
+    Become {
+        state: InstanceState,
+        reason: Option<(&'static str, String)>,
+        desired: Option<DesiredInstance>,
+    },
+    Ready(Timestamp),
+    /// The record has been terminated for long enough.
+    Forget,
+}
+
+/// `attached`: its interfaces stand in the host's network.
+pub fn plan(
+    record: &Instance,
+    seen: Option<&ObservedInstance>,
+    attached: bool,
+    now: Timestamp,
+    forget_after: SignedDuration,
+) -> Vec<Step> {
+    use InstanceState as S;
+    let become_ = |state, reason| Step::Become {
+        state,
+        reason,
+        desired: None,
+    };
+    let run = seen.map(|o| o.state);
+    // A run from before the present state is an earlier one: a stop, then a start.
+    let this_run =
+        seen.is_some_and(|o| o.started >= record.state_since - SignedDuration::from_secs(1));
+    let mut steps = Vec::new();
+    match (record.desired, record.state) {
+        (_, S::Terminated) => {
+            if seen.is_some() {
+                steps.push(Step::Clear);
+            } else if now >= record.state_since + forget_after {
+                steps.push(Step::Forget);
+            }
+        }
+        (DesiredInstance::Terminated, _) => match run {
+            Some(RunState::Starting | RunState::Running) => steps.push(Step::Stop { force: false }),
+            Some(RunState::Stopping) => {}
+            Some(RunState::Stopped(_)) => steps.push(Step::Clear),
+            None => steps.push(become_(
+                S::Terminated,
+                record.state_reason.is_none().then(user_shutdown),
+            )),
+        },
+        (DesiredInstance::Stopped { force }, state) => match run {
+            Some(RunState::Starting | RunState::Running) => steps.push(Step::Stop { force }),
+            // A forced stop may follow a gentle one that hangs.
+            Some(RunState::Stopping) if force => steps.push(Step::Stop { force }),
+            Some(RunState::Stopping) => {}
+            Some(RunState::Stopped(_)) | None if state != S::Stopped => {
+                steps.push(become_(S::Stopped, None))
+            }
+            Some(RunState::Stopped(_)) | None => {}
+        },
+        (DesiredInstance::Running, S::Pending) => match run {
+            None => steps.extend(attached.then_some(Step::Launch)),
+            Some(RunState::Stopped(exit)) if this_run => {
+                let why = seen
+                    .and_then(|o| o.failure.clone())
+                    .unwrap_or_else(|| format!("{exit:?}"));
+                steps.push(Step::Become {
+                    state: S::ShuttingDown,
+                    reason: Some((
+                        "Server.InternalError",
+                        format!("Server.InternalError: Internal error on launch ({why})"),
+                    )),
+                    desired: Some(DesiredInstance::Terminated),
+                });
+            }
+            Some(RunState::Stopped(_)) => steps.extend(attached.then_some(Step::Launch)),
+            Some(RunState::Running) => steps.push(become_(S::Running, None)),
+            Some(RunState::Starting | RunState::Stopping) => {}
+        },
+        (DesiredInstance::Running, _) => match run {
+            Some(RunState::Stopped(Exit::PowerOff)) => {
+                let terminate = record.shutdown_behavior == "terminate";
+                steps.push(Step::Become {
+                    state: if terminate {
+                        S::ShuttingDown
+                    } else {
+                        S::Stopped
+                    },
+                    reason: Some((
+                        "Client.InstanceInitiatedShutdown",
+                        "Client.InstanceInitiatedShutdown: Instance initiated shutdown".into(),
+                    )),
+                    desired: Some(if terminate {
+                        DesiredInstance::Terminated
+                    } else {
+                        DesiredInstance::Stopped { force: false }
+                    }),
+                });
+            }
+            // Its host process vanished (the machine was restarted): as AWS's
+            // simplified automatic recovery, it starts again with the same root volume.
+            Some(RunState::Stopped(Exit::Crashed(-1))) | None => {
+                steps.extend(attached.then_some(Step::Launch))
+            }
+            Some(RunState::Stopped(exit)) => {
+                let why = seen
+                    .and_then(|o| o.failure.clone())
+                    .unwrap_or_else(|| format!("{exit:?}"));
+                steps.push(Step::Become {
+                    state: S::Stopped,
+                    reason: Some((
+                        "Server.InternalError",
+                        format!("Server.InternalError: the instance ended unasked ({why})"),
+                    )),
+                    desired: Some(DesiredInstance::Stopped { force: false }),
+                });
+            }
+            Some(RunState::Running) if record.reboots_wanted > record.reboots_done => {
+                steps.push(Step::Reboot)
+            }
+            _ => {}
+        },
+    }
+    if let Some(ready) = seen
+        .filter(|o| o.ready && this_run)
+        .and_then(|o| o.ready_at)
+        && record.ready.is_none()
+        && record.state == S::Running
+    {
+        steps.push(Step::Ready(ready));
+    }
+    steps
+}
+
+fn user_shutdown() -> (&'static str, String) {
+    (
+        "Client.UserInitiatedShutdown",
+        "Client.UserInitiatedShutdown: User initiated shutdown".into(),
+    )
+}
+
+/// Runs the plan of every instance; says when to look again.
+pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
+    let state = world.store.snapshot();
+    let seen: BTreeMap<InstanceId, ObservedInstance> = world
+        .host
+        .instances()
+        .into_iter()
+        .map(|o| (o.id.clone(), o))
+        .collect();
+    let forget_after = world.settings.speed.wait(DESCRIBABLE_SECS);
+    let mut again = None;
+    for record in state.instances.values() {
+        let attached = interfaces_of(&state, &record.id)
+            .iter()
+            .all(|i| world.applied.has_interface(&record.vpc, &i.id))
+            && !interfaces_of(&state, &record.id).is_empty();
+        for step in plan(record, seen.get(&record.id), attached, now, forget_after) {
+            apply(world, &state, record, step, now);
+        }
+        if record.state == InstanceState::Terminated {
+            again = earliest(again, Some(record.state_since + forget_after));
+        }
+    }
+    // What no record wants is removed, on start as well.
+    for id in seen.keys().filter(|id| !state.instances.contains_key(*id)) {
+        if let Err(error) = world.host.terminate(id) {
+            tracing::warn!(%id, %error, "failed to remove an instance that no record wants");
+        }
+    }
+    again
+}
+
+fn apply(world: &mut World, state: &Snapshot, record: &Instance, step: Step, now: Timestamp) {
+    let id = &record.id;
+    let done = match &step {
+        Step::Launch => match spec(world, state, record) {
+            Ok(spec) => world.host.launch(&spec).map_err(|e| e.to_string()),
+            Err(why) => Err(why),
+        },
+        Step::Stop { force } => world.host.stop(id, *force).map_err(|e| e.to_string()),
+        Step::Reboot => world.host.reboot(id).map_err(|e| e.to_string()),
+        Step::Clear => world.host.terminate(id).map_err(|e| e.to_string()),
+        Step::Become { .. } | Step::Ready(_) | Step::Forget => Ok(()),
+    };
+    if let Err(why) = &done {
+        tracing::warn!(%id, %why, ?step, "failed to act on an instance");
+    }
+    world.store.update(|tx| match (step, done) {
+        (Step::Launch, Err(why)) => {
+            // As AWS: an instance that cannot be launched goes from pending to terminated.
+            let reason = (
+                "Server.InternalError",
+                format!("Server.InternalError: Internal error on launch ({why})"),
+            );
+            become_state(
+                tx,
+                id,
+                InstanceState::Terminated,
+                Some(reason),
+                Some(DesiredInstance::Terminated),
+                now,
+            );
+        }
+        (Step::Launch, Ok(())) if record.state == InstanceState::Running => {
+            tx.event(
+                now,
+                Severity::Warning,
+                id,
+                "instance-recovered",
+                "its host process was gone; it was started again with its root volume",
+            );
+            tx.modify::<Instance>(id, |i| {
+                i.state = InstanceState::Pending;
+                i.state_since = now;
+                i.ready = None;
+            });
+        }
+        (Step::Reboot, Ok(())) => {
+            tx.modify::<Instance>(id, |i| i.reboots_done = i.reboots_wanted);
+            tx.event(
+                now,
+                Severity::Info,
+                id,
+                "instance-reboot",
+                "rebooting as asked",
+            );
+        }
+        (
+            Step::Become {
+                state,
+                reason,
+                desired,
+            },
+            _,
+        ) => become_state(tx, id, state, reason, desired, now),
+        (Step::Ready(at), _) => {
+            tx.modify::<Instance>(id, |i| i.ready = Some(at));
+            let boot = (at - record.launched)
+                .total(jiff::Unit::Second)
+                .unwrap_or(0.0);
+            tx.event(
+                now,
+                Severity::Info,
+                id,
+                "instance-ready",
+                format!("its init has booted, {boot:.1} s after launch"),
+            );
+        }
+        (Step::Forget, _) => {
+            tx.remove::<Instance>(id);
+        }
+        _ => {}
+    });
+}
+
+fn become_state(
+    tx: &mut Tx,
+    id: &InstanceId,
+    state: InstanceState,
+    reason: Option<(&'static str, String)>,
+    desired: Option<DesiredInstance>,
+    now: Timestamp,
+) {
+    let message = match &reason {
+        Some((_, text)) => format!("is {} ({text})", state.name()),
+        None => format!("is {}", state.name()),
+    };
+    let severity = if reason
+        .as_ref()
+        .is_some_and(|(code, _)| code.starts_with("Server."))
+    {
+        Severity::Error
+    } else {
+        Severity::Info
+    };
+    tx.event(now, severity, id, "instance-state", message);
+    tx.modify::<Instance>(id, |i| {
+        i.state = state;
+        i.state_since = now;
+        if let Some((code, text)) = reason {
+            i.state_reason = Some((code.to_owned(), text));
+        }
+        if let Some(desired) = desired {
+            i.desired = desired;
+        }
+        if state != InstanceState::Running {
+            i.ready = None;
+        }
+    });
+    match state {
+        InstanceState::Terminated => release(tx, id),
+        InstanceState::Stopped => drop_public_address(tx, id),
+        _ => {}
+    }
+}
+
+/// A terminated instance lets go of its interfaces, addresses and volumes.
+fn release(tx: &mut Tx, id: &InstanceId) {
+    let interfaces: Vec<NetworkInterface> = tx
+        .network_interfaces
+        .values()
+        .filter(|i| i.attachment.as_ref().is_some_and(|a| a.instance == *id))
+        .map(|i| (**i).clone())
+        .collect();
+    for mut interface in interfaces {
+        let delete = interface
+            .attachment
+            .as_ref()
+            .is_some_and(|a| a.delete_on_termination);
+        if delete {
+            disassociate(tx, &interface.id);
+            tx.remove::<NetworkInterface>(&interface.id);
+        } else {
+            interface.attachment = None;
+            interface.auto_public_ip = None;
+            tx.put(interface);
+        }
+    }
+    let volumes: Vec<Volume> = tx
+        .volumes
+        .values()
+        .filter(|v| v.attachment.as_ref().is_some_and(|a| a.instance == *id))
+        .map(|v| (**v).clone())
+        .collect();
+    for mut volume in volumes {
+        if volume
+            .attachment
+            .as_ref()
+            .is_some_and(|a| a.delete_on_termination)
+        {
+            tx.remove::<Volume>(&volume.id);
+        } else {
+            volume.attachment = None;
+            tx.put(volume);
+        }
+    }
+}
+
+fn drop_public_address(tx: &mut Tx, id: &InstanceId) {
+    let interfaces: Vec<NetworkInterface> = tx
+        .network_interfaces
+        .values()
+        .filter(|i| {
+            i.auto_public_ip.is_some() && i.attachment.as_ref().is_some_and(|a| a.instance == *id)
+        })
+        .map(|i| (**i).clone())
+        .collect();
+    for mut interface in interfaces {
+        interface.auto_public_ip = None;
+        tx.put(interface);
+    }
+}
+
+/// Elastic IPs of an interface that goes are free again, not released.
+pub fn disassociate(tx: &mut Tx, interface: &NetworkInterfaceId) {
+    let bound: Vec<Address> = tx
+        .addresses
+        .values()
+        .filter(|a| {
+            a.association
+                .as_ref()
+                .is_some_and(|x| x.interface == *interface)
+        })
+        .map(|a| (**a).clone())
+        .collect();
+    for mut address in bound {
+        address.association = None;
+        tx.put(address);
+    }
+}
+
+fn interfaces_of(state: &Snapshot, id: &InstanceId) -> Vec<NetworkInterface> {
+    let mut found: Vec<NetworkInterface> = state
+        .network_interfaces
+        .values()
+        .filter(|i| i.attachment.as_ref().is_some_and(|a| a.instance == *id))
+        .map(|i| (**i).clone())
+        .collect();
+    found.sort_by_key(|i| i.attachment.as_ref().map_or(0, |a| a.device_index));
+    found
+}
+
+/// The private name that AWS gives an address (`ip-10-0-1-5`), and its domain.
+pub fn private_name(address: std::net::Ipv4Addr, region: &str) -> (String, String) {
+    let [a, b, c, d] = address.octets();
+    let domain = if region == "us-east-1" {
+        "ec2.internal".to_owned()
+    } else {
+        format!("{region}.compute.internal")
+    };
+    (format!("ip-{a}-{b}-{c}-{d}"), domain)
+}
+
+fn spec(world: &World, state: &Snapshot, record: &Instance) -> Result<InstanceSpec, String> {
+    let interfaces = interfaces_of(state, &record.id);
+    let primary = interfaces.first().ok_or("it has no network interface")?;
+    let vpc = state.vpcs.get(&record.vpc).ok_or("its VPC is gone")?;
+    let kind = model::instance_type::find(&record.instance_type)
+        .ok_or_else(|| format!("unknown instance type {}", record.instance_type))?;
+    if world.settings.images.is_empty() {
+        return Err("no machine image is built; run `make images`".into());
+    }
+    let recipe = model::image::backing(&record.image, &world.settings.images).recipe;
+    let (hostname, domain) = private_name(primary.primary_ip(), &record.scope.region);
+    Ok(InstanceSpec {
+        id: record.id.clone(),
+        image: world.settings.images_dir.join(recipe).join("rootfs"),
+        uid_base: record.uid_base,
+        hostname,
+        domain,
+        address: primary.primary_ip(),
+        resolver: vpc.resolver(),
+        cpu: Cpu {
+            vcpus: kind.vcpus,
+            millicores_per_vcpu: world.settings.millicores_per_vcpu,
+        },
+        memory_bytes: u64::from(kind.memory_mib) * 1024 * 1024,
+        pids_max: 4096,
+        root_bytes: None,
+        binds: Vec::new(),
+    })
+}

@@ -1,0 +1,830 @@
+//! Load balancers: the balancer's configuration, the health it reports, and who may be in DNS.
+
+use crate::World;
+use crate::clock::{Speed, earliest};
+use ::balancer::{config as cfg, report};
+use jiff::{SignedDuration, Timestamp};
+use model::elbv2::{
+    Action, Condition, Listener, LoadBalancer, LoadBalancerZone, Target, TargetGroup, TargetHealth,
+    TargetState,
+};
+use model::event::Severity;
+use model::instance::InstanceState;
+use model::vpc::NetworkInterface;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+use store::{State, TargetHealthKey};
+
+/// What the balancer was told, and what it reported.
+#[derive(Default)]
+pub struct Balancer {
+    pushed: Option<cfg::Config>,
+    applied: u64,
+    /// Last finding of each node about each target (group key, target key).
+    health: BTreeMap<(String, String), BTreeMap<String, report::Health>>,
+    /// Draining targets without a request left.
+    drained: BTreeSet<(String, String)>,
+    problems: BTreeSet<(String, String)>,
+}
+
+impl Balancer {
+    /// Takes in a report; a problem that is new comes back to become an event.
+    pub fn report(&mut self, report: report::Report) -> Option<(String, String)> {
+        match report {
+            report::Report::Health(h) => {
+                self.health
+                    .entry((h.target_group.clone(), h.target.clone()))
+                    .or_default()
+                    .insert(h.node.clone(), h);
+            }
+            report::Report::Applied { revision } => self.applied = revision,
+            report::Report::Drained {
+                target_group,
+                target,
+            } => {
+                self.drained.insert((target_group, target));
+            }
+            report::Report::Problem {
+                load_balancer,
+                message,
+            } => {
+                let problem = (load_balancer, message);
+                return self.problems.insert(problem.clone()).then_some(problem);
+            }
+            report::Report::Metrics(_) => {}
+        }
+        None
+    }
+
+    /// Everything pushed so far is in force.
+    fn settled(&self) -> bool {
+        self.pushed
+            .as_ref()
+            .is_none_or(|c| self.applied >= c.revision)
+    }
+
+    fn names(&self, balancer: &LoadBalancer) -> bool {
+        self.pushed.as_ref().is_none_or(|c| {
+            c.load_balancers
+                .iter()
+                .any(|b| b.key == balancer.dimension())
+        })
+    }
+}
+
+pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
+    let again = drop_drained(world, now);
+    push(world, now);
+    settle(world, now);
+    record_health(world, now);
+    again
+}
+
+/// Removes targets whose deregistration delay has passed; says when the next one does.
+///
+/// The delay shrinks with `--speed` once no request is left; while one runs it has its full length.
+fn drop_drained(world: &mut World, now: Timestamp) -> Option<Timestamp> {
+    let state = world.store.snapshot();
+    let mut again = None;
+    for group in state.target_groups.values() {
+        for target in &group.targets {
+            let Some(since) = target.draining else {
+                continue;
+            };
+            let key = (group.dimension().to_owned(), target_key(target));
+            let delay = group.deregistration_delay();
+            let idle = world.balancer.drained.contains(&key) || !referenced(&state, &group.arn);
+            let end = since
+                + if idle {
+                    world.settings.speed.wait(delay)
+                } else {
+                    SignedDuration::from_secs(delay.into())
+                };
+            if now < end {
+                again = earliest(again, Some(end));
+                continue;
+            }
+            world.balancer.drained.remove(&key);
+            world.balancer.health.remove(&key);
+            world.store.update(|tx| {
+                tx.modify::<TargetGroup>(&group.arn, |g| g.targets.retain(|t| t != target));
+                tx.remove::<TargetHealth>(&TargetHealthKey {
+                    target_group: group.arn.clone(),
+                    target: target.id.clone(),
+                    port: target.port,
+                });
+                tx.event(
+                    now,
+                    Severity::Info,
+                    &target.id,
+                    "target-deregistered",
+                    format!("has left target group {}", group.name),
+                );
+            });
+        }
+    }
+    again
+}
+
+fn push(world: &mut World, now: Timestamp) {
+    let state = world.store.snapshot();
+    let mut config = desired(&state, &world.settings, &world.applied);
+    config.revision = world.balancer.pushed.as_ref().map_or(0, |c| c.revision);
+    if world.balancer.pushed.as_ref() != Some(&config) {
+        config.revision = (config.revision + 1).max(now.as_microsecond() as u64);
+        // What nodes said of targets that are gone must not be read into new ones of the same name.
+        let known: BTreeSet<(String, String)> = config
+            .target_groups
+            .values()
+            .flat_map(|g| g.targets.iter().map(|t| (g.key.clone(), t.key.clone())))
+            .collect();
+        world.balancer.health.retain(|key, _| known.contains(key));
+        let nodes: BTreeSet<&str> = config
+            .load_balancers
+            .iter()
+            .flat_map(|b| b.nodes.iter().map(|n| n.key.as_str()))
+            .collect();
+        for findings in world.balancer.health.values_mut() {
+            findings.retain(|node, _| nodes.contains(node.as_str()));
+        }
+        world.plane.push_balancer(&config);
+        world.balancer.pushed = Some(config);
+    }
+    let mut names = BTreeMap::new();
+    for balancer in state
+        .load_balancers
+        .values()
+        .filter(|b| b.deleted.is_none() && b.scheme != "internal")
+    {
+        names.extend(crate::edge::balancer_names(&state, balancer, false));
+    }
+    if names != world.host_names {
+        world.plane.publish_names(&names);
+        world.host_names = names;
+    }
+}
+
+/// A new balancer is active, and a deleted one's interfaces go, once the data plane agrees.
+fn settle(world: &mut World, now: Timestamp) {
+    if !world.balancer.settled() {
+        return;
+    }
+    let state = world.store.snapshot();
+    for balancer in state.load_balancers.values() {
+        let nodes_stand = balancer
+            .zones
+            .iter()
+            .all(|z| world.applied.has_interface(&balancer.vpc, &z.interface));
+        match balancer.deleted {
+            None if !balancer.active && nodes_stand && world.balancer.names(balancer) => {
+                world.store.update(|tx| {
+                    tx.modify::<LoadBalancer>(&balancer.arn, |b| b.active = true);
+                    tx.event(
+                        now,
+                        Severity::Info,
+                        &balancer.name,
+                        "load-balancer",
+                        "is active: its nodes listen in every zone",
+                    );
+                })
+            }
+            Some(_) if !world.balancer.names(balancer) || world.balancer.pushed.is_none() => {
+                world.store.update(|tx| {
+                    for zone in &balancer.zones {
+                        crate::instance::disassociate(tx, &zone.interface);
+                        tx.remove::<NetworkInterface>(&zone.interface);
+                    }
+                    tx.remove::<LoadBalancer>(&balancer.arn);
+                })
+            }
+            _ => {}
+        }
+        // Zones that were taken out of a living balancer leave their interface behind.
+        let kept: BTreeSet<_> = balancer.zones.iter().map(|z| &z.interface).collect();
+        let orphans: Vec<_> = state
+            .network_interfaces
+            .values()
+            .filter(|i| {
+                i.requester == Some(model::vpc::Requester::LoadBalancer(balancer.arn.clone()))
+                    && !kept.contains(&i.id)
+            })
+            .map(|i| i.id.clone())
+            .collect();
+        if balancer.deleted.is_none() && !orphans.is_empty() {
+            world.store.update(|tx| {
+                for id in &orphans {
+                    tx.remove::<NetworkInterface>(id);
+                }
+            });
+        }
+    }
+}
+
+/// Writes what the nodes found, and what follows from the records, into the target health table.
+fn record_health(world: &mut World, now: Timestamp) {
+    let state = world.store.snapshot();
+    let mut wanted: BTreeMap<TargetHealthKey, TargetHealth> = BTreeMap::new();
+    for group in state.target_groups.values() {
+        for target in &group.targets {
+            let findings = world
+                .balancer
+                .health
+                .get(&(group.dimension().to_owned(), target_key(target)));
+            let (health, reason) = judge(&state, group, target, findings);
+            let value = TargetHealth {
+                target_group: group.arn.clone(),
+                target: target.id.clone(),
+                port: target.port,
+                state: health,
+                reason,
+                since: now,
+            };
+            wanted.insert(store::Record::key(&value), value);
+        }
+    }
+    let same = |a: &TargetHealth, b: &TargetHealth| a.state == b.state && a.reason == b.reason;
+    let changed: Vec<&TargetHealth> = wanted
+        .iter()
+        .filter(|(key, new)| {
+            state
+                .target_health
+                .get(*key)
+                .is_none_or(|old| !same(old, new))
+        })
+        .map(|(_, new)| new)
+        .collect();
+    let gone: Vec<TargetHealthKey> = state
+        .target_health
+        .keys()
+        .filter(|key| !wanted.contains_key(key))
+        .cloned()
+        .collect();
+    if changed.is_empty() && gone.is_empty() {
+        return;
+    }
+    world.store.update(|tx| {
+        for new in changed {
+            let old = tx
+                .get::<TargetHealth>(&store::Record::key(new))
+                .map(|h| h.state);
+            if old != Some(new.state) {
+                let name = state
+                    .target_groups
+                    .get(&new.target_group)
+                    .map_or("", |g| g.name.as_str());
+                let why = new
+                    .reason
+                    .as_ref()
+                    .map_or(String::new(), |(code, text)| format!(" ({code}: {text})"));
+                let severity = if new.state == TargetState::Unhealthy {
+                    Severity::Warning
+                } else {
+                    Severity::Info
+                };
+                tx.event(
+                    now,
+                    severity,
+                    &new.target,
+                    "target-health",
+                    format!("is {} in target group {name}{why}", state_name(new.state)),
+                );
+            }
+            let mut new = new.clone();
+            if old == Some(new.state) {
+                new.since = tx
+                    .get::<TargetHealth>(&store::Record::key(&new))
+                    .map_or(now, |h| h.since);
+            }
+            tx.put(new);
+        }
+        for key in &gone {
+            tx.remove::<TargetHealth>(key);
+        }
+    });
+}
+
+pub fn state_name(state: TargetState) -> &'static str {
+    match state {
+        TargetState::Initial => "initial",
+        TargetState::Healthy => "healthy",
+        TargetState::Unhealthy => "unhealthy",
+        TargetState::Unused => "unused",
+        TargetState::Draining => "draining",
+        TargetState::Unavailable => "unavailable",
+    }
+}
+
+/// The one state that `DescribeTargetHealth` shows for a target that several nodes probe.
+///
+/// Assumption (AWS does not say how nodes' findings are merged): healthy if any
+/// node finds it so, else unhealthy if any does, else initial. A node that is
+/// cut off then does not make the targets of the other zones look ill.
+fn judge(
+    state: &State,
+    group: &TargetGroup,
+    target: &Target,
+    findings: Option<&BTreeMap<String, report::Health>>,
+) -> (TargetState, Option<(String, String)>) {
+    let reason = |code: &str, text: &str| Some((code.to_owned(), text.to_owned()));
+    if target.draining.is_some() {
+        return (
+            TargetState::Draining,
+            reason(
+                "Target.DeregistrationInProgress",
+                "Target deregistration is in progress",
+            ),
+        );
+    }
+    if !referenced(state, &group.arn) {
+        return (
+            TargetState::Unused,
+            reason(
+                "Target.NotInUse",
+                "Target group is not configured to receive traffic from the load balancer",
+            ),
+        );
+    }
+    let zone = match place(state, group, target) {
+        Place::At(_, zone) => zone,
+        Place::Unfit(why) => return (TargetState::Unused, reason("Target.InvalidState", &why)),
+    };
+    let served = zone.is_none_or(|zone| {
+        balancers_of(state, &group.arn)
+            .iter()
+            .any(|b| b.zones.iter().any(|z| z.zone == zone))
+    });
+    if !served {
+        return (
+            TargetState::Unused,
+            reason(
+                "Target.NotInUse",
+                "Target is in an Availability Zone that is not enabled for the load balancer",
+            ),
+        );
+    }
+    if !group.health_check.enabled {
+        return (
+            TargetState::Unavailable,
+            reason("Target.HealthCheckDisabled", "Health checks are disabled"),
+        );
+    }
+    let Some(findings) = findings.filter(|f| !f.is_empty()) else {
+        return (
+            TargetState::Initial,
+            reason(
+                "Elb.RegistrationInProgress",
+                "Target registration is in progress",
+            ),
+        );
+    };
+    let pick = |wanted| {
+        findings
+            .values()
+            .filter(|h| h.state == wanted)
+            .max_by_key(|h| h.at)
+    };
+    let said = |h: &report::Health| {
+        h.reason
+            .clone()
+            .map(|code| (code, h.description.clone().unwrap_or_default()))
+    };
+    if pick(report::HealthState::Healthy).is_some() {
+        (TargetState::Healthy, None)
+    } else if let Some(h) = pick(report::HealthState::Unhealthy) {
+        (TargetState::Unhealthy, said(h))
+    } else {
+        (
+            TargetState::Initial,
+            reason(
+                "Elb.InitialHealthChecking",
+                "Initial health checks in progress",
+            ),
+        )
+    }
+}
+
+/// The zones of a balancer that DNS answers with.
+///
+/// A zone leaves when every target group it could serve has no healthy target
+/// for it (`dns_failover.minimum_healthy_targets.count` = 1), or when its
+/// packets are cut; if all would leave, all stay (fail open).
+pub fn in_service<'a>(state: &State, balancer: &'a LoadBalancer) -> Vec<&'a LoadBalancerZone> {
+    let groups = groups_of(state, balancer);
+    let usable = |zone: &&LoadBalancerZone| {
+        !state
+            .faults
+            .contains_key(&model::event::Fault::Zone(zone.zone.clone()))
+            && (groups.is_empty()
+                || groups
+                    .iter()
+                    .any(|arn| healthy_for(state, arn, balancer, &zone.zone)))
+    };
+    let kept: Vec<&LoadBalancerZone> = balancer.zones.iter().filter(usable).collect();
+    if kept.is_empty() {
+        balancer.zones.iter().collect()
+    } else {
+        kept
+    }
+}
+
+fn healthy_for(state: &State, group: &str, balancer: &LoadBalancer, zone: &str) -> bool {
+    let Some(group) = state.target_groups.get(group) else {
+        return false;
+    };
+    let cross = cross_zone(group, balancer);
+    group.targets.iter().any(|t| {
+        let key = TargetHealthKey { target_group: group.arn.clone(), target: t.id.clone(), port: t.port };
+        let healthy = state.target_health.get(&key).is_some_and(|h| h.state == TargetState::Healthy);
+        healthy && (cross || matches!(place(state, group, t), Place::At(_, z) if z.as_deref().is_none_or(|z| z == zone)))
+    })
+}
+
+fn cross_zone(group: &TargetGroup, balancer: &LoadBalancer) -> bool {
+    let own = group
+        .attributes
+        .get("load_balancing.cross_zone.enabled")
+        .map(String::as_str);
+    match own {
+        Some("true") => true,
+        Some("false") => false,
+        _ => balancer
+            .attributes
+            .get("load_balancing.cross_zone.enabled")
+            .is_none_or(|v| v == "true"),
+    }
+}
+
+fn actions_of<'a>(state: &'a State, listener: &'a Listener) -> impl Iterator<Item = &'a Action> {
+    let rules = state
+        .rules
+        .values()
+        .filter(|r| r.listener == listener.arn)
+        .flat_map(|r| &r.actions);
+    listener.default_actions.iter().chain(rules)
+}
+
+/// Target group ARNs that the balancer's listeners may choose.
+pub fn groups_of(state: &State, balancer: &LoadBalancer) -> BTreeSet<String> {
+    state
+        .listeners
+        .values()
+        .filter(|l| l.load_balancer == balancer.arn)
+        .flat_map(|l| actions_of(state, l))
+        .filter_map(|a| match a {
+            Action::Forward { target_groups, .. } => {
+                Some(target_groups.iter().map(|(arn, _)| arn.clone()))
+            }
+            _ => None,
+        })
+        .flatten()
+        .collect()
+}
+
+/// Balancers whose listeners may choose the group.
+pub fn balancers_of<'a>(state: &'a State, group: &str) -> Vec<&'a LoadBalancer> {
+    state
+        .load_balancers
+        .values()
+        .map(|b| &**b)
+        .filter(|b| b.deleted.is_none() && groups_of(state, b).contains(group))
+        .collect()
+}
+
+fn referenced(state: &State, group: &str) -> bool {
+    !balancers_of(state, group).is_empty()
+}
+
+/// The key of a target in the balancer's configuration.
+pub fn target_key(target: &Target) -> String {
+    format!("{}:{}", target.id, target.port)
+}
+
+/// Where a target is reached.
+pub enum Place {
+    At(Ipv4Addr, Option<String>),
+    /// It cannot serve now, and why (`Target.InvalidState`).
+    Unfit(String),
+}
+
+pub fn place(state: &State, group: &TargetGroup, target: &Target) -> Place {
+    if group.target_type == "ip" {
+        let Ok(address) = target.id.parse::<Ipv4Addr>() else {
+            return Place::Unfit("Target is not an IPv4 address".into());
+        };
+        let subnet = state
+            .subnets
+            .values()
+            .find(|s| s.vpc == group.vpc && s.cidr.contains(&address));
+        let zone = subnet
+            .map(|s| s.zone.clone())
+            .or_else(|| target.zone.clone().filter(|z| z != "all"));
+        return Place::At(address, zone);
+    }
+    let instance = state
+        .instances
+        .values()
+        .find(|i| i.id.as_str() == target.id);
+    let Some(instance) = instance else {
+        return Place::Unfit("Target is in the terminated state".into());
+    };
+    if instance.state != InstanceState::Running {
+        return Place::Unfit(format!("Target is in the {} state", instance.state.name()));
+    }
+    let interface = state.network_interfaces.values().find(|i| {
+        i.attachment
+            .as_ref()
+            .is_some_and(|a| a.instance == instance.id && a.device_index == 0)
+    });
+    match interface {
+        Some(interface) => Place::At(interface.primary_ip(), Some(instance.zone.clone())),
+        None => Place::Unfit("Target has no network interface".into()),
+    }
+}
+
+/// The balancer's whole configuration; `revision` is the caller's.
+pub fn desired(
+    state: &State,
+    settings: &crate::Settings,
+    applied: &crate::network::Applied,
+) -> cfg::Config {
+    let mut config = cfg::Config::default();
+    for balancer in state
+        .load_balancers
+        .values()
+        .filter(|b| b.deleted.is_none())
+    {
+        let nodes = balancer
+            .zones
+            .iter()
+            .filter(|z| applied.has_interface(&balancer.vpc, &z.interface));
+        config.load_balancers.push(cfg::LoadBalancer {
+            key: balancer.dimension().to_owned(),
+            dns_name: balancer.dns_name.clone(),
+            nodes: nodes
+                .map(|z| cfg::Node {
+                    key: z.interface.to_string(),
+                    zone: z.zone.clone(),
+                    netns: Some(
+                        Path::new("/run/netns").join(format!("{}-{}", settings.cloud, z.interface)),
+                    ),
+                    address: IpAddr::V4(z.private_ip),
+                })
+                .collect(),
+            listeners: state
+                .listeners
+                .values()
+                .filter(|l| l.load_balancer == balancer.arn)
+                .filter_map(|l| listener(state, l))
+                .collect(),
+            attributes: attributes(balancer),
+        });
+        for arn in groups_of(state, balancer) {
+            if let Some(group) = state.target_groups.get(&arn) {
+                config.target_groups.insert(
+                    group.dimension().to_owned(),
+                    target_group(state, group, balancer, settings.speed),
+                );
+            }
+        }
+    }
+    config
+}
+
+fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
+    let rules = state
+        .rules
+        .values()
+        .filter(|r| r.listener == l.arn)
+        .filter_map(|r| {
+            Some(cfg::Rule {
+                priority: r.priority,
+                conditions: r.conditions.iter().map(condition).collect(),
+                action: action(state, &r.actions)?,
+            })
+        });
+    Some(cfg::Listener {
+        key: l.arn.clone(),
+        port: l.port,
+        protocol: protocol(&l.protocol),
+        default_action: action(state, &l.default_actions)?,
+        rules: rules.collect(),
+    })
+}
+
+fn protocol(text: &str) -> cfg::Protocol {
+    if text == "HTTPS" {
+        cfg::Protocol::Https
+    } else {
+        cfg::Protocol::Http
+    }
+}
+
+/// The terminal action: authenticate actions are refused when they are created.
+fn action(state: &State, actions: &[Action]) -> Option<cfg::Action> {
+    actions.last().map(|a| match a {
+        Action::Forward {
+            target_groups,
+            stickiness,
+            ..
+        } => cfg::Action::Forward(cfg::Forward {
+            groups: target_groups
+                .iter()
+                .filter_map(|(arn, weight)| {
+                    Some(cfg::WeightedGroup {
+                        target_group: state.target_groups.get(arn)?.dimension().to_owned(),
+                        weight: *weight,
+                    })
+                })
+                .collect(),
+            stickiness: stickiness.map(|s| Duration::from_secs(s.into())),
+        }),
+        Action::Redirect {
+            protocol,
+            host,
+            port,
+            path,
+            query,
+            status,
+            ..
+        } => cfg::Action::Redirect(cfg::Redirect {
+            status: *status,
+            protocol: protocol.clone(),
+            host: host.clone(),
+            port: port.clone(),
+            path: path.clone(),
+            query: query.clone(),
+        }),
+        Action::FixedResponse {
+            status,
+            content_type,
+            body,
+            ..
+        } => cfg::Action::FixedResponse(cfg::FixedResponse {
+            status: *status,
+            content_type: content_type.clone(),
+            body: body.clone().unwrap_or_default(),
+        }),
+    })
+}
+
+fn condition(c: &Condition) -> cfg::Condition {
+    let none = Vec::new;
+    match c {
+        Condition::HostHeader(values) => cfg::Condition::HostHeader {
+            values: values.clone(),
+            regex_values: none(),
+        },
+        Condition::PathPattern(values) => cfg::Condition::PathPattern {
+            values: values.clone(),
+            regex_values: none(),
+        },
+        Condition::HttpHeader { name, values } => cfg::Condition::HttpHeader {
+            name: name.clone(),
+            values: values.clone(),
+            regex_values: none(),
+        },
+        Condition::HttpRequestMethod(values) => cfg::Condition::HttpRequestMethod {
+            values: values.clone(),
+        },
+        Condition::QueryString(values) => cfg::Condition::QueryString {
+            values: values
+                .iter()
+                .map(|(key, value)| cfg::QueryValue {
+                    key: key.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
+        },
+        Condition::SourceIp(values) => cfg::Condition::SourceIp {
+            values: values.clone(),
+        },
+    }
+}
+
+fn attributes(balancer: &LoadBalancer) -> cfg::Attributes {
+    let text = |key: &str| balancer.attributes.get(key).map(String::as_str);
+    let on = |key: &str| text(key) == Some("true");
+    let seconds = |key: &str, default| {
+        Duration::from_secs(text(key).and_then(|v| v.parse().ok()).unwrap_or(default))
+    };
+    cfg::Attributes {
+        idle_timeout: seconds("idle_timeout.timeout_seconds", 60),
+        client_keep_alive: seconds("client_keep_alive.seconds", 3600),
+        xff_mode: match text("routing.http.xff_header_processing.mode") {
+            Some("preserve") => cfg::XffMode::Preserve,
+            Some("remove") => cfg::XffMode::Remove,
+            _ => cfg::XffMode::Append,
+        },
+        xff_client_port: on("routing.http.xff_client_port.enabled"),
+        preserve_host_header: on("routing.http.preserve_host_header.enabled"),
+        drop_invalid_header_fields: on("routing.http.drop_invalid_header_fields.enabled"),
+        desync_mitigation_mode: match text("routing.http.desync_mitigation_mode") {
+            Some("monitor") => cfg::DesyncMode::Monitor,
+            Some("strictest") => cfg::DesyncMode::Strictest,
+            _ => cfg::DesyncMode::Defensive,
+        },
+        access_log: None,
+    }
+}
+
+fn target_group(
+    state: &State,
+    group: &TargetGroup,
+    balancer: &LoadBalancer,
+    speed: Speed,
+) -> cfg::TargetGroup {
+    let text = |key: &str| group.attributes.get(key).map(String::as_str);
+    let number = |key: &str| text(key).and_then(|v| v.parse::<u32>().ok());
+    let scaled = |seconds: u32| Duration::try_from(speed.wait(seconds)).unwrap_or_default();
+    let whole = |seconds: u32| Duration::from_secs(seconds.into());
+    let check = &group.health_check;
+    cfg::TargetGroup {
+        key: group.dimension().to_owned(),
+        protocol: protocol(&group.protocol),
+        protocol_version: match group.protocol_version.as_str() {
+            "HTTP2" => cfg::ProtocolVersion::Http2,
+            "GRPC" => cfg::ProtocolVersion::Grpc,
+            _ => cfg::ProtocolVersion::Http1,
+        },
+        cross_zone: cross_zone(group, balancer),
+        algorithm: match text("load_balancing.algorithm.type") {
+            Some("least_outstanding_requests") => cfg::Algorithm::LeastOutstandingRequests,
+            Some("weighted_random") => cfg::Algorithm::WeightedRandom,
+            _ => cfg::Algorithm::RoundRobin,
+        },
+        slow_start: scaled(number("slow_start.duration_seconds").unwrap_or(0)),
+        stickiness: (text("stickiness.enabled") == Some("true")).then(|| {
+            match text("stickiness.type") {
+                Some("app_cookie") => cfg::Stickiness::AppCookie {
+                    cookie_name: text("stickiness.app_cookie.cookie_name")
+                        .unwrap_or_default()
+                        .to_owned(),
+                    duration: whole(
+                        number("stickiness.app_cookie.duration_seconds").unwrap_or(86400),
+                    ),
+                },
+                _ => cfg::Stickiness::LbCookie {
+                    duration: whole(
+                        number("stickiness.lb_cookie.duration_seconds").unwrap_or(86400),
+                    ),
+                },
+            }
+        }),
+        unhealthy_state_routing: cfg::MinimumHealthy {
+            count: number(
+                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
+            )
+            .unwrap_or(1),
+            percentage: number(
+                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage",
+            ),
+        },
+        health_check: cfg::HealthCheck {
+            enabled: check.enabled,
+            protocol: protocol(&check.protocol),
+            port: check.port.parse().ok(),
+            path: check.path.clone(),
+            interval: scaled(check.interval),
+            timeout: whole(check.timeout),
+            healthy_threshold: check.healthy_threshold,
+            unhealthy_threshold: check.unhealthy_threshold,
+            matcher: check.matcher.clone(),
+        },
+        targets: group
+            .targets
+            .iter()
+            .filter_map(|t| target(state, group, t))
+            .collect(),
+    }
+}
+
+fn target(state: &State, group: &TargetGroup, target: &Target) -> Option<cfg::Target> {
+    let until =
+        |since: Timestamp| since + SignedDuration::from_secs(group.deregistration_delay().into());
+    let (address, zone, fit) = match place(state, group, target) {
+        Place::At(address, zone) => (address, zone, true),
+        // Nothing to reach, but a request in flight may still end: keep what address it has.
+        Place::Unfit(_) => {
+            let interface = state.network_interfaces.values().find(|i| {
+                i.attachment
+                    .as_ref()
+                    .is_some_and(|a| a.instance.as_str() == target.id && a.device_index == 0)
+            })?;
+            (interface.primary_ip(), None, false)
+        }
+    };
+    Some(cfg::Target {
+        key: target_key(target),
+        address: SocketAddr::from((address, target.port)),
+        zone,
+        state: match target.draining {
+            Some(since) => cfg::TargetState::Draining {
+                until: until(since),
+            },
+            None if fit => cfg::TargetState::Active,
+            None => cfg::TargetState::Unused,
+        },
+    })
+}
