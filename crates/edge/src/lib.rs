@@ -49,7 +49,7 @@ const WORKERS: usize = 2;
 /// Between attempts to open sockets that could not be opened.
 const RETRY: Duration = Duration::from_secs(1);
 /// Between reports of counters.
-const COUNT: Duration = Duration::from_secs(10);
+const COUNT: Duration = Duration::from_secs(5);
 
 /// Runs the edge that is fed through `dir`, for ever.
 pub fn run(dir: &Path) -> Result<Infallible, Error> {
