@@ -199,6 +199,8 @@ impl Instances {
     /// Ends the instance if it runs and removes everything of it but its namespaces. Idempotent.
     pub fn terminate(&self, id: &InstanceId) -> Result<()> {
         if let Some(status) = self.status(id) {
+            // The shim should reap its init; where it does not get to it, the host's will.
+            self.stop(id, true, Duration::ZERO)?;
             end(status.shim).during(|| format!("end the shim of {id}"))?;
         }
         self.cgroups.remove(id.as_str())?;
@@ -366,16 +368,17 @@ impl Drop for Watch {
     }
 }
 
-/// Kills a process and waits until it is gone.
-fn end(process: Process) -> io::Result<()> {
-    let Some(open) = process.open()? else {
+/// Waits until a shim that was asked to stop is gone, and kills it if that takes too long.
+fn end(shim: Process) -> io::Result<()> {
+    let Some(open) = shim.open()? else {
         return Ok(());
     };
-    process.signal(Signal::SIGKILL)?;
-    let mut watched = [PollFd::new(open.as_fd(), PollFlags::POLLIN)];
-    while let Err(e) = poll(&mut watched, PollTimeout::NONE) {
-        if e != nix::errno::Errno::EINTR {
-            return Err(e.into());
+    for patience in [PollTimeout::from(5000u16), PollTimeout::NONE] {
+        let mut watched = [PollFd::new(open.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut watched, patience) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => shim.signal(Signal::SIGKILL)?,
+            Ok(_) => break,
+            Err(e) => return Err(e.into()),
         }
     }
     Ok(())
