@@ -65,7 +65,7 @@ def require(program, package):
 
 
 def debian(recipe, rootfs):
-    """Fills `rootfs`, which must not exist, with the recipe's packages and public apt sources."""
+    """Fills `rootfs`, which must not exist, with the recipe's packages."""
     if os.geteuid() != 0:
         raise SystemExit("building an image needs root: its files belong to many users")
     require("mmdebstrap", "mmdebstrap")
@@ -73,7 +73,7 @@ def debian(recipe, rootfs):
     archive, security = mirror.of_host()
     command = [
         "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
-        "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
+        "mmdebstrap", "--mode=root", f"--variant={recipe.get('variant', 'minbase')}", "--format=directory",
         f"--keyring={keyring}", f"--include={','.join(recipe['packages'])}",
         "--aptopt=Acquire::Languages \"none\"",
         *(f"--dpkgopt={line}" for line in EXCLUDED),
@@ -81,7 +81,9 @@ def debian(recipe, rootfs):
     ]
     run(command, os.environ | mirror.proxy_environment() | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"})
 
-    # The mirror and key paths of the building host mean nothing to those who use the image.
+
+def public_sources(recipe, rootfs):
+    """The mirror and key paths of the building host mean nothing to those who use the image."""
     os.unlink(os.path.join(rootfs, "etc/apt/sources.list"))
     with open(os.path.join(rootfs, "etc/apt/sources.list.d/debian.sources"), "w") as file:
         file.write(SOURCES.format(archive=mirror.ARCHIVE, security=mirror.SECURITY, suite=recipe["suite"]))

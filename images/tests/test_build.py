@@ -1,10 +1,12 @@
+import hashlib
 import os
 import subprocess
+import tarfile
 import tempfile
 import unittest
 
 from . import IMAGES
-from lib import bootstrap, mirror, openpgp, recipe, workdir
+from lib import bootstrap, mirror, oci, openpgp, recipe, workdir
 
 
 class Keys(unittest.TestCase):
@@ -88,3 +90,37 @@ class CloudInitPer(unittest.TestCase):
     def test_usage(self):
         done = subprocess.run(["sh", os.path.join(IMAGES, "files/usr/bin/cloud-init-per"), "once", "x"], capture_output=True)
         self.assertEqual(2, done.returncode)
+
+
+class Oci(unittest.TestCase):
+    def test_layers_are_reproducible_and_tags_share_blobs(self):
+        with tempfile.TemporaryDirectory() as directory:
+            tree = os.path.join(directory, "tree")
+            os.makedirs(os.path.join(tree, "sub"))
+            for name in ("b", "a", "sub/c"):
+                with open(os.path.join(tree, name), "w") as file:
+                    file.write(name)
+            os.link(os.path.join(tree, "a"), os.path.join(tree, "hard"))
+            os.symlink("a", os.path.join(tree, "soft"))
+            layers = []
+            for mask in (0o600, 0o644):
+                os.chmod(os.path.join(tree, "b"), mask)
+                os.utime(os.path.join(tree, "a"), (mask, mask))
+                layers.append(oci.write_layer(oci.tree(tree, "app", 0), os.path.join(directory, "layer")))
+            self.assertEqual(*layers)
+            with tarfile.open(os.path.join(directory, "layer")) as tar:
+                self.assertEqual(["app/a", "app/b", "app/hard", "app/soft", "app/sub", "app/sub/c"], tar.getnames())
+                self.assertEqual(b"a", tar.extractfile("app/hard").read())
+
+            layout = oci.Layout(os.path.join(directory, "layout"))
+            layout.layer_blob(layers[0], os.path.join(directory, "layer"))
+            layout.tag(["latest", "1"], "amd64", {"os": "linux"}, layers[:1])
+            layout.tag(["latest"], "amd64", {"os": "linux", "changed": True}, layers[:1])
+            self.assertEqual(["1", "latest"], sorted(layout.tags()))
+            blobs = os.path.join(directory, "layout/blobs/sha256")
+            self.assertEqual(5, len(os.listdir(blobs)))  # a layer, two configs, two manifests
+            for name in os.listdir(blobs):
+                with open(os.path.join(blobs, name), "rb") as file:
+                    self.assertEqual(name, hashlib.sha256(file.read()).hexdigest())
+            layout.tag(["1"], "amd64", {"os": "linux", "changed": True}, layers[:1])
+            self.assertEqual(3, len(os.listdir(blobs)))
