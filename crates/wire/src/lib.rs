@@ -13,6 +13,7 @@ mod action;
 pub mod auth;
 mod blob;
 pub mod cbor;
+pub mod chunked;
 mod error;
 pub mod fields;
 pub mod form;
@@ -24,6 +25,7 @@ pub mod query;
 mod rejection;
 mod request;
 mod service;
+pub mod signature;
 mod timestamp;
 pub mod xml;
 

@@ -18,7 +18,6 @@ use serde::de::{
 };
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::fmt;
 
 /// How a list is spelled in a parameter name.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -434,44 +433,5 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             return Err(missing.within(step));
         };
         node.read(seed, step)
-    }
-}
-
-impl std::error::Error for Rejection {}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at {:?}", self.fault, self.path)
-    }
-}
-
-impl de::Error for Rejection {
-    fn custom<T: fmt::Display>(why: T) -> Self {
-        Self::malformed(why.to_string())
-    }
-
-    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!("expected {expected}"))
-    }
-
-    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!("expected {expected}"))
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self {
-            path: vec![Step::Member(field.to_owned())],
-            fault: Fault::Missing,
-        }
-    }
-
-    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self {
-            path: Vec::new(),
-            fault: Fault::NotAllowed {
-                value: variant.to_owned(),
-                allowed: expected.iter().map(|name| (*name).to_owned()).collect(),
-            },
-        }
     }
 }

@@ -5,7 +5,8 @@
 
 use crate::error::ApiError;
 use crate::protocol::Protocol;
-use std::fmt::Write;
+use serde::de;
+use std::fmt::{self, Write};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejection {
@@ -85,10 +86,13 @@ impl Rejection {
                 ApiError::client("InvalidParameterValue", message)
             }
             Fault::Invalid { value, why } => {
-                let message = format!("Value ({value}) for parameter {name} is invalid. {why}");
+                let message = format!(
+                    "Value ({value}) for parameter {name} is invalid. {}",
+                    sentence(&why)
+                );
                 ApiError::client("InvalidParameterValue", message)
             }
-            Fault::Malformed(why) => ApiError::client("InvalidQueryParameter", why),
+            Fault::Malformed(why) => ApiError::client("InvalidQueryParameter", sentence(&why)),
         }
     }
 
@@ -101,10 +105,11 @@ impl Rejection {
                 ApiError::client("InvalidQueryParameter", message)
             }
             Fault::Invalid { value, why } => {
-                let message = format!("Value '{value}' at {}: {why}", self.dotted());
+                let at = self.dotted();
+                let message = format!("Value '{value}' at {at}: {why}");
                 ApiError::client("MalformedInput", message)
             }
-            Fault::Malformed(why) => ApiError::client("MalformedQueryString", why.clone()),
+            Fault::Malformed(why) => ApiError::client("MalformedQueryString", sentence(why)),
         }
     }
 
@@ -118,10 +123,11 @@ impl Rejection {
                 ApiError::client("ValidationException", message)
             }
             Fault::Invalid { value, why } => {
-                let message = format!("Value '{value}' at {}: {why}", self.dotted());
+                let at = self.dotted();
+                let message = format!("Value '{value}' at {at}: {why}");
                 ApiError::client("SerializationException", message)
             }
-            Fault::Malformed(why) => ApiError::client("SerializationException", why.clone()),
+            Fault::Malformed(why) => ApiError::client("SerializationException", sentence(why)),
         }
     }
 
@@ -129,7 +135,7 @@ impl Rejection {
         let name = self.dotted();
         match self.fault {
             Fault::Missing => ApiError::client("InvalidRequest", format!("{name} is missing")),
-            Fault::Malformed(why) => ApiError::client("InvalidRequest", why),
+            Fault::Malformed(why) => ApiError::client("InvalidRequest", sentence(&why)),
             Fault::Unknown => {
                 let message = format!("{name} is not recognized");
                 ApiError::client("InvalidArgument", message)
@@ -188,9 +194,59 @@ impl Rejection {
     }
 }
 
-/// Lowers the leading capitals the way AWS's messages do: `RoleArn` → `roleArn`.
+/// Faults are fragments; what the caller reads starts with a capital and ends with a stop.
+fn sentence(fragment: &str) -> String {
+    let mut chars = fragment.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    let mut out: String = first.into_iter().chain(chars).collect();
+    if !out.ends_with('.') {
+        out.push('.');
+    }
+    out
+}
+
+/// Lowers the first letter as AWS's messages do: `RoleArn` → `roleArn`.
 fn push_lower_first(out: &mut String, name: &str) {
     let mut chars = name.chars();
     out.extend(chars.next().map(|first| first.to_ascii_lowercase()));
     out.push_str(chars.as_str());
+}
+
+impl std::error::Error for Rejection {}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:?}", self.fault, self.path)
+    }
+}
+
+impl de::Error for Rejection {
+    fn custom<T: fmt::Display>(why: T) -> Self {
+        Self::malformed(why.to_string())
+    }
+
+    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::custom(format_args!("expected {expected}"))
+    }
+
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::custom(format_args!("expected {expected}"))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self {
+            path: vec![Step::Member(field.to_owned())],
+            fault: Fault::Missing,
+        }
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        Self {
+            path: Vec::new(),
+            fault: Fault::NotAllowed {
+                value: variant.to_owned(),
+                allowed: expected.iter().map(|name| (*name).to_owned()).collect(),
+            },
+        }
+    }
 }
