@@ -244,9 +244,12 @@ mod tests {
     const NOW: u64 = 1_000_000;
 
     fn signer() -> Signer {
-        let dir = std::env::temp_dir().join(format!("edge-imds-{}", std::process::id()));
+        let unique = format!("edge-imds-{:016x}", rand::random::<u64>());
+        let dir = std::env::temp_dir().join(unique);
         std::fs::create_dir_all(&dir).unwrap();
-        Signer::open(&dir).unwrap()
+        let signer = Signer::open(&dir).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        signer
     }
 
     /// `METHOD path [header: value]…` → the status, with the hop limit of a token.
