@@ -20,6 +20,41 @@ pub struct Network {
     pub cut_zones: BTreeSet<String>,
     /// Interfaces whose packets are dropped (`nines break nat`, `break network`).
     pub cut_interfaces: BTreeSet<NetworkInterfaceId>,
+    /// Addresses of the internet namespace on which the edge process listens
+    /// (a container registry, say). Taken from [`reserved`], or from outside the pool.
+    #[serde(default)]
+    pub internet_services: Vec<Ipv4Addr>,
+}
+
+/// Where public addresses come from unless told otherwise: the benchmarking range of
+/// RFC 2544, which no real network routes.
+pub const PUBLIC_POOL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15);
+
+/// The part of a public pool that is never allocated to a user, its first /24 (of a small
+/// pool the first sixteenth): `.1` is the host, `.2` the internet namespace, the rest is
+/// for `internet_services`.
+pub fn reserved(pool: Ipv4Net) -> Ipv4Net {
+    Ipv4Net::new_assert(pool.network(), (pool.prefix_len() + 4).clamp(24, 32))
+}
+
+/// The host's own address in a public pool; balancers see it as the client of a local `curl`.
+pub fn host_address(pool: Ipv4Net) -> Ipv4Addr {
+    nth(pool, 1)
+}
+
+/// The internet namespace's address in a public pool.
+pub fn internet_address(pool: Ipv4Net) -> Ipv4Addr {
+    nth(pool, 2)
+}
+
+/// The VPC resolver beside base+2, the same in every VPC.
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
+/// The instance metadata service.
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
+/// The address `n` places after the first of a range.
+pub fn nth(range: Ipv4Net, n: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(range.network().to_bits().wrapping_add(n))
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,10 +134,19 @@ pub enum Peer {
 pub enum Traffic {
     All,
     /// Inclusive destination ports.
-    Tcp { from: u16, to: u16 },
-    Udp { from: u16, to: u16 },
+    Tcp {
+        from: u16,
+        to: u16,
+    },
+    Udp {
+        from: u16,
+        to: u16,
+    },
     /// `None` is any type or code.
-    Icmp { kind: Option<u8>, code: Option<u8> },
+    Icmp {
+        kind: Option<u8>,
+        code: Option<u8>,
+    },
     /// Another IP protocol by number, all of it.
     Protocol(u8),
 }
@@ -126,7 +170,11 @@ pub struct Interface {
 pub enum Owner {
     /// An instance: a network namespace `i-…` owned by the user namespace that maps
     /// 65,536 ids from `uid_base`; the veth is `eth<device>` in it.
-    Instance { instance: model::InstanceId, device: u8, uid_base: u32 },
+    Instance {
+        instance: model::InstanceId,
+        device: u8,
+        uid_base: u32,
+    },
     /// A NAT gateway: no security group; SNATs to its primary address and re-enters the router.
     NatGateway,
     /// A node of a load balancer: a namespace in which the balancer makes its sockets.

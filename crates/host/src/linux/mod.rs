@@ -1,5 +1,7 @@
 //! The host on a Linux kernel: namespaces, veths, routes, nftables and cgroups.
 
 pub mod namespace;
+pub mod network;
+pub mod program;
 pub mod cgroup;
 pub mod instance;

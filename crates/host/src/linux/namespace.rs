@@ -36,7 +36,7 @@ pub fn user_path(cloud: &str, instance: &str) -> PathBuf {
     user_directory(cloud).join(instance)
 }
 
-fn user_directory(cloud: &str) -> PathBuf {
+pub fn user_directory(cloud: &str) -> PathBuf {
     Path::new("/run").join(cloud).join("userns")
 }
 

@@ -1,0 +1,186 @@
+//! The internet namespace of a cloud, and the one link it has to the host.
+//!
+//! Mapped public addresses lead to their gateways, the rest of the pool nowhere. The way
+//! out is a userspace stack (`uplink`), so that the host's firewall, forwarding and
+//! default route stay as they are; only addresses of the real internet may take it, or an
+//! instance could reach the network of whoever runs this. The host reaches public
+//! addresses by one route; nothing in here can open a connection to the host.
+
+use super::gateway::public_addresses;
+use super::names::{self, INTERNET_TO_HOST as HOST, UPLINK};
+use super::plan::{FAR, Hop, Kind, Link, MAIN, NEAR, PEER, Plan, Setting};
+use super::router::{default_route, route};
+use super::text::{elements, list};
+use super::uplink;
+use crate::network::{Network, host_address, internet_address};
+use ipnet::Ipv4Net;
+use std::collections::BTreeMap;
+
+/// Destinations that never leave by the uplink: every range that is private, local,
+/// shared, for tests or documentation, multicast or reserved (RFC 6890).
+const NOT_ON_THE_INTERNET: [&str; 15] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+];
+
+pub fn plan(cloud: &str, pool: Ipv4Net, offline: bool, network: &Network) -> Plan {
+    let mut links = BTreeMap::new();
+    let mut settings = vec![
+        Setting::Address {
+            address: internet_address(pool).into(),
+            device: "lo".into(),
+        },
+        route(pool, MAIN, Hop::Blackhole),
+        route(host_address(pool).into(), MAIN, Hop::Device(HOST.into())),
+        Setting::Neighbour {
+            address: host_address(pool),
+            device: HOST.into(),
+            mac: NEAR,
+        },
+    ];
+    for &service in &network.internet_services {
+        settings.push(Setting::Address {
+            address: service.into(),
+            device: "lo".into(),
+        });
+    }
+    if !offline {
+        settings.push(Setting::Address {
+            address: uplink::ADDRESS,
+            device: UPLINK.into(),
+        });
+        let hop = Hop::Via {
+            gateway: uplink::GATEWAY,
+            device: UPLINK.into(),
+        };
+        settings.push(route(default_route(), MAIN, hop));
+    }
+    for vpc in network.vpcs.values() {
+        let Some(gateway) = &vpc.internet_gateway else {
+            continue;
+        };
+        let device = names::gateway_device(gateway);
+        settings.push(Setting::Neighbour {
+            address: PEER,
+            device: device.clone(),
+            mac: FAR,
+        });
+        for public in public_addresses(vpc).into_values() {
+            let hop = Hop::Via {
+                gateway: PEER,
+                device: device.clone(),
+            };
+            settings.push(route(public.into(), MAIN, hop));
+        }
+        links.insert(
+            device,
+            Link {
+                interface: None,
+                mac: NEAR,
+                peer: names::internet_gateway(cloud, gateway),
+                peer_device: names::GATEWAY_TO_INTERNET.into(),
+                peer_mac: FAR,
+            },
+        );
+    }
+    Plan {
+        namespace: names::internet(cloud),
+        kind: Kind::Internet,
+        filter: filter(network),
+        links,
+        settings,
+    }
+}
+
+/// All that the host gets: a veth, an address on it and a route for the pool.
+pub fn host(cloud: &str, pool: Ipv4Net) -> Plan {
+    let device = names::host_device(cloud);
+    let gateway = internet_address(pool);
+    Plan {
+        namespace: String::new(),
+        kind: Kind::Host,
+        filter: String::new(),
+        settings: vec![
+            Setting::Address {
+                address: host_address(pool).into(),
+                device: device.clone(),
+            },
+            Setting::Neighbour {
+                address: gateway,
+                device: device.clone(),
+                mac: FAR,
+            },
+            route(
+                pool,
+                MAIN,
+                Hop::Via {
+                    gateway,
+                    device: device.clone(),
+                },
+            ),
+        ],
+        links: BTreeMap::from([(
+            device,
+            Link {
+                interface: None,
+                mac: NEAR,
+                peer: names::internet(cloud),
+                peer_device: HOST.into(),
+                peer_mac: FAR,
+            },
+        )]),
+    }
+}
+
+fn filter(network: &Network) -> String {
+    let services = elements(&network.internet_services);
+    let not_on_the_internet = list(NOT_ON_THE_INTERNET);
+    format!(
+        "table ip nines
+delete table ip nines
+table ip nines {{
+	set services {{ type ipv4_addr;{services} }}
+	chain uplink {{
+		ip daddr {not_on_the_internet} counter drop
+	}}
+	chain forward {{
+		type filter hook forward priority 0; policy accept;
+		oifname \"{UPLINK}\" jump uplink
+		ct state established,related accept
+		ct state invalid drop
+		oifname \"{HOST}\" drop
+		iifname \"{UPLINK}\" drop
+	}}
+	chain output {{
+		type filter hook output priority 0; policy accept;
+		oifname \"{UPLINK}\" jump uplink
+	}}
+	chain input {{
+		type filter hook input priority 0; policy accept;
+		iifname \"lo\" accept
+		ct state established,related accept
+		iifname != \"{UPLINK}\" ip daddr @services accept
+		icmp type echo-request accept
+		drop
+	}}
+	chain outward {{
+		type nat hook postrouting priority 100; policy accept;
+		oifname \"{UPLINK}\" masquerade
+	}}
+}}
+"
+    )
+}

@@ -1,0 +1,247 @@
+//! The router of a VPC: a veth to each interface, route tables, and the addresses the
+//! edge answers on.
+//!
+//! A subnet's table is found by mark: the filter maps the incoming interface to its
+//! table's number, one `ip rule` per table looks there. A table throws the VPC's own
+//! addresses to the main one, where there is a /32 per interface address and a black
+//! hole beneath; so local routes win, and nothing of the VPC leaves by a default route,
+//! while a route for exactly a subnet (a middlebox) is more specific than the throw.
+//! Neighbours are permanent on the router's side: no first packet waits for ARP, and
+//! the kernel-wide neighbour limits do not count them.
+
+use super::names;
+use super::plan::{FAR, Hop, Kind, Link, MAIN, Mac, NEAR, PEER, Plan, Setting};
+use super::{filter, gateway};
+use crate::network::{Interface, METADATA, Owner, RESOLVER, Route, RouteTarget, Subnet, Vpc, nth};
+use ipnet::Ipv4Net;
+use model::{NetworkInterfaceId, RouteTableId, VpcId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// All namespaces of one VPC: router, internet gateway, and what its interfaces stand in.
+pub fn plans(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>) -> Vec<Plan> {
+    let mut plans = vec![router(cloud, id, vpc, cut)];
+    if let Some(internet_gateway) = &vpc.internet_gateway {
+        plans.push(gateway::internet(cloud, internet_gateway, vpc));
+    }
+    let mut guests: BTreeMap<String, Plan> = BTreeMap::new();
+    for (interface_id, interface) in &vpc.interfaces {
+        let Some((namespace, device, kind)) = guest(cloud, interface_id, &interface.owner) else {
+            continue;
+        };
+        let Some(subnet) = vpc.subnets.get(&interface.subnet) else {
+            continue;
+        };
+        let plan = guests.entry(namespace.clone()).or_insert_with(|| Plan {
+            namespace,
+            kind,
+            filter: String::new(),
+            links: BTreeMap::new(),
+            settings: Vec::new(),
+        });
+        plan.settings
+            .extend(guest_settings(interface, subnet, &device));
+        if matches!(interface.owner, Owner::NatGateway) {
+            plan.filter = gateway::nat(interface, &vpc.cidrs);
+        }
+    }
+    plans.extend(guests.into_values());
+    plans
+}
+
+/// Namespace, device and kind of an interface's far end; none if nothing stands there.
+pub fn guest(
+    cloud: &str,
+    id: &NetworkInterfaceId,
+    owner: &Owner,
+) -> Option<(String, String, Kind)> {
+    match owner {
+        Owner::Instance {
+            instance,
+            device,
+            uid_base,
+        } => Some((
+            names::instance(cloud, instance),
+            format!("eth{device}"),
+            Kind::Instance {
+                uid_base: *uid_base,
+            },
+        )),
+        Owner::NatGateway => Some((names::interface(cloud, id), "eth0".into(), Kind::NatGateway)),
+        Owner::LoadBalancerNode => Some((
+            names::interface(cloud, id),
+            "eth0".into(),
+            Kind::LoadBalancerNode,
+        )),
+        Owner::Detached => None,
+    }
+}
+
+fn router(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>) -> Plan {
+    let tables = table_numbers(vpc);
+    let mut links = BTreeMap::new();
+    let mut settings = Vec::new();
+
+    for address in local_addresses(vpc) {
+        settings.push(Setting::Address {
+            address: address.into(),
+            device: "lo".into(),
+        });
+    }
+    settings.push(route(default_route(), MAIN, Hop::Blackhole));
+    for (interface_id, interface) in &vpc.interfaces {
+        let Some((peer, peer_device, _)) = guest(cloud, interface_id, &interface.owner) else {
+            continue;
+        };
+        let device = names::device(interface_id);
+        for &address in &interface.addresses {
+            settings.push(route(address.into(), MAIN, Hop::Device(device.clone())));
+            settings.push(Setting::Neighbour {
+                address,
+                device: device.clone(),
+                mac: Mac(interface.mac),
+            });
+        }
+        links.insert(
+            device,
+            Link {
+                interface: Some(interface_id.clone()),
+                mac: NEAR,
+                peer,
+                peer_device,
+                peer_mac: Mac(interface.mac),
+            },
+        );
+    }
+    if let Some(internet_gateway) = &vpc.internet_gateway {
+        let device = names::ROUTER_TO_GATEWAY;
+        settings.push(Setting::Neighbour {
+            address: PEER,
+            device: device.into(),
+            mac: FAR,
+        });
+        links.insert(
+            device.into(),
+            Link {
+                interface: None,
+                mac: NEAR,
+                peer: names::internet_gateway(cloud, internet_gateway),
+                peer_device: names::GATEWAY_TO_ROUTER.into(),
+                peer_mac: FAR,
+            },
+        );
+    }
+    for (table_id, routes) in &vpc.route_tables {
+        let Some(&table) = tables.get(table_id) else {
+            continue;
+        };
+        settings.push(Setting::Rule { table });
+        for &cidr in &vpc.cidrs {
+            settings.push(route(cidr, table, Hop::Throw));
+        }
+        for one in routes {
+            settings.push(route(one.destination, table, hop(one, vpc)));
+        }
+    }
+    Plan {
+        namespace: names::router(cloud, id),
+        kind: Kind::Router,
+        filter: filter::render(vpc, &tables, cut),
+        links,
+        settings,
+    }
+}
+
+/// Addresses the router has itself: each subnet's base+1, and what the edge answers on.
+fn local_addresses(vpc: &Vpc) -> BTreeSet<Ipv4Addr> {
+    vpc.subnets
+        .values()
+        .map(|subnet| nth(subnet.cidr, 1))
+        .chain(services(vpc))
+        .collect()
+}
+
+/// Where every interface of the VPC reaches the edge, whatever its groups and ACLs say.
+pub fn services(vpc: &Vpc) -> BTreeSet<Ipv4Addr> {
+    let resolver = vpc.cidrs.first().map(|primary| nth(*primary, 2));
+    resolver.into_iter().chain([RESOLVER, METADATA]).collect()
+}
+
+fn hop(one: &Route, vpc: &Vpc) -> Hop {
+    match &one.target {
+        RouteTarget::InternetGateway if vpc.internet_gateway.is_some() => Hop::Via {
+            gateway: PEER,
+            device: names::ROUTER_TO_GATEWAY.into(),
+        },
+        RouteTarget::Interface(id) => match vpc.interfaces.get(id) {
+            Some(Interface {
+                addresses, owner, ..
+            }) if !matches!(owner, Owner::Detached) => match addresses.first() {
+                Some(&gateway) => Hop::Via {
+                    gateway,
+                    device: names::device(id),
+                },
+                None => Hop::Blackhole,
+            },
+            // Gone or unattached: what EC2 shows as `blackhole`.
+            _ => Hop::Blackhole,
+        },
+        RouteTarget::InternetGateway | RouteTarget::Blackhole => Hop::Blackhole,
+    }
+}
+
+/// A number per route table that does not move when another table comes or goes.
+fn table_numbers(vpc: &Vpc) -> BTreeMap<RouteTableId, u32> {
+    let mut taken = BTreeSet::new();
+    let mut numbers = BTreeMap::new();
+    for id in vpc.route_tables.keys() {
+        let text = id.as_str();
+        let digits = text.get(text.len().saturating_sub(7)..).unwrap_or_default();
+        // 28 random bits above the kernel's own tables (0–255).
+        let mut number = u32::from_str_radix(digits, 16).unwrap_or_default() | 0x1000_0000;
+        while !taken.insert(number) {
+            number += 1;
+        }
+        numbers.insert(id.clone(), number);
+    }
+    numbers
+}
+
+/// What an interface's own end has: its addresses, and the subnet's base+1 as the way out.
+fn guest_settings(interface: &Interface, subnet: &Subnet, device: &str) -> Vec<Setting> {
+    let gateway = nth(subnet.cidr, 1);
+    let mut settings: Vec<Setting> = interface
+        .addresses
+        .iter()
+        .map(|&address| Setting::Address {
+            address: Ipv4Net::new(address, subnet.cidr.prefix_len()).unwrap_or(address.into()),
+            device: device.into(),
+        })
+        .collect();
+    settings.push(Setting::Neighbour {
+        address: gateway,
+        device: device.into(),
+        mac: NEAR,
+    });
+    // A second interface is reached on its subnet; the first one is the way out, as on AWS.
+    if device == "eth0" {
+        let hop = Hop::Via {
+            gateway,
+            device: device.into(),
+        };
+        settings.push(route(default_route(), MAIN, hop));
+    }
+    settings
+}
+
+pub fn default_route() -> Ipv4Net {
+    Ipv4Net::default()
+}
+
+pub fn route(destination: Ipv4Net, table: u32, hop: Hop) -> Setting {
+    Setting::Route {
+        destination: destination.trunc(),
+        table,
+        hop,
+    }
+}
