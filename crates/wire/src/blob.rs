@@ -34,11 +34,7 @@ impl Serialize for Blob {
 
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        if d.is_human_readable() {
-            d.deserialize_str(Reader)
-        } else {
-            d.deserialize_byte_buf(Reader)
-        }
+        d.deserialize_any(Reader)
     }
 }
 

@@ -1,8 +1,8 @@
 //! JSON 1.0 and 1.1 bodies.
 
-use crate::noted::{Noted, rejection};
 use crate::omit::Omit;
 use crate::rejection::Rejection;
+use crate::tree::{self, Tree};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,11 +14,9 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Vec<String>), Reje
     } else {
         body
     };
-    let decoded: Result<Noted<T>, _> = serde_json::from_slice(body);
-    match decoded {
-        Ok(noted) => Ok((noted.value, noted.unclaimed)),
-        Err(error) => Err(rejection(&error.to_string())),
-    }
+    let tree: Result<Tree, _> = serde_json::from_slice(body);
+    let tree = tree.map_err(|error| Rejection::malformed(error.to_string()))?;
+    tree::decode(&tree)
 }
 
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {

@@ -18,7 +18,6 @@ mod error;
 pub mod fields;
 pub mod form;
 pub mod json;
-mod noted;
 mod omit;
 mod protocol;
 pub mod query;
@@ -27,6 +26,7 @@ mod request;
 mod service;
 pub mod signature;
 mod timestamp;
+mod tree;
 pub mod xml;
 
 pub use action::{Action, Answer, Prepared, action};

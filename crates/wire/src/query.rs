@@ -10,7 +10,7 @@
 //! inputs.
 
 use crate::form::Pairs;
-use crate::rejection::{Fault, Rejection, Step};
+use crate::rejection::{Rejection, Step};
 use serde::de::value::StrDeserializer;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer as _, IntoDeserializer, MapAccess,
@@ -154,26 +154,28 @@ impl<'a> Node<'a> {
         Ok(items.into_iter())
     }
 
-    /// `entry.1.key`, `entry.1.value`: the entries of a map, if this is one.
+    /// `entry.1.key`, `entry.1.value` or, flattened, `1.key`, `1.value`: the
+    /// entries of a map, if this is one.
     fn entries(self) -> Option<Node<'a>> {
         let mut children = self.children();
-        let (name, entries) = children.next()?;
-        let only = children.next().is_none() && name == "entry";
-        let listed = only && entries.children().all(|(name, _)| index(name).is_some());
-        listed.then_some(entries)
+        let entries = match (children.next()?, children.next()) {
+            (("entry", entries), None) => entries,
+            _ => self,
+        };
+        let is_entry = |(name, node): (&str, Node<'a>)| {
+            index(name).is_some()
+                && node
+                    .children()
+                    .any(|(name, _)| name == "key" || name == "value")
+        };
+        entries.children().all(is_entry).then_some(entries)
     }
 
     /// Reads a value; an error that has no place yet gets this one.
     fn read<T: DeserializeSeed<'a>>(self, seed: T, step: Step) -> Result<T::Value, Rejection> {
-        seed.deserialize(self).map_err(|mut rejection| {
-            if let (true, Fault::Malformed(why)) = (rejection.path.is_empty(), &mut rejection.fault)
-            {
-                let value = self.value().unwrap_or_default().to_owned();
-                let why = std::mem::take(why);
-                rejection.fault = Fault::Invalid { value, why };
-            }
-            rejection.within(step)
-        })
+        let value = || self.value().unwrap_or_default().to_owned();
+        seed.deserialize(self)
+            .map_err(|rejection| rejection.at(step, value))
     }
 }
 
@@ -243,15 +245,13 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
         if let Some(text) = self.value() {
             return visitor.visit_str(text);
         }
-        let list = self.unwrapped();
-        let mut names = list.children().map(|(name, _)| name).peekable();
-        if names.peek().is_some()
-            && names.all(|name| index(name).is_some())
-            && self.entries().is_none()
-        {
-            self.deserialize_seq(visitor)
-        } else {
-            self.deserialize_map(visitor)
+        let mut children = self.children();
+        match (children.next(), children.next()) {
+            (Some(("member", _)), None) if self.lists == Lists::Member => {
+                self.deserialize_seq(visitor)
+            }
+            (Some((first, _)), _) if index(first).is_some() => self.deserialize_seq(visitor),
+            _ => self.deserialize_map(visitor),
         }
     }
 
@@ -421,7 +421,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         }
         let Some(key) = key else {
             let missing: Rejection = de::Error::missing_field("key");
-            return Err(missing.within(Step::Index(index)));
+            return Err(missing.at(Step::Index(index), String::new));
         };
         key.read(seed, Step::Index(index)).map(Some)
     }
@@ -430,7 +430,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let step = Step::Index(self.index);
         let Some(node) = self.value.take() else {
             let missing: Rejection = de::Error::missing_field("value");
-            return Err(missing.within(step));
+            return Err(missing.at(step, String::new));
         };
         node.read(seed, step)
     }

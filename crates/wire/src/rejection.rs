@@ -49,8 +49,16 @@ impl Rejection {
         }
     }
 
-    /// The same fault, seen from one level further out.
-    pub(crate) fn within(mut self, step: Step) -> Self {
+    /// The same fault, seen from one level further out. One that has no place
+    /// yet is about the value found there.
+    pub(crate) fn at(mut self, step: Step, value: impl FnOnce() -> String) -> Self {
+        if let (true, Fault::Malformed(why)) = (self.path.is_empty(), &mut self.fault) {
+            let why = std::mem::take(why);
+            self.fault = Fault::Invalid {
+                value: value(),
+                why,
+            };
+        }
         // Errors are rare and paths short: no need to build it the other way round.
         self.path.insert(0, step);
         self
@@ -165,17 +173,8 @@ impl Rejection {
 
     /// `TagSpecification.1.ResourceType`
     fn dotted(&self) -> String {
-        let mut out = String::new();
-        for step in &self.path {
-            if !out.is_empty() {
-                out.push('.');
-            }
-            match step {
-                Step::Member(name) => out.push_str(name),
-                Step::Index(index) => _ = write!(out, "{index}"),
-            }
-        }
-        out
+        let steps: Vec<String> = self.path.iter().map(Step::to_string).collect();
+        steps.join(".")
     }
 
     /// `tags.1.member.resourceType`, as in the messages of validation errors.
@@ -210,6 +209,15 @@ fn push_lower_first(out: &mut String, name: &str) {
     let mut chars = name.chars();
     out.extend(chars.next().map(|first| first.to_ascii_lowercase()));
     out.push_str(chars.as_str());
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(name) => f.write_str(name),
+            Self::Index(index) => write!(f, "{index}"),
+        }
+    }
 }
 
 impl std::error::Error for Rejection {}

@@ -1,9 +1,9 @@
 //! An instant, spelled differently by every protocol.
 //!
 //! Query parameters and XML carry ISO 8601, JSON a number of seconds, CBOR the
-//! same number under tag 1. A type that holds a `Timestamp` does not care: the
-//! XML writer recognises it by its newtype name, `is_human_readable` tells CBOR
-//! from the rest.
+//! same number under tag 1. A type that holds a `Timestamp` does not care: it reads
+//! whatever comes, the XML writer recognises it by its newtype name, and
+//! `is_human_readable` tells the CBOR writer from the JSON one.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
@@ -55,11 +55,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        if d.is_human_readable() {
-            return d.deserialize_any(Reader);
-        }
-        let tagged = ciborium::tag::Accepted::<f64, 1>::deserialize(d)?;
-        Self::from_seconds(tagged.0).ok_or_else(|| de::Error::custom("timestamp out of range"))
+        d.deserialize_any(Reader)
     }
 }
 

@@ -141,6 +141,11 @@ fn reads_lists_and_maps() {
         Lists::Member,
         &pairs,
     );
+    check(
+        "Attributes.1.key=k&Attributes.1.value=v&Attributes.2.key=l.m&Attributes.2.value=",
+        Lists::Member,
+        &pairs,
+    );
     check("Attributes.k=v", Lists::Member, &|i| {
         i.attributes = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
     });
