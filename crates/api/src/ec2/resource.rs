@@ -1,0 +1,92 @@
+//! What every EC2 record has in common: an id with its error codes, an owner, tags.
+
+use super::error::{Result, error};
+use crate::Ctx;
+use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
+use model::vpc::{
+    Address, DhcpOptions, InternetGateway, NatGateway, NetworkAcl, NetworkInterface, RouteTable,
+    SecurityGroup, Subnet, Vpc,
+};
+use model::{MalformedId, Scope, Tags};
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+use store::{Record, State};
+use wire::ApiError;
+
+/// A record with an id of its own: looked up, tagged and described alike.
+pub trait Resource: Record<Key: FromStr<Err = MalformedId> + Display> {
+    /// As in TagSpecifications and DescribeTags.
+    const TYPE: &'static str;
+    const MALFORMED: &'static str;
+    const NOT_FOUND: &'static str;
+    /// The text of `NOT_FOUND`; `{}` stands for the id.
+    const DOES_NOT_EXIST: &'static str;
+    fn scope(&self) -> &Scope;
+    fn tags(&self) -> &Tags;
+    fn tags_mut(&mut self) -> &mut Tags;
+
+    fn not_found(id: impl Display) -> ApiError {
+        let text = Self::DOES_NOT_EXIST.replace("{}", &id.to_string());
+        error(Self::NOT_FOUND, text)
+    }
+}
+
+macro_rules! resources {
+    ($($record:ty: $kind:literal, $malformed:literal, $not_found:literal, $text:literal;)*) => {$(
+        impl Resource for $record {
+            const TYPE: &'static str = $kind;
+            const MALFORMED: &'static str = $malformed;
+            const NOT_FOUND: &'static str = $not_found;
+            const DOES_NOT_EXIST: &'static str = $text;
+            fn scope(&self) -> &Scope { &self.scope }
+            fn tags(&self) -> &Tags { &self.tags }
+            fn tags_mut(&mut self) -> &mut Tags { &mut self.tags }
+        }
+    )*};
+}
+
+resources! {
+    Vpc: "vpc", "InvalidVpcID.Malformed", "InvalidVpcID.NotFound", "The vpc ID '{}' does not exist";
+    Subnet: "subnet", "InvalidSubnetID.Malformed", "InvalidSubnetID.NotFound", "The subnet ID '{}' does not exist";
+    InternetGateway: "internet-gateway", "InvalidInternetGatewayId.Malformed", "InvalidInternetGatewayID.NotFound", "The internetGateway ID '{}' does not exist";
+    RouteTable: "route-table", "InvalidRouteTableId.Malformed", "InvalidRouteTableID.NotFound", "The routeTable ID '{}' does not exist";
+    NetworkAcl: "network-acl", "InvalidNetworkAclId.Malformed", "InvalidNetworkAclID.NotFound", "The networkAcl ID '{}' does not exist";
+    SecurityGroup: "security-group", "InvalidGroupId.Malformed", "InvalidGroup.NotFound", "The security group '{}' does not exist";
+    DhcpOptions: "dhcp-options", "InvalidDhcpOptionsId.Malformed", "InvalidDhcpOptionID.NotFound", "The dhcpOption ID '{}' does not exist";
+    Address: "elastic-ip", "InvalidAllocationID.Malformed", "InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist";
+    NatGateway: "natgateway", "NatGatewayMalformed", "NatGatewayNotFound", "The Nat Gateway {} was not found";
+    NetworkInterface: "network-interface", "InvalidNetworkInterfaceId.Malformed", "InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist";
+    Instance: "instance", "InvalidInstanceID.Malformed", "InvalidInstanceID.NotFound", "The instance ID '{}' does not exist";
+    Volume: "volume", "InvalidVolumeID.Malformed", "InvalidVolume.NotFound", "The volume '{}' does not exist.";
+    LaunchTemplate: "launch-template", "InvalidLaunchTemplateId.Malformed", "InvalidLaunchTemplateId.NotFound", "The specified launch template, with template ID {}, does not exist.";
+    KeyPair: "key-pair", "InvalidKeyPair.NotFound", "InvalidKeyPair.NotFound", "The key pair ID '{}' does not exist";
+}
+
+/// The id that a text spells, of the kind that `R` has.
+pub fn parse_id<R: Resource>(text: &str) -> Result<R::Key> {
+    text.parse().map_err(|MalformedId { text, prefix }| {
+        error(
+            R::MALFORMED,
+            format!("Invalid id: \"{text}\" (expecting \"{prefix}-...\")"),
+        )
+    })
+}
+
+/// The caller's record of that id.
+pub fn find<R: Resource>(ctx: &Ctx, id: &str) -> Result<Arc<R>> {
+    let key = parse_id::<R>(id)?;
+    let record = R::table(&ctx.tx).get(&key);
+    match record {
+        Some(record) if *record.scope() == ctx.scope => Ok(record.clone()),
+        _ => Err(R::not_found(id)),
+    }
+}
+
+/// Every record of the caller, ordered by id.
+pub fn owned<'a, R: Resource>(
+    state: &'a State,
+    scope: &'a Scope,
+) -> impl Iterator<Item = &'a Arc<R>> {
+    R::table(state).values().filter(move |r| r.scope() == scope)
+}
