@@ -33,6 +33,9 @@ pub struct Health {
     /// AWS's `Reason` and `Description`; none when healthy.
     pub reason: Option<String>,
     pub description: Option<String>,
+    /// What the last failed check met, more exactly than AWS says it: `connect: connection refused`.
+    #[serde(default)]
+    pub detail: Option<String>,
     /// When the check behind this ended.
     pub at: Timestamp,
 }

@@ -16,6 +16,9 @@ pub struct Response<'h, 'b> {
     pub headers: &'h [Header<'b>],
     pub length: usize,
     pub body: Body,
+    pub is_chunked: bool,
+    /// `Content-Length`, also of a response that has no body here (HEAD, 304).
+    pub declared: Option<u64>,
     /// The target takes another request on this connection after the body.
     pub keeps_alive: bool,
     pub connection: Connection,
@@ -87,7 +90,9 @@ pub fn parse<'h, 'b>(
     let is_ambiguous = codings > 0 && declared.is_some();
     let keeps_alive = connection.persists(minor) && body != Body::UntilClose && !is_ambiguous;
     let reason = parsed.reason.unwrap_or("");
-    Ok(Some(Response { status, reason, headers, length, body, keeps_alive, connection }))
+    let is_chunked = codings > 0;
+    let declared = declared.filter(|_| !is_chunked);
+    Ok(Some(Response { status, reason, headers, length, body, is_chunked, declared, keeps_alive, connection }))
 }
 
 #[cfg(test)]

@@ -1,0 +1,131 @@
+//! One check: connect, GET, read the head, close.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::matcher::Matcher;
+use super::track::{Failure, Outcome};
+use crate::http::request::fields;
+use crate::http::response;
+use crate::netns::{self, Namespace};
+
+/// What is left of a response is read before closing, so that the target sees no reset.
+const DRAIN_LIMIT: usize = 256 * 1024;
+
+/// What to ask whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    pub source: IpAddr,
+    pub address: SocketAddr,
+    pub path: String,
+    pub timeout: Duration,
+    pub matcher: Matcher,
+}
+
+pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
+    let checked = timeout(spec.timeout, async {
+        let mut stream = connect(namespace, spec).await?;
+        stream.write_all(request(spec).as_bytes()).await.map_err(|error| broken("send", &error))?;
+        let status = read_status(&mut stream).await?;
+        Ok((stream, status))
+    });
+    match checked.await {
+        Ok(Ok((stream, status))) => {
+            tokio::task::spawn_local(timeout(spec.timeout, drain(stream)));
+            if spec.matcher.matches(status) { Outcome::Pass } else { Outcome::Fail(Failure::Mismatch(status)) }
+        }
+        Ok(Err(failure)) => Outcome::Fail(failure),
+        Err(_) => Outcome::Fail(Failure::Timeout),
+    }
+}
+
+/// As AWS's checker writes it; the port is named only if it is not HTTP's own.
+fn request(spec: &Spec) -> String {
+    let host = if spec.address.port() == 80 {
+        match spec.address.ip() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        }
+    } else {
+        spec.address.to_string()
+    };
+    format!(
+        "GET {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\n\
+         Accept-Encoding: gzip, compressed\r\n\r\n",
+        spec.path
+    )
+}
+
+async fn connect(namespace: Option<&Namespace>, spec: &Spec) -> Result<TcpStream, Failure> {
+    let socket = netns::connecting_socket(namespace, spec.source)
+        .map_err(|error| Failure::Internal(format!("make a socket: {error}")))?;
+    match socket.connect(spec.address).await {
+        Ok(stream) => Ok(stream),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Failure::Timeout),
+        Err(error) => Err(broken("connect", &error)),
+    }
+}
+
+async fn read_status(stream: &mut TcpStream) -> Result<u16, Failure> {
+    let mut buffer = Vec::with_capacity(4096);
+    loop {
+        match stream.read_buf(&mut buffer).await {
+            Ok(1..) => {}
+            Ok(0) => return Err(Failure::Broken("closed without an answer".into())),
+            Err(error) => return Err(broken("read", &error)),
+        }
+        let mut room = fields();
+        match response::parse(&buffer, &mut room, false) {
+            Ok(Some(response)) if response.is_interim() => {
+                let length = response.length;
+                buffer.drain(..length);
+            }
+            Ok(Some(response)) => return Ok(response.status),
+            Ok(None) => {}
+            Err(_) => return Err(Failure::Broken("malformed response".into())),
+        }
+    }
+}
+
+async fn drain(mut stream: TcpStream) {
+    let mut left = DRAIN_LIMIT;
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        left = left.saturating_sub(length);
+        if left == 0 {
+            break;
+        }
+    }
+}
+
+fn broken(what: &str, error: &io::Error) -> Failure {
+    Failure::Broken(format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        fn check(address: &str, host: &str) {
+            let spec = Spec {
+                source: IpAddr::from([127, 0, 0, 1]),
+                address: address.parse().unwrap(),
+                path: "/up?x".into(),
+                timeout: Duration::ZERO,
+                matcher: Matcher::parse("200").unwrap(),
+            };
+            let request = request(&spec);
+            assert!(request.starts_with(&format!("GET /up?x HTTP/1.1\r\nHost: {host}\r\n")), "{request}");
+        }
+        check("10.0.1.5:80", "10.0.1.5");
+        check("10.0.1.5:8000", "10.0.1.5:8000");
+        check("[fd00::1]:80", "[fd00::1]");
+    }
+}

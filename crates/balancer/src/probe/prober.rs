@@ -1,0 +1,253 @@
+//! Which checks run, and what is known from them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::check::{Spec, check};
+use super::matcher::Matcher;
+use super::track::{Failure, Track};
+use crate::config::{self, Config, HealthCheck, Protocol, TargetGroup, TargetState};
+use crate::netns::Namespace;
+use crate::report::Health;
+
+/// First checks of a config start within this time, not all at once.
+const JITTER: Duration = Duration::from_millis(500);
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    node: String,
+    target_group: String,
+    target: String,
+}
+
+/// A change of a target's health, or of the reason for it.
+#[derive(Clone, Debug)]
+pub struct Finding(pub Health);
+
+/// The checks of all nodes.
+pub struct Prober {
+    checks: BTreeMap<Key, Check>,
+    namespaces: BTreeMap<String, (config::Node, Option<Rc<Namespace>>)>,
+    findings: UnboundedSender<Finding>,
+}
+
+struct Check {
+    settings: Settings,
+    track: Rc<RefCell<Track>>,
+    /// When the track last had news.
+    at: Rc<RefCell<Timestamp>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Settings {
+    /// `None` if these checks cannot be made; with the reason in `unable`.
+    spec: Result<Spec, String>,
+    interval: Duration,
+    healthy_threshold: u32,
+    unhealthy_threshold: u32,
+}
+
+impl Prober {
+    pub fn new(findings: UnboundedSender<Finding>) -> Prober {
+        Prober { checks: BTreeMap::new(), namespaces: BTreeMap::new(), findings }
+    }
+
+    /// Starts, changes and stops checks. When it returns, nothing here holds on to a removed node.
+    pub async fn update(&mut self, config: &Config, problems: &mut Vec<(String, String)>) {
+        let removed = self.renew_namespaces(config, problems);
+        let wanted = wanted(config);
+        // Checks in a namespace that changed start anew, with all they know.
+        let is_stale = |key: &Key, check: &Check| {
+            removed.contains(&key.node) || wanted.get(key) != Some(&check.settings)
+        };
+        let mut known = BTreeMap::new();
+        for (key, check) in self.checks.extract_if(.., |key, check| is_stale(key, check)) {
+            check.task.abort();
+            let _ = check.task.await;
+            known.insert(key, (check.settings.spec.map(|spec| spec.address), check.track, check.at));
+        }
+        for (key, settings) in wanted {
+            let Some((_, namespace)) = self.namespaces.get(&key.node) else { continue };
+            if self.checks.contains_key(&key) {
+                continue;
+            }
+            let same_address = |address: &Result<SocketAddr, String>| {
+                settings.spec.as_ref().map(|spec| spec.address) == address.as_ref().copied()
+            };
+            let kept = known.remove(&key).filter(|(address, ..)| same_address(address));
+            let is_new = kept.is_none();
+            let (track, at) = match kept {
+                Some((_, track, at)) => (track, at),
+                None => (Rc::default(), Rc::new(RefCell::new(Timestamp::now()))),
+            };
+            if is_new {
+                let _ = self.findings.send(Finding(health(&key, &track.borrow(), *at.borrow())));
+            }
+            let task = tokio::task::spawn_local(run(Running {
+                key: key.clone(),
+                settings: settings.clone(),
+                track: track.clone(),
+                at: at.clone(),
+                namespace: namespace.clone(),
+                findings: self.findings.clone(),
+                is_new,
+            }));
+            self.checks.insert(key, Check { settings, track, at, task });
+        }
+    }
+
+    /// What is known of every target.
+    pub fn all(&self) -> Vec<Health> {
+        let checks = self.checks.iter();
+        checks.map(|(key, check)| health(key, &check.track.borrow(), *check.at.borrow())).collect()
+    }
+
+    /// Opens the namespaces of new nodes, lets go of removed and changed ones, and names the latter.
+    fn renew_namespaces(&mut self, config: &Config, problems: &mut Vec<(String, String)>) -> BTreeSet<String> {
+        let mut nodes = BTreeMap::new();
+        for balancer in &config.load_balancers {
+            nodes.extend(balancer.nodes.iter().map(|node| (node.key.clone(), (node, &balancer.key))));
+        }
+        let is_same = |known: &config::Node, namespace: &Option<Rc<Namespace>>| {
+            let at_path = |path| namespace.as_ref().is_some_and(|open| open.is_at(path));
+            nodes.get(&known.key).is_some_and(|(node, _)| {
+                *node == known && node.netns.as_deref().is_none_or(at_path)
+            })
+        };
+        let gone = self.namespaces.extract_if(.., |_, (known, namespace)| !is_same(known, namespace));
+        let removed = gone.map(|(key, _)| key).collect();
+        for (key, (node, balancer)) in nodes {
+            if self.namespaces.contains_key(&key) {
+                continue;
+            }
+            match node.netns.as_deref().map(Namespace::open).transpose() {
+                Ok(namespace) => {
+                    self.namespaces.insert(key, (node.clone(), namespace.map(Rc::new)));
+                }
+                Err(error) => {
+                    problems.push((balancer.clone(), format!("open the namespace of node {key}: {error}")));
+                }
+            }
+        }
+        removed
+    }
+}
+
+/// All checks that `config` asks for.
+fn wanted(config: &Config) -> BTreeMap<Key, Settings> {
+    let mut wanted = BTreeMap::new();
+    for balancer in &config.load_balancers {
+        let groups = balancer.target_groups().into_iter();
+        for group in groups.filter_map(|key| config.target_groups.get(key)) {
+            if !group.health_check.enabled {
+                continue;
+            }
+            for node in &balancer.nodes {
+                let targets = group.targets.iter().filter(|target| {
+                    let zone = target.zone.as_deref();
+                    let is_in_reach = group.cross_zone || zone.is_none_or(|zone| zone == node.zone);
+                    target.state == TargetState::Active && is_in_reach && balancer.serves_zone(zone)
+                });
+                for target in targets {
+                    let key = Key {
+                        node: node.key.clone(),
+                        target_group: group.key.clone(),
+                        target: target.key.clone(),
+                    };
+                    wanted.insert(key, settings(group, node, target));
+                }
+            }
+        }
+    }
+    wanted
+}
+
+fn settings(group: &TargetGroup, node: &config::Node, target: &config::Target) -> Settings {
+    let HealthCheck { protocol, port, path, interval, timeout, matcher, .. } = &group.health_check;
+    let spec = match (protocol, Matcher::parse(matcher)) {
+        (Protocol::Https, _) => Err("health checks over TLS are not supported".to_owned()),
+        (_, None) => Err(format!("{matcher:?} is no list of status codes")),
+        (Protocol::Http, Some(matcher)) => Ok(Spec {
+            source: node.address,
+            address: SocketAddr::new(target.address.ip(), port.unwrap_or(target.address.port())),
+            path: path.clone(),
+            timeout: *timeout,
+            matcher,
+        }),
+    };
+    Settings {
+        spec,
+        // An interval of zero would be a loop without a pause.
+        interval: (*interval).max(Duration::from_millis(10)),
+        healthy_threshold: group.health_check.healthy_threshold,
+        unhealthy_threshold: group.health_check.unhealthy_threshold,
+    }
+}
+
+struct Running {
+    key: Key,
+    settings: Settings,
+    track: Rc<RefCell<Track>>,
+    at: Rc<RefCell<Timestamp>>,
+    namespace: Option<Rc<Namespace>>,
+    findings: UnboundedSender<Finding>,
+    is_new: bool,
+}
+
+async fn run(check_of: Running) {
+    let Running { key, settings, track, at, namespace, findings, is_new } = check_of;
+    let spread = if is_new { JITTER.min(settings.interval) } else { settings.interval };
+    let first = Instant::now() + spread.mul_f64(rand::random());
+    let mut ticks = interval_at(first, settings.interval);
+    // The next check is due an interval after the last one began, however long that took.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let outcome = match &settings.spec {
+            Ok(spec) => check(namespace.as_deref(), spec).await,
+            Err(unable) => super::track::Outcome::Fail(Failure::Internal(unable.clone())),
+        };
+        let has_news =
+            track.borrow_mut().observe(outcome, settings.healthy_threshold, settings.unhealthy_threshold);
+        if has_news {
+            let now = Timestamp::now();
+            at.replace(now);
+            if findings.send(Finding(health(&key, &track.borrow(), now))).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn health(key: &Key, track: &Track, at: Timestamp) -> Health {
+    use crate::report::HealthState::{Healthy, Initial, Unhealthy};
+    let (reason, description) = match (track.state, &track.failure) {
+        (Healthy, _) => (None, None),
+        (Unhealthy, Some(failure)) => {
+            let (reason, description) = failure.reason();
+            (Some(reason), Some(description))
+        }
+        (Initial | Unhealthy, _) => {
+            (Some("Elb.InitialHealthChecking"), Some("Initial health checks in progress".to_owned()))
+        }
+    };
+    Health {
+        target_group: key.target_group.clone(),
+        target: key.target.clone(),
+        node: key.node.clone(),
+        state: track.state,
+        reason: reason.map(str::to_owned),
+        description,
+        detail: track.failure.as_ref().map(Failure::detail),
+        at,
+    }
+}

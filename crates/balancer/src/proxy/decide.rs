@@ -1,0 +1,297 @@
+//! What happens with a request: an answer of our own, or a target and the head it gets.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use super::forward::{self, Arrival};
+use crate::access_log::Entry;
+use crate::config::{Action, Forward, Protocol, ProtocolVersion, Stickiness};
+use crate::count::bump;
+use crate::http::answer::Answer;
+use crate::http::body::Body;
+use crate::http::desync::{Classification, Mitigation, Tier};
+use crate::http::field::{Field, field};
+use crate::http::request::{self, Refused, Request};
+use crate::pick;
+use crate::routing::{Location, Routes, Subject, expand};
+use crate::sticky;
+use crate::worker::Core;
+use crate::worker::group::{Group, InFlight, Target};
+use crate::worker::node::{Front, Node};
+
+pub struct Context<'a> {
+    pub core: &'a Core,
+    pub node: &'a Node,
+    pub front: &'a Front,
+    pub routes: &'a Routes,
+    pub port: u16,
+    pub peer: SocketAddr,
+}
+
+pub struct Decision {
+    /// Bytes of the head.
+    pub length: usize,
+    pub body: Body,
+    pub minor: u8,
+    pub keep_alive: bool,
+    pub to_head_request: bool,
+    pub expects_continue: bool,
+    pub entry: Option<Box<Entry>>,
+    pub what: What,
+}
+
+pub enum What {
+    Answer(Answer),
+    Forward(Plan),
+}
+
+/// A request on its way to a target; its head is written.
+pub struct Plan {
+    pub target: InFlight,
+    pub is_websocket: bool,
+    /// No body and an idempotent method: sending it twice does what sending it once does.
+    pub is_repeatable: bool,
+    /// `Set-Cookie` values for the response.
+    pub cookies: Vec<String>,
+    /// Values to set if the response sets the application's cookie.
+    pub app_session: Option<(String, Vec<String>)>,
+}
+
+/// Decides on the head at the start of `input`; `None` if it is not complete. The head for the target
+/// is appended to `out`.
+pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<Decision> {
+    let mut fields = request::fields();
+    let parsed = match request::parse(input, &mut fields) {
+        Ok(parsed) => parsed?,
+        Err(refused) => return Some(refuse(context, refused, input.len())),
+    };
+    let attributes = &context.front.attributes;
+    let mitigation = parsed.classification.mitigation(attributes.desync_mitigation_mode);
+    let mut decision = Decision {
+        length: parsed.length,
+        body: parsed.body.clone(),
+        minor: parsed.minor,
+        keep_alive: parsed.keeps_alive() && mitigation == Mitigation::Route,
+        to_head_request: parsed.method == "HEAD",
+        expects_continue: parsed.expects_continue,
+        entry: attributes.access_log.is_some().then(|| Box::new(describe(context, &parsed))),
+        what: What::Answer(Answer::page(400)),
+    };
+    if mitigation == Mitigation::Refuse {
+        context.node.counters.answered(400);
+        decision.keep_alive = false;
+        return Some(decision);
+    }
+    let subject = Subject::of(&parsed, context.peer.ip());
+    let found = context.routes.find(&subject);
+    let counters = &context.node.counters;
+    counters.rule_evaluations.set(counters.rule_evaluations.get() + found.evaluated);
+    if let Some(entry) = &mut decision.entry {
+        entry.rule_priority = Some(found.priority);
+        entry.actions = match **found.action {
+            Action::Forward(_) => "forward",
+            Action::Redirect(_) => "redirect",
+            Action::FixedResponse(_) => "fixed-response",
+        };
+    }
+    decision.what = match &**found.action {
+        Action::FixedResponse(fixed) => {
+            bump(&counters.fixed_responses);
+            let body = fixed.body.clone().into_bytes();
+            let plain = || (!body.is_empty()).then(|| "text/plain".to_owned());
+            let content_type = fixed.content_type.clone().or_else(plain);
+            What::Answer(Answer { status: fixed.status, content_type, location: None, body })
+        }
+        Action::Redirect(redirect) => {
+            let from = Location {
+                protocol: Protocol::Http,
+                host: parsed.host.unwrap_or(&context.front.dns_name),
+                port: context.port,
+                path: parsed.target.path,
+                query: parsed.target.query(),
+            };
+            let location = expand(redirect, &from);
+            let status = match &location {
+                Some(url) => {
+                    bump(&counters.redirects);
+                    if let Some(entry) = &mut decision.entry {
+                        entry.redirect_url = url.clone();
+                    }
+                    redirect.status
+                }
+                None => {
+                    bump(&counters.redirects_too_long);
+                    507
+                }
+            };
+            counters.answered(status);
+            What::Answer(Answer { location, ..Answer::page(status) })
+        }
+        Action::Forward(forward) => match plan(context, &parsed, forward, decision.entry.as_deref_mut(), out) {
+            Ok(plan) => What::Forward(plan),
+            Err(status) => {
+                counters.answered(status);
+                What::Answer(Answer::page(status))
+            }
+        },
+    };
+    Some(decision)
+}
+
+/// Chooses group and target and writes the head; else the status to answer with.
+fn plan(
+    context: &Context<'_>,
+    request: &Request<'_, '_>,
+    forward: &Forward,
+    mut entry: Option<&mut Entry>,
+    out: &mut Vec<u8>,
+) -> Result<Plan, u16> {
+    let now = SystemTime::now();
+    let mut cookies = Vec::new();
+    let group = choose_group(context, request, forward, now, &mut cookies).ok_or(503u16)?;
+    if let Some(entry) = &mut entry {
+        entry.target_group = group.config.key.clone();
+    }
+    if group.config.protocol_version != ProtocolVersion::Http1 {
+        return Err(464);
+    }
+    if group.config.protocol == Protocol::Https {
+        return Err(502);
+    }
+    let trace_id = context.core.trace_id();
+    let arrival = Arrival {
+        client: context.peer.ip(),
+        client_port: context.peer.port(),
+        listener_port: context.port,
+        dns_name: &context.front.dns_name,
+        trace_id: &trace_id,
+    };
+    forward::write(out, request, &arrival, &context.front.attributes).map_err(|_| 463u16)?;
+    let (target, app_session) = choose_target(&group, request, now, &mut cookies).ok_or(503u16)?;
+    if let Some(entry) = &mut entry {
+        entry.trace_id = format!("Root={trace_id}");
+        entry.target = Some(target.address);
+        entry.is_websocket = request.is_websocket;
+    }
+    bump(&target.counters.requests);
+    let is_idempotent = matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE");
+    Ok(Plan {
+        target: target.begin(),
+        is_websocket: request.is_websocket,
+        is_repeatable: is_idempotent && request.body == Body::NONE,
+        cookies,
+        app_session,
+    })
+}
+
+fn choose_group(
+    context: &Context<'_>,
+    request: &Request<'_, '_>,
+    forward: &Forward,
+    now: SystemTime,
+    cookies: &mut Vec<String>,
+) -> Option<Rc<Group>> {
+    if let [only] = forward.groups.as_slice() {
+        return context.front.group(&only.target_group).cloned();
+    }
+    let stays = forward.stickiness.and_then(|_| session(request, sticky::GROUP_COOKIE, now));
+    let stays = stays.filter(|(key, _)| forward.groups.iter().any(|group| group.target_group == *key));
+    let key = match &stays {
+        Some((key, _)) => key,
+        None => {
+            let place = pick::weighted(forward.groups.iter().map(|group| group.weight), rand::random())?;
+            &forward.groups[place].target_group
+        }
+    };
+    if let Some(duration) = forward.stickiness {
+        let value = sticky::encode(key, "", duration, now);
+        cookies.extend(sticky::set_cookies(sticky::GROUP_COOKIE, &value, now));
+    }
+    context.front.group(key).cloned()
+}
+
+type AppSession = (String, Vec<String>);
+
+fn choose_target(
+    group: &Group,
+    request: &Request<'_, '_>,
+    now: SystemTime,
+    cookies: &mut Vec<String>,
+) -> Option<(Rc<Target>, Option<AppSession>)> {
+    let of_this_group = |(key, target): (String, String)| (key == group.config.key).then_some(target);
+    match &group.config.stickiness {
+        None => Some((group.pick()?, None)),
+        Some(Stickiness::LbCookie { duration }) => {
+            let stays = session(request, sticky::LB_COOKIE, now).and_then(of_this_group);
+            let target = stays.and_then(|key| group.pick_sticky(&key)).or_else(|| group.pick())?;
+            let value = sticky::encode(&group.config.key, &target.key, *duration, now);
+            cookies.extend(sticky::set_cookies(sticky::LB_COOKIE, &value, now));
+            Some((target, None))
+        }
+        Some(Stickiness::AppCookie { cookie_name, duration }) => {
+            // Both cookies must come back, the application's and ours.
+            let stays = find_cookie(request, cookie_name)
+                .and_then(|_| find_cookie(request, "AWSALBAPP-0"))
+                .and_then(|value| sticky::decode(value, now))
+                .and_then(of_this_group);
+            let target = stays.and_then(|key| group.pick_sticky(&key)).or_else(|| group.pick())?;
+            let value = sticky::encode(&group.config.key, &target.key, *duration, now);
+            Some((target, Some((cookie_name.clone(), sticky::set_app_cookies(&value, now)))))
+        }
+    }
+}
+
+/// The session in a pair of cookies; the CORS one wins.
+fn session(request: &Request<'_, '_>, name: &str, now: SystemTime) -> Option<(String, String)> {
+    let value = find_cookie(request, &format!("{name}CORS")).or_else(|| find_cookie(request, name))?;
+    sticky::decode(value, now)
+}
+
+fn find_cookie<'a>(request: &'a Request<'_, '_>, name: &str) -> Option<&'a str> {
+    let headers = request.headers.iter().filter(|header| field(header.name) == Field::Cookie);
+    headers.filter_map(|header| sticky::cookie(header.value, name)).next()
+}
+
+fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decision {
+    context.node.counters.answered(refused.status());
+    let entry = context.front.attributes.access_log.is_some().then(|| {
+        let mut entry = new_entry(context);
+        if let Refused::Malformed(reason) = refused {
+            entry.classification = Classification { tier: Tier::Severe, reason };
+        }
+        Box::new(entry)
+    });
+    Decision {
+        length,
+        body: Body::NONE,
+        minor: 1,
+        keep_alive: false,
+        to_head_request: false,
+        expects_continue: false,
+        entry,
+        what: What::Answer(Answer::page(refused.status())),
+    }
+}
+
+fn new_entry(context: &Context<'_>) -> Entry {
+    Entry::new(&context.node.load_balancer, context.peer, jiff::Timestamp::now())
+}
+
+fn describe(context: &Context<'_>, request: &Request<'_, '_>) -> Entry {
+    let mut entry = new_entry(context);
+    let host = request.host.unwrap_or(&context.front.dns_name);
+    let host = crate::http::target::host_name(host);
+    let (path, mark) = (request.target.path, if request.target.query.is_some() { "?" } else { "" });
+    entry.request = format!(
+        "{} http://{host}:{}{path}{mark}{} HTTP/1.{}",
+        request.method,
+        context.port,
+        request.target.query(),
+        request.minor
+    );
+    let agent = request.first(Field::UserAgent).unwrap_or_default();
+    entry.user_agent = String::from_utf8_lossy(agent).into_owned();
+    entry.classification = request.classification;
+    entry
+}

@@ -1,0 +1,24 @@
+//! The life of a client connection.
+//!
+//! 1. `client`: wait without a buffer, read a head, answer or forward, and again (keep-alive,
+//!    pipelining).
+//! 2. `decide`: head → answer, or target and the head it gets. Synchronous: what was parsed borrows
+//!    from the input and never crosses an await.
+//! 3. `exchange`: connect or reuse, then request and response flow at the same time, in bounded
+//!    buffers, under one idle timer.
+//! 4. `tunnel`: what an upgrade to WebSocket turns an exchange into.
+//!
+//! There are no retries but one, where nothing can have been processed: a request without body and
+//! with an idempotent method that found its pooled connection closed before any byte of a response
+//! is sent again, once, on a fresh connection to the same target. AWS documents none at all, but its
+//! 502s for a target that closes idle connections first would here be a race of our own making.
+
+mod client;
+mod decide;
+mod exchange;
+mod forward;
+mod idle;
+mod reply;
+mod tunnel;
+
+pub use client::serve;

@@ -1,0 +1,379 @@
+//! The coordinator: hands configs and health to the workers, gathers what they and the checks find,
+//! reports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::config::{Config, TargetState};
+use crate::probe::{Finding, Prober};
+use crate::report::{GroupMetrics, Metrics, NodeMetrics, Report, TargetMetrics};
+use crate::worker::{self, Command, Event};
+
+/// Metrics, drains and retries of what failed.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why the balancer cannot serve at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("start a runtime")]
+    Runtime(#[source] io::Error),
+    #[error("start a worker")]
+    Worker(#[source] io::Error),
+    #[error(transparent)]
+    Sidecar(#[from] sidecar::Error),
+}
+
+/// The process: serves what the control plane wrote to `dir`, one worker per core, for ever.
+pub fn run(dir: &Path) -> Result<(), Error> {
+    raise_descriptor_limit();
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let (config, reporter) = sidecar::serve::<Config, Report>(dir)?;
+        let connected = reporter.connected();
+        let workers = thread::available_parallelism().map_or(1, |cores| cores.get());
+        coordinate(workers, config, connected, move |report| reporter.send(report)).await
+    })
+}
+
+/// The same without a process around it, for tests and benches: ends when `config`'s sender is
+/// dropped, with every socket closed.
+pub fn run_with(
+    workers: usize,
+    config: watch::Receiver<Option<Arc<Config>>>,
+    report: impl Fn(Report),
+) -> Result<(), Error> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let (_sender, connected) = watch::channel(0);
+    LocalSet::new().block_on(&runtime, coordinate(workers, config, connected, report))
+}
+
+async fn coordinate(
+    workers: usize,
+    mut config: watch::Receiver<Option<Arc<Config>>>,
+    mut connected: watch::Receiver<u64>,
+    report: impl Fn(Report),
+) -> Result<(), Error> {
+    let (events_in, mut events) = unbounded_channel();
+    let pool = Pool::start(workers, events_in)?;
+    let (findings_in, mut findings) = unbounded_channel();
+    let mut coordinator = Coordinator {
+        pool,
+        prober: Prober::new(findings_in),
+        report,
+        config: None,
+        sequence: 0,
+        applied: BTreeSet::new(),
+        revision_in_force: None,
+        problems: BTreeSet::new(),
+        new_problems: BTreeSet::new(),
+        drained: BTreeSet::new(),
+        metrics: Gathering::new(),
+    };
+    coordinator.apply(config.borrow_and_update().clone()).await;
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            changed = config.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                let new = config.borrow_and_update().clone();
+                coordinator.apply(new).await;
+            }
+            Some((worker, event)) = events.recv() => coordinator.hear(worker, event),
+            Some(Finding(health)) = findings.recv() => {
+                coordinator.pool.tell(&Command::Health {
+                    node: health.node.clone(),
+                    target_group: health.target_group.clone(),
+                    target: health.target.clone(),
+                    state: health.state,
+                });
+                (coordinator.report)(Report::Health(health));
+            }
+            Ok(()) = connected.changed() => coordinator.tell_all(),
+            _ = ticks.tick() => coordinator.tick().await,
+        }
+    }
+    coordinator.pool.stop();
+    Ok(())
+}
+
+/// The worker threads.
+struct Pool {
+    commands: Vec<UnboundedSender<Command>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    fn start(workers: usize, events: UnboundedSender<(usize, Event)>) -> Result<Pool, Error> {
+        let mut pool = Pool { commands: Vec::new(), threads: Vec::new() };
+        for index in 0..workers.max(1) {
+            let (sender, receiver) = unbounded_channel();
+            let events = events.clone();
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+            let serve = move || LocalSet::new().block_on(&runtime, forward_events(index, receiver, events));
+            let thread = thread::Builder::new().name(format!("balancer-{index}")).spawn(serve);
+            pool.threads.push(thread.map_err(Error::Worker)?);
+            pool.commands.push(sender);
+        }
+        Ok(pool)
+    }
+
+    fn tell(&self, command: &Command) {
+        for worker in &self.commands {
+            // A worker that ended has no sockets left that a command could matter to.
+            let _ = worker.send(command.clone());
+        }
+    }
+
+    fn stop(self) {
+        drop(self.commands);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+    }
+}
+
+/// A worker's thread: its events, marked with its number.
+async fn forward_events(
+    index: usize,
+    commands: UnboundedReceiver<Command>,
+    events: UnboundedSender<(usize, Event)>,
+) {
+    let (sender, mut receiver) = unbounded_channel();
+    let forwarding = async {
+        while let Some(event) = receiver.recv().await {
+            if events.send((index, event)).is_err() {
+                break;
+            }
+        }
+    };
+    tokio::join!(worker::run(commands, sender), forwarding);
+}
+
+struct Coordinator<R> {
+    pool: Pool,
+    prober: Prober,
+    report: R,
+    config: Option<Arc<Config>>,
+    /// Of the last config sent to the workers; the same config tried again has a new one.
+    sequence: u64,
+    /// Workers that have it in force.
+    applied: BTreeSet<usize>,
+    revision_in_force: Option<u64>,
+    /// As reported, and as found since the config was last sent.
+    problems: BTreeSet<(String, String)>,
+    new_problems: BTreeSet<(String, String)>,
+    /// Targets (group, key) reported as drained.
+    drained: BTreeSet<(String, String)>,
+    metrics: Gathering,
+}
+
+impl<R: Fn(Report)> Coordinator<R> {
+    async fn apply(&mut self, config: Option<Arc<Config>>) {
+        let Some(config) = config else { return };
+        self.sequence += 1;
+        self.applied.clear();
+        self.new_problems.clear();
+        // Workers first: they close what is gone while the checks are being changed.
+        self.pool.tell(&Command::Apply { sequence: self.sequence, config: config.clone() });
+        let mut problems = Vec::new();
+        self.prober.update(&config, &mut problems).await;
+        self.new_problems.extend(problems);
+        self.drained.retain(|(group, target)| is_draining(&config, group, target));
+        self.config = Some(config);
+    }
+
+    fn hear(&mut self, worker: usize, event: Event) {
+        match event {
+            Event::Applied { sequence, problems } if sequence == self.sequence => {
+                self.new_problems.extend(problems);
+                self.applied.insert(worker);
+                if self.applied.len() == self.pool.commands.len() {
+                    self.in_force();
+                }
+            }
+            Event::Applied { .. } => {}
+            Event::Metrics { sequence, nodes } => {
+                if let Some(metrics) = self.metrics.add(worker, self.pool.commands.len(), nodes) {
+                    if sequence == self.sequence {
+                        self.find_drained(&metrics);
+                    }
+                    (self.report)(Report::Metrics(metrics));
+                }
+            }
+        }
+    }
+
+    fn in_force(&mut self) {
+        for (load_balancer, message) in self.new_problems.difference(&self.problems) {
+            let (load_balancer, message) = (load_balancer.clone(), message.clone());
+            tracing::warn!(load_balancer, message, "part of the config cannot be served");
+            (self.report)(Report::Problem { load_balancer, message });
+        }
+        self.problems = std::mem::take(&mut self.new_problems);
+        let revision = self.config.as_ref().map(|config| config.revision);
+        if self.revision_in_force != revision {
+            self.revision_in_force = revision;
+            if let Some(revision) = revision {
+                (self.report)(Report::Applied { revision });
+            }
+        }
+    }
+
+    /// For a control plane that just connected.
+    fn tell_all(&self) {
+        for health in self.prober.all() {
+            (self.report)(Report::Health(health));
+        }
+        for (target_group, target) in self.drained.iter().cloned() {
+            (self.report)(Report::Drained { target_group, target });
+        }
+        for (load_balancer, message) in self.problems.iter().cloned() {
+            (self.report)(Report::Problem { load_balancer, message });
+        }
+        if let Some(revision) = self.revision_in_force {
+            (self.report)(Report::Applied { revision });
+        }
+    }
+
+    async fn tick(&mut self) {
+        let is_settled = self.applied.len() == self.pool.commands.len();
+        if is_settled && !self.problems.is_empty() {
+            self.apply(self.config.clone()).await;
+        }
+        self.metrics.begin();
+        self.pool.tell(&Command::Tick);
+    }
+
+    /// A draining target without a running request in any worker is drained.
+    fn find_drained(&mut self, metrics: &Metrics) {
+        let Some(config) = &self.config else { return };
+        let mut running: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for group in metrics.nodes.iter().flat_map(|node| &node.groups) {
+            for target in &group.targets {
+                *running.entry((&group.target_group, &target.target)).or_default() += target.in_flight;
+            }
+        }
+        for ((group, target), _) in running.into_iter().filter(|(_, count)| *count == 0) {
+            let key = (group.to_owned(), target.to_owned());
+            if is_draining(config, group, target) && self.drained.insert(key.clone()) {
+                (self.report)(Report::Drained { target_group: key.0, target: key.1 });
+            }
+        }
+    }
+}
+
+fn is_draining(config: &Config, group: &str, target: &str) -> bool {
+    config.target_groups.get(group).is_some_and(|group| {
+        let mut targets = group.targets.iter();
+        targets.any(|known| known.key == target && matches!(known.state, TargetState::Draining { .. }))
+    })
+}
+
+/// The workers' counts of one tick.
+struct Gathering {
+    from: Timestamp,
+    heard: BTreeSet<usize>,
+    nodes: BTreeMap<String, NodeMetrics>,
+}
+
+impl Gathering {
+    fn new() -> Gathering {
+        Gathering { from: Timestamp::now(), heard: BTreeSet::new(), nodes: BTreeMap::new() }
+    }
+
+    /// Counts of a worker that missed the last tick stay, and go out with the next report.
+    fn begin(&mut self) {
+        self.heard.clear();
+    }
+
+    fn add(&mut self, worker: usize, workers: usize, nodes: Vec<NodeMetrics>) -> Option<Metrics> {
+        self.heard.insert(worker);
+        for node in nodes {
+            match self.nodes.get_mut(&node.node) {
+                Some(sum) => add_node(sum, node),
+                None => _ = self.nodes.insert(node.node.clone(), node),
+            }
+        }
+        if self.heard.len() < workers {
+            return None;
+        }
+        let to = Timestamp::now();
+        let from = std::mem::replace(&mut self.from, to);
+        Some(Metrics { from, to, nodes: std::mem::take(&mut self.nodes).into_values().collect() })
+    }
+}
+
+fn add_node(sum: &mut NodeMetrics, other: NodeMetrics) {
+    sum.active_connection_count += other.active_connection_count;
+    sum.new_connection_count += other.new_connection_count;
+    sum.rejected_connection_count += other.rejected_connection_count;
+    sum.processed_bytes += other.processed_bytes;
+    sum.elb_3xx += other.elb_3xx;
+    sum.elb_4xx += other.elb_4xx;
+    sum.elb_5xx += other.elb_5xx;
+    sum.elb_500 += other.elb_500;
+    sum.elb_502 += other.elb_502;
+    sum.elb_503 += other.elb_503;
+    sum.elb_504 += other.elb_504;
+    sum.http_redirect_count += other.http_redirect_count;
+    sum.http_redirect_url_limit_exceeded_count += other.http_redirect_url_limit_exceeded_count;
+    sum.http_fixed_response_count += other.http_fixed_response_count;
+    sum.rule_evaluations += other.rule_evaluations;
+    for group in other.groups {
+        match sum.groups.iter_mut().find(|known| known.target_group == group.target_group) {
+            Some(known) => add_group(known, group),
+            None => sum.groups.push(group),
+        }
+    }
+}
+
+/// Host counts are the same in every worker, up to a moment; the later one counts.
+fn add_group(sum: &mut GroupMetrics, other: GroupMetrics) {
+    sum.healthy_host_count = other.healthy_host_count;
+    sum.unhealthy_host_count = other.unhealthy_host_count;
+    sum.unhealthy_routing_request_count += other.unhealthy_routing_request_count;
+    for target in other.targets {
+        match sum.targets.iter_mut().find(|known| known.target == target.target) {
+            Some(known) => add_target(known, &target),
+            None => sum.targets.push(target),
+        }
+    }
+}
+
+fn add_target(sum: &mut TargetMetrics, other: &TargetMetrics) {
+    sum.request_count += other.request_count;
+    sum.in_flight += other.in_flight;
+    sum.target_2xx += other.target_2xx;
+    sum.target_3xx += other.target_3xx;
+    sum.target_4xx += other.target_4xx;
+    sum.target_5xx += other.target_5xx;
+    sum.target_connection_error_count += other.target_connection_error_count;
+    sum.response_time.merge(&other.response_time);
+}
+
+/// Every connection is two descriptors; the usual soft limit of 1,024 is soon used up.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "raise the limit of open files");
+    }
+}

@@ -1,0 +1,131 @@
+//! A worker: one thread, one single-threaded runtime, its own listeners, pools and counters.
+//!
+//! Workers share nothing but the port (`SO_REUSEPORT`): the kernel spreads connections, and no
+//! request ever waits for another core. The price is that pools and round robin are per worker.
+
+mod core;
+pub mod group;
+pub mod node;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+pub use self::core::Core;
+use self::node::Node;
+use crate::access_log;
+use crate::config::Config;
+use crate::report::{HealthState, NodeMetrics};
+
+/// What the coordinator tells a worker. A closed channel ends it.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Apply { sequence: u64, config: Arc<Config> },
+    Health { node: String, target_group: String, target: String, state: HealthState },
+    /// Once a second: do what is due, send the counts.
+    Tick,
+}
+
+#[derive(Debug)]
+pub enum Event {
+    /// Problems are pairs of load balancer and message.
+    Applied { sequence: u64, problems: Vec<(String, String)> },
+    Metrics { sequence: u64, nodes: Vec<NodeMetrics> },
+}
+
+/// Serves until the command channel closes, then closes everything.
+pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSender<Event>) {
+    let mut worker = Worker { core: Rc::new(Core::default()), nodes: BTreeMap::new(), sequence: 0 };
+    while let Some(command) = commands.recv().await {
+        let event = match command {
+            Command::Apply { sequence, config } => {
+                let problems = worker.apply(&config).await;
+                worker.sequence = sequence;
+                Event::Applied { sequence, problems }
+            }
+            Command::Health { node, target_group, target, state } => {
+                if let Some(group) = worker.nodes.get(&node).and_then(|node| node.front().group(&target_group).cloned()) {
+                    group.set_health(&target, state);
+                }
+                continue;
+            }
+            Command::Tick => Event::Metrics { sequence: worker.sequence, nodes: worker.tick() },
+        };
+        if events.send(event).is_err() {
+            break;
+        }
+    }
+    for node in worker.nodes.into_values() {
+        flush_log(&node);
+        node.close().await;
+    }
+}
+
+struct Worker {
+    core: Rc<Core>,
+    nodes: BTreeMap<String, Rc<Node>>,
+    sequence: u64,
+}
+
+impl Worker {
+    async fn apply(&mut self, config: &Config) -> Vec<(String, String)> {
+        let wanted = || {
+            let balancers = config.load_balancers.iter();
+            balancers.flat_map(|balancer| balancer.nodes.iter().map(move |node| (node, balancer)))
+        };
+        let is_wanted = |known: &Node| wanted().any(|(node, balancer)| known.is(node, &balancer.key));
+        // First, so that a moved address or namespace is free for its next owner.
+        for (_, gone) in self.nodes.extract_if(.., |_, node| !is_wanted(node)) {
+            flush_log(&gone);
+            gone.close().await;
+        }
+        let mut problems = Vec::new();
+        for balancer in &config.load_balancers {
+            let mut found = Vec::new();
+            let listeners = node::compile(balancer, &mut found);
+            for wanted in &balancer.nodes {
+                let known = match self.nodes.get(&wanted.key) {
+                    Some(known) => known.clone(),
+                    None => match Node::open(wanted, &balancer.key) {
+                        Ok(node) => Rc::new(node),
+                        Err(error) => {
+                            found.push(format!("open the namespace of node {}: {error}", wanted.key));
+                            continue;
+                        }
+                    },
+                };
+                known.update(&self.core, config, balancer, listeners.clone(), &mut found).await;
+                self.nodes.insert(wanted.key.clone(), known);
+            }
+            found.sort_unstable();
+            found.dedup();
+            problems.extend(found.into_iter().map(|message| (balancer.key.clone(), message)));
+        }
+        problems
+    }
+
+    fn tick(&mut self) -> Vec<NodeMetrics> {
+        let nodes = self.nodes.values();
+        nodes
+            .map(|node| {
+                node.tend();
+                flush_log(node);
+                node.take_metrics()
+            })
+            .collect()
+    }
+}
+
+fn flush_log(node: &Node) {
+    let lines = node.log.take();
+    if lines.is_empty() {
+        return;
+    }
+    if let Some(path) = &node.front().attributes.access_log
+        && let Err(error) = access_log::append(path, &lines)
+    {
+        tracing::warn!(load_balancer = node.load_balancer, %error, "append to the access log");
+    }
+}

@@ -1,0 +1,233 @@
+//! One node of a load balancer in one worker: its namespace, listeners, groups and connections.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Duration;
+
+use super::Core;
+use super::group::Group;
+use crate::config::{self, Config, LoadBalancer, Protocol};
+use crate::count::{NodeCounters, bump};
+use crate::netns::{self, Namespace};
+use crate::proxy;
+use crate::report::NodeMetrics;
+use crate::routing::Routes;
+
+#[derive(Debug)]
+pub struct Node {
+    pub config: config::Node,
+    pub load_balancer: String,
+    pub namespace: Option<Namespace>,
+    pub counters: Rc<NodeCounters>,
+    front: RefCell<Rc<Front>>,
+    listening: RefCell<BTreeMap<u16, JoinHandle<()>>>,
+    /// One task per client connection.
+    connections: RefCell<JoinSet<()>>,
+    pub log: RefCell<Vec<u8>>,
+}
+
+/// What a node does with requests under the current config.
+#[derive(Debug, Default)]
+pub struct Front {
+    pub dns_name: String,
+    pub attributes: config::Attributes,
+    listeners: BTreeMap<u16, Rc<Routes>>,
+    groups: BTreeMap<String, Rc<Group>>,
+}
+
+impl Front {
+    /// `None` when the listener was removed.
+    pub fn routes(&self, port: u16) -> Option<&Rc<Routes>> {
+        self.listeners.get(&port)
+    }
+
+    pub fn group(&self, key: &str) -> Option<&Rc<Group>> {
+        self.groups.get(key)
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = &Rc<Group>> {
+        self.groups.values()
+    }
+}
+
+/// A load balancer's rules, compiled once for all its nodes.
+pub fn compile(load_balancer: &LoadBalancer, problems: &mut Vec<String>) -> BTreeMap<u16, Rc<Routes>> {
+    let mut listeners = BTreeMap::new();
+    for listener in &load_balancer.listeners {
+        match listener.protocol {
+            Protocol::Http => {
+                listeners.insert(listener.port, Rc::new(Routes::new(listener, problems)));
+            }
+            Protocol::Https => problems.push(format!("listen on port {}: TLS is not supported", listener.port)),
+        }
+    }
+    listeners
+}
+
+impl Node {
+    pub fn open(config: &config::Node, load_balancer: &str) -> std::io::Result<Node> {
+        let namespace = config.netns.as_deref().map(Namespace::open).transpose()?;
+        Ok(Node {
+            config: config.clone(),
+            load_balancer: load_balancer.to_owned(),
+            namespace,
+            counters: Rc::default(),
+            front: RefCell::default(),
+            listening: RefCell::default(),
+            connections: RefCell::default(),
+            log: RefCell::default(),
+        })
+    }
+
+    /// Whether this is the node that `config` means, in the same namespace.
+    pub fn is(&self, config: &config::Node, load_balancer: &str) -> bool {
+        let is_same_namespace = match (&self.namespace, &config.netns) {
+            (Some(namespace), Some(path)) => namespace.is_at(path),
+            (None, None) => true,
+            _ => false,
+        };
+        self.config == *config && self.load_balancer == load_balancer && is_same_namespace
+    }
+
+    pub fn front(&self) -> Rc<Front> {
+        self.front.borrow().clone()
+    }
+
+    /// Takes over a new config: groups and targets live on by key, sockets of listeners that stay are
+    /// not touched, requests of removed listeners finish.
+    pub async fn update(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        config: &Config,
+        load_balancer: &LoadBalancer,
+        listeners: BTreeMap<u16, Rc<Routes>>,
+        problems: &mut Vec<String>,
+    ) {
+        let before = self.front();
+        let mut groups = BTreeMap::new();
+        for key in load_balancer.target_groups() {
+            let Some(group) = config.target_groups.get(key) else {
+                problems.push(format!("forward to {key}: the config has no such target group"));
+                continue;
+            };
+            if group.protocol == Protocol::Https {
+                problems.push(format!("forward to {key}: TLS to targets is not supported"));
+            }
+            let zones = if group.cross_zone {
+                load_balancer.nodes.iter().map(|node| node.zone.clone()).collect()
+            } else {
+                vec![self.config.zone.clone()]
+            };
+            let old = before.group(key).map(Rc::as_ref);
+            groups.insert(key.to_owned(), Rc::new(Group::new(Arc::new(group.clone()), zones, old)));
+        }
+        cut_removed(&before, &groups);
+        *self.front.borrow_mut() = Rc::new(Front {
+            dns_name: load_balancer.dns_name.clone(),
+            attributes: load_balancer.attributes.clone(),
+            listeners: listeners.clone(),
+            groups,
+        });
+        self.listen(core, listeners.keys().copied(), problems).await;
+        self.tend();
+    }
+
+    /// Closes the listeners that are not wanted, opens those that are missing.
+    async fn listen(self: &Rc<Self>, core: &Rc<Core>, wanted: impl Iterator<Item = u16>, problems: &mut Vec<String>) {
+        let mut listening = self.listening.take();
+        let mut kept = BTreeMap::new();
+        for port in wanted {
+            if let Some(task) = listening.remove(&port) {
+                kept.insert(port, task);
+                continue;
+            }
+            let address = SocketAddr::new(self.config.address, port);
+            match netns::listen(self.namespace.as_ref(), address) {
+                Ok(listener) => {
+                    let task = tokio::task::spawn_local(accept(core.clone(), self.clone(), listener, port));
+                    kept.insert(port, task);
+                }
+                Err(error) => problems.push(format!("listen on {address}: {error}")),
+            }
+        }
+        close(listening).await;
+        *self.listening.borrow_mut() = kept;
+    }
+
+    /// Closes everything: afterwards nothing of this worker pins the node's namespace but `self`.
+    pub async fn close(&self) {
+        close(self.listening.take()).await;
+        for group in self.front().groups() {
+            for target in &group.targets {
+                target.cut();
+            }
+        }
+        let mut connections = self.connections.take();
+        connections.shutdown().await;
+        *self.front.borrow_mut() = Rc::default();
+    }
+
+    /// What falls due with time: drained targets are cut, idle connections to targets closed.
+    pub fn tend(&self) {
+        let front = self.front();
+        let now = jiff::Timestamp::now();
+        for target in front.groups().flat_map(|group| &group.targets) {
+            target.cut_if_due(now);
+            target.sweep(front.attributes.idle_timeout);
+        }
+    }
+
+    pub fn take_metrics(&self) -> NodeMetrics {
+        let mut metrics = self.counters.take();
+        metrics.load_balancer = self.load_balancer.clone();
+        metrics.node = self.config.key.clone();
+        metrics.zone = self.config.zone.clone();
+        metrics.groups = self.front().groups().map(|group| group.take_metrics()).collect();
+        metrics
+    }
+}
+
+/// Ends the requests of targets that are gone from the config.
+fn cut_removed(before: &Front, groups: &BTreeMap<String, Rc<Group>>) {
+    for group in before.groups() {
+        let now = groups.get(&group.config.key);
+        for target in &group.targets {
+            let is_kept = now.is_some_and(|group| group.targets.iter().any(|kept| Rc::ptr_eq(kept, target)));
+            if !is_kept {
+                target.cut();
+            }
+        }
+    }
+}
+
+async fn close(listening: BTreeMap<u16, JoinHandle<()>>) {
+    for task in listening.into_values() {
+        task.abort();
+        // Cancelled is what it should be; the socket is closed once the task is gone.
+        let _ = task.await;
+    }
+}
+
+async fn accept(core: Rc<Core>, node: Rc<Node>, listener: tokio::net::TcpListener, port: u16) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                let mut connections = node.connections.borrow_mut();
+                while connections.try_join_next().is_some() {}
+                connections.spawn_local(proxy::serve(core.clone(), node.clone(), port, stream, peer));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: let some connections end before the next try.
+                bump(&node.counters.rejected);
+                tracing::warn!(node = node.config.key, %error, "accept a connection");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
