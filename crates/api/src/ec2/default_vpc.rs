@@ -8,7 +8,7 @@ use super::{availability_zone, dhcp_options};
 use crate::Ctx;
 use ipnet::Ipv4Net;
 use model::vpc::{InternetGateway, Route, RouteTable, RouteTarget, Subnet, Vpc};
-use model::{InternetGatewayId, Scope, Tags, zone};
+use model::{InternetGatewayId, Scope, Tags, Timestamp, zone};
 use serde::Deserialize;
 use std::net::Ipv4Addr;
 use store::Tx;
@@ -24,7 +24,7 @@ fn block() -> Ipv4Net {
 ///
 /// The default DHCP option set, which cannot be deleted, marks that it happened:
 /// a default VPC that the user deleted stays deleted.
-pub fn ensure_defaults(tx: &mut Tx, scope: &Scope) {
+pub fn ensure_defaults(tx: &mut Tx, scope: &Scope, _now: Timestamp) {
     if dhcp_options::find_default(tx, scope).is_some() {
         return;
     }
