@@ -7,10 +7,11 @@
 
 use crate::error::ApiError;
 use crate::request::HttpRequest;
+use std::borrow::Cow;
 
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Decoded {
-    pub body: Vec<u8>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded<'a> {
+    pub body: Cow<'a, [u8]>,
     /// Lower-case names, such as `x-amz-checksum-crc32`.
     pub trailers: Vec<(String, String)>,
 }
@@ -25,10 +26,10 @@ pub fn is_chunked(request: &HttpRequest) -> bool {
 }
 
 /// The body as the client meant it, whether or not it was encoded.
-pub fn decode(request: &HttpRequest) -> Result<Decoded, ApiError> {
+pub fn decode(request: &HttpRequest) -> Result<Decoded<'_>, ApiError> {
     if !is_chunked(request) {
         return Ok(Decoded {
-            body: request.body.clone(),
+            body: Cow::Borrowed(&request.body),
             trailers: Vec::new(),
         });
     }
@@ -39,8 +40,9 @@ pub fn decode(request: &HttpRequest) -> Result<Decoded, ApiError> {
     }
 }
 
-fn parse(mut rest: &[u8]) -> Option<Decoded> {
-    let mut decoded = Decoded::default();
+fn parse(mut rest: &[u8]) -> Option<Decoded<'_>> {
+    let mut body = Vec::with_capacity(rest.len());
+    let mut trailers = Vec::new();
     loop {
         let head = line(&mut rest)?;
         let size = head.split(';').next()?.trim();
@@ -51,7 +53,7 @@ fn parse(mut rest: &[u8]) -> Option<Decoded> {
             break;
         }
         let (data, after) = rest.split_at_checked(size)?;
-        decoded.body.extend_from_slice(data);
+        body.extend_from_slice(data);
         rest = after.strip_prefix(b"\r\n")?;
     }
     // Trailers up to an empty line; the last one may end with the body.
@@ -62,9 +64,12 @@ fn parse(mut rest: &[u8]) -> Option<Decoded> {
         }
         let (name, value) = trailer.split_once(':')?;
         let trailer = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
-        decoded.trailers.push(trailer);
+        trailers.push(trailer);
     }
-    Some(decoded)
+    Some(Decoded {
+        body: Cow::Owned(body),
+        trailers,
+    })
 }
 
 /// Takes the next line off; its end may be missing at the end of the body.
@@ -102,7 +107,7 @@ mod tests {
         let check = |body: &str, expected: &str, trailers: &[(&str, &str)]| {
             let trailers = trailers.iter().map(|(n, v)| (n.to_string(), v.to_string()));
             let expected = Decoded {
-                body: expected.as_bytes().to_vec(),
+                body: expected.as_bytes().into(),
                 trailers: trailers.collect(),
             };
             let hash = ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
@@ -159,6 +164,6 @@ mod tests {
             "5\r\nhello",
             &[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")],
         );
-        assert_eq!(decode(&plain).unwrap().body, b"5\r\nhello");
+        assert_eq!(*decode(&plain).unwrap().body, *b"5\r\nhello");
     }
 }

@@ -1,8 +1,8 @@
 //! An error of the API, and the only place that draws it for each protocol.
 
+use crate::markup::{DECLARATION, open, push_element};
 use crate::protocol::Protocol;
 use crate::request::HttpResponse;
-use crate::xml::{self, push_escaped};
 use std::borrow::Cow;
 
 /// What an action refuses with: AWS's code and text.
@@ -102,7 +102,7 @@ impl ApiError {
     }
 
     fn ec2_body(&self, request_id: &str) -> Vec<u8> {
-        let mut out = String::from(xml::DECLARATION);
+        let mut out = String::from(DECLARATION);
         out.push_str("<Response><Errors><Error>");
         push_element(&mut out, "Code", &self.code);
         push_element(&mut out, "Message", &self.message);
@@ -119,7 +119,7 @@ impl ApiError {
             "Receiver"
         };
         let mut out = String::new();
-        xml::open(&mut out, "ErrorResponse", namespace);
+        open(&mut out, "ErrorResponse", namespace);
         out.push_str("<Error>");
         push_element(&mut out, "Type", fault);
         push_element(&mut out, "Code", &self.code);
@@ -131,7 +131,7 @@ impl ApiError {
     }
 
     fn s3_body(&self, request_id: &str) -> Vec<u8> {
-        let mut out = String::from(xml::DECLARATION);
+        let mut out = String::from(DECLARATION);
         out.push_str("<Error>");
         push_element(&mut out, "Code", &self.code);
         push_element(&mut out, "Message", &self.message);
@@ -156,14 +156,4 @@ impl ApiError {
         let _ = ciborium::into_writer(&ciborium::Value::Map(fields.to_vec()), &mut out);
         out
     }
-}
-
-fn push_element(out: &mut String, name: &str, text: &str) {
-    out.push('<');
-    out.push_str(name);
-    out.push('>');
-    push_escaped(out, text);
-    out.push_str("</");
-    out.push_str(name);
-    out.push('>');
 }

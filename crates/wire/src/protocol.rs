@@ -125,7 +125,9 @@ impl<'a> Payload<'a> {
         if request.header("smithy-protocol") == Some(CBOR_PROTOCOL) {
             return cbor(request);
         }
+        // Query calls go to the root; below it a form is somebody's upload to S3.
         let (is_form, raw) = match request.method.as_str() {
+            _ if request.path.len() > 1 => (false, &[][..]),
             "POST" => {
                 let is_form = request.media_type() == "application/x-www-form-urlencoded";
                 (is_form, request.body.as_slice())

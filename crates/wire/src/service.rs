@@ -4,6 +4,7 @@
 
 use crate::action::{Action, Answer, Input, Prepared};
 use crate::error::{ApiError, ErrorStyle};
+use crate::markup::{DECLARATION, close, open, push_element};
 use crate::protocol::{Call, Payload, Protocol};
 use crate::query::Lists;
 use crate::rejection::{Fault, Rejection, Step};
@@ -189,13 +190,11 @@ impl<Ctx: ?Sized> Service<Ctx> {
         request_id: &str,
     ) -> Result<String, ApiError> {
         let root = format!("{action}Response");
-        let mut out = String::from(xml::DECLARATION);
-        xml::open(&mut out, &root, self.xml_namespace);
-        out.push_str("<requestId>");
-        xml::push_escaped(&mut out, request_id);
-        out.push_str("</requestId>");
+        let mut out = String::from(DECLARATION);
+        open(&mut out, &root, self.xml_namespace);
+        push_element(&mut out, "requestId", request_id);
         answer.write_xml(&mut out, xml::EC2)?;
-        xml::close(&mut out, &root);
+        close(&mut out, &root);
         Ok(out)
     }
 
@@ -207,18 +206,18 @@ impl<Ctx: ?Sized> Service<Ctx> {
     ) -> Result<String, ApiError> {
         let (root, result) = (format!("{action}Response"), format!("{action}Result"));
         let mut out = String::new();
-        xml::open(&mut out, &root, self.xml_namespace);
+        open(&mut out, &root, self.xml_namespace);
         let before = out.len();
-        xml::open(&mut out, &result, "");
+        open(&mut out, &result, "");
         if answer.write_xml(&mut out, xml::QUERY)? {
-            xml::close(&mut out, &result);
+            close(&mut out, &result);
         } else {
             out.truncate(before);
         }
-        out.push_str("<ResponseMetadata><RequestId>");
-        xml::push_escaped(&mut out, request_id);
-        out.push_str("</RequestId></ResponseMetadata>");
-        xml::close(&mut out, &root);
+        out.push_str("<ResponseMetadata>");
+        push_element(&mut out, "RequestId", request_id);
+        out.push_str("</ResponseMetadata>");
+        close(&mut out, &root);
         Ok(out)
     }
 }

@@ -432,6 +432,7 @@ fn a_request_is_told_apart() {
     check(get("/", presigned), Some("sts"), Some("X"));
     check(get("/bucket/key", "acl"), None, None);
     check(request(&[], "/bucket", "Action=X"), None, None);
+    check(request(&[FORM], "/bucket", "Action=X"), None, None);
     check(json("X", ""), None, Some("X"));
     check(cbor("X", ""), None, Some("X"));
 
