@@ -8,6 +8,7 @@ failure is remembered for a short while, so that a missing service does not slow
 import logging
 import threading
 import time
+import urllib.error
 import urllib.request
 
 from django.conf import settings
@@ -30,7 +31,7 @@ _failed_at = None
 
 
 def identity():
-    """A dict with every key of FIELDS; values are None while the service cannot be reached."""
+    """A dict with every key of FIELDS; a value is None where the service has none or is not reached."""
     global _known, _failed_at
     if _known:
         return _known
@@ -61,5 +62,10 @@ def ask():
 
 def fetch(method, path, headers):
     request = urllib.request.Request(f"{settings.METADATA_URL}/latest/{path}", method=method, headers=headers)
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        return response.read().decode("utf-8")
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            return response.read().decode("utf-8")
+    except urllib.error.HTTPError as error:
+        if method == "GET" and error.code == 404:
+            return None  # this instance has no such value
+        raise

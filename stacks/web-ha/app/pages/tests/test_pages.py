@@ -32,7 +32,8 @@ class MetadataService:
                 elif self.headers.get("X-aws-ec2-metadata-token") != "token":
                     status = 401
                 else:
-                    status, body = 200, VALUES[self.path.removeprefix("/latest/meta-data/")].encode()
+                    value = VALUES.get(self.path.removeprefix("/latest/meta-data/"))
+                    status, body = (404, b"") if value is None else (200, value.encode())
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -75,6 +76,12 @@ class Pages(SimpleTestCase):
         self.assertEqual("us-east-1b", body["availability_zone"])
         self.assertEqual("198.51.100.7", body["client"])
         self.assertIn("no-store", page["Cache-Control"])
+
+    def test_a_value_that_is_not_there_hides_no_other(self):
+        with MetadataService(), mock.patch.dict(VALUES), mock.patch.dict(metadata.FIELDS, {"spot": "spot/instance-action"}):
+            del VALUES["ami-id"]
+            body = self.client.get("/api/whoami").json()
+        self.assertEqual((None, None, "t3.micro"), (body["ami_id"], body["spot"], body["instance_type"]))
 
     def test_pages_work_without_metadata_and_ask_again_later(self):
         with self.assertLogs("pages.metadata", "WARNING"):
