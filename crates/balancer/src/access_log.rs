@@ -72,21 +72,35 @@ impl Entry {
     pub fn write(&self, out: &mut Vec<u8>, finished: Timestamp) {
         let mut line = String::with_capacity(512);
         let kind = if self.is_websocket { "ws" } else { "http" };
-        let _ = write!(line, "{kind} {finished:.6} {} {}", self.load_balancer, self.client);
+        let _ = write!(
+            line,
+            "{kind} {finished:.6} {} {}",
+            self.load_balancer, self.client
+        );
         field(&mut line, self.target);
-        for time in [self.request_processing_time, self.target_processing_time, self.response_processing_time] {
+        for time in [
+            self.request_processing_time,
+            self.target_processing_time,
+            self.response_processing_time,
+        ] {
             match time {
                 Some(time) => _ = write!(line, " {:.3}", time.as_secs_f64()),
                 None => line.push_str(" -1"),
             }
         }
-        field(&mut line, Some(self.elb_status).filter(|&status| status > 0));
+        field(
+            &mut line,
+            Some(self.elb_status).filter(|&status| status > 0),
+        );
         field(&mut line, self.target_status);
         let _ = write!(line, " {} {}", self.received_bytes, self.sent_bytes);
         quoted(&mut line, &self.request);
         quoted(&mut line, &self.user_agent);
         line.push_str(" - -");
-        field(&mut line, Some(&self.target_group).filter(|group| !group.is_empty()));
+        field(
+            &mut line,
+            Some(&self.target_group).filter(|group| !group.is_empty()),
+        );
         quoted(&mut line, &self.trace_id);
         line.push_str(" \"-\" \"-\"");
         field(&mut line, self.rule_priority);
@@ -94,8 +108,18 @@ impl Entry {
         quoted(&mut line, self.actions);
         quoted(&mut line, &self.redirect_url);
         line.push_str(" \"-\"");
-        quoted(&mut line, &self.target.map_or(String::new(), |target| target.to_string()));
-        quoted(&mut line, &self.target_status.map_or(String::new(), |status| status.to_string()));
+        quoted(
+            &mut line,
+            &self
+                .target
+                .map_or(String::new(), |target| target.to_string()),
+        );
+        quoted(
+            &mut line,
+            &self
+                .target_status
+                .map_or(String::new(), |status| status.to_string()),
+        );
         let tier = match self.classification.tier {
             Tier::Compliant => "",
             Tier::Acceptable => "Acceptable",
@@ -138,7 +162,11 @@ fn quoted(line: &mut String, value: &str) {
 }
 
 pub fn append(path: &Path, lines: &[u8]) -> io::Result<()> {
-    OpenOptions::new().create(true).append(true).open(path)?.write_all(lines)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?
+        .write_all(lines)
 }
 
 #[cfg(test)]

@@ -90,12 +90,28 @@ pub struct Rule {
 /// anywhere in the subject. AWS allows one of the two in a condition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Condition {
-    HostHeader { values: Vec<String>, regex_values: Vec<String> },
-    PathPattern { values: Vec<String>, regex_values: Vec<String> },
-    HttpHeader { name: String, values: Vec<String>, regex_values: Vec<String> },
-    HttpRequestMethod { values: Vec<String> },
-    QueryString { values: Vec<QueryValue> },
-    SourceIp { values: Vec<IpNet> },
+    HostHeader {
+        values: Vec<String>,
+        regex_values: Vec<String>,
+    },
+    PathPattern {
+        values: Vec<String>,
+        regex_values: Vec<String>,
+    },
+    HttpHeader {
+        name: String,
+        values: Vec<String>,
+        regex_values: Vec<String>,
+    },
+    HttpRequestMethod {
+        values: Vec<String>,
+    },
+    QueryString {
+        values: Vec<QueryValue>,
+    },
+    SourceIp {
+        values: Vec<IpNet>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -230,7 +246,10 @@ pub enum Stickiness {
     /// Cookies `AWSALB` and `AWSALBCORS`.
     LbCookie { duration: Duration },
     /// Cookie `AWSALBAPP-0`, set when the target sets `cookie_name`.
-    AppCookie { cookie_name: String, duration: Duration },
+    AppCookie {
+        cookie_name: String,
+        duration: Duration,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -296,7 +315,11 @@ impl Default for Redirect {
 
 impl Default for FixedResponse {
     fn default() -> Self {
-        FixedResponse { status: 200, content_type: None, body: String::new() }
+        FixedResponse {
+            status: 200,
+            content_type: None,
+            body: String::new(),
+        }
     }
 }
 
@@ -325,7 +348,10 @@ impl Default for TargetGroup {
             algorithm: Algorithm::RoundRobin,
             slow_start: Duration::ZERO,
             stickiness: None,
-            unhealthy_state_routing: MinimumHealthy { count: 1, percentage: None },
+            unhealthy_state_routing: MinimumHealthy {
+                count: 1,
+                percentage: None,
+            },
             health_check: HealthCheck::default(),
             targets: Vec::new(),
         }
@@ -352,7 +378,10 @@ impl Action {
     /// Plain forwarding to one group.
     pub fn forward_to(target_group: impl Into<String>) -> Action {
         Action::Forward(Forward {
-            groups: vec![WeightedGroup { target_group: target_group.into(), weight: 1 }],
+            groups: vec![WeightedGroup {
+                target_group: target_group.into(),
+                weight: 1,
+            }],
             stickiness: None,
         })
     }
@@ -374,7 +403,10 @@ impl LoadBalancer {
             .listeners
             .iter()
             .flat_map(|listener| {
-                let rules = listener.rules.iter().flat_map(|rule| rule.action.target_groups());
+                let rules = listener
+                    .rules
+                    .iter()
+                    .flat_map(|rule| rule.action.target_groups());
                 listener.default_action.target_groups().chain(rules)
             })
             .collect();

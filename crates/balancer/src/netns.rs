@@ -50,9 +50,13 @@ thread_local! {
 
 /// Runs `make` in the namespace, or in the thread's own if there is none.
 fn within<R>(namespace: Option<&Namespace>, make: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-    let Some(namespace) = namespace else { return make() };
+    let Some(namespace) = namespace else {
+        return make();
+    };
     HOME.with(|home| {
-        let home = home.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+        let home = home
+            .as_ref()
+            .map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
         setns(&namespace.file, CloneFlags::CLONE_NEWNET)?;
         let made = make();
         if let Err(error) = setns(home, CloneFlags::CLONE_NEWNET) {
@@ -89,7 +93,11 @@ pub fn connecting_socket(namespace: Option<&Namespace>, source: IpAddr) -> io::R
 }
 
 fn stream_socket(address: IpAddr) -> io::Result<Socket> {
-    let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let domain = if address.is_ipv4() {
+        Domain::IPV4
+    } else {
+        Domain::IPV6
+    };
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     Ok(socket)

@@ -51,7 +51,12 @@ pub fn eligible<'a>(
     let is_too_few =
         healthy.len() < minimum.count as usize || healthy.len() * 100 < percentage * all.len();
     let count = healthy.len();
-    Eligible { targets: if is_too_few { all } else { healthy }, fail_open: is_too_few, healthy: count, unhealthy }
+    Eligible {
+        targets: if is_too_few { all } else { healthy },
+        fail_open: is_too_few,
+        healthy: count,
+        unhealthy,
+    }
 }
 
 /// The place, within a list of `count` eligible targets, of the one to use. `count` is not zero.
@@ -79,7 +84,9 @@ pub fn choose(
         // Ties go round, or an idle group would always use its first target.
         Algorithm::LeastOutstandingRequests => {
             let in_turn = (0..count).map(|step| (start + step) % count);
-            in_turn.min_by_key(|&place| outstanding(place)).unwrap_or(start)
+            in_turn
+                .min_by_key(|&place| outstanding(place))
+                .unwrap_or(start)
         }
         Algorithm::WeightedRandom => ((random() * count as f64) as usize).min(count - 1),
     }
@@ -112,28 +119,105 @@ mod tests {
     use super::*;
     use HealthState::{Healthy, Initial, Unhealthy};
 
-    const ONE: MinimumHealthy = MinimumHealthy { count: 1, percentage: None };
+    const ONE: MinimumHealthy = MinimumHealthy {
+        count: 1,
+        percentage: None,
+    };
 
     #[test]
     fn who_may() {
-        fn check(targets: &[(Option<&str>, TargetState, HealthState)], minimum: MinimumHealthy, expected: &[usize], fail_open: bool) {
-            let candidates = targets.iter().map(|&(zone, state, health)| Candidate { zone, state, health });
-            let got = eligible(candidates, minimum, |zone| zone.is_none_or(|zone| zone == "a"));
-            assert_eq!((got.targets.as_slice(), got.fail_open), (expected, fail_open), "{targets:?}");
+        fn check(
+            targets: &[(Option<&str>, TargetState, HealthState)],
+            minimum: MinimumHealthy,
+            expected: &[usize],
+            fail_open: bool,
+        ) {
+            let candidates = targets.iter().map(|&(zone, state, health)| Candidate {
+                zone,
+                state,
+                health,
+            });
+            let got = eligible(candidates, minimum, |zone| {
+                zone.is_none_or(|zone| zone == "a")
+            });
+            assert_eq!(
+                (got.targets.as_slice(), got.fail_open),
+                (expected, fail_open),
+                "{targets:?}"
+            );
         }
         let active = TargetState::Active;
-        let draining = TargetState::Draining { until: jiff::Timestamp::UNIX_EPOCH };
-        check(&[(None, active, Healthy), (None, active, Unhealthy), (None, active, Initial)], ONE, &[0], false);
-        check(&[(None, active, Initial), (None, active, Unhealthy)], ONE, &[0, 1], true);
-        check(&[(None, draining, Healthy), (None, active, Unhealthy)], ONE, &[1], true);
-        check(&[(None, draining, Healthy), (None, TargetState::Unused, Healthy)], ONE, &[], true);
-        check(&[(Some("b"), active, Healthy), (Some("a"), active, Unhealthy)], ONE, &[1], true);
+        let draining = TargetState::Draining {
+            until: jiff::Timestamp::UNIX_EPOCH,
+        };
+        check(
+            &[
+                (None, active, Healthy),
+                (None, active, Unhealthy),
+                (None, active, Initial),
+            ],
+            ONE,
+            &[0],
+            false,
+        );
+        check(
+            &[(None, active, Initial), (None, active, Unhealthy)],
+            ONE,
+            &[0, 1],
+            true,
+        );
+        check(
+            &[(None, draining, Healthy), (None, active, Unhealthy)],
+            ONE,
+            &[1],
+            true,
+        );
+        check(
+            &[
+                (None, draining, Healthy),
+                (None, TargetState::Unused, Healthy),
+            ],
+            ONE,
+            &[],
+            true,
+        );
+        check(
+            &[(Some("b"), active, Healthy), (Some("a"), active, Unhealthy)],
+            ONE,
+            &[1],
+            true,
+        );
         check(&[], ONE, &[], true);
-        let two = MinimumHealthy { count: 2, percentage: None };
-        check(&[(None, active, Healthy), (None, active, Unhealthy)], two, &[0, 1], true);
-        let half = MinimumHealthy { count: 1, percentage: Some(50) };
-        check(&[(None, active, Healthy), (None, active, Unhealthy)], half, &[0], false);
-        check(&[(None, active, Healthy), (None, active, Unhealthy), (None, active, Unhealthy)], half, &[0, 1, 2], true);
+        let two = MinimumHealthy {
+            count: 2,
+            percentage: None,
+        };
+        check(
+            &[(None, active, Healthy), (None, active, Unhealthy)],
+            two,
+            &[0, 1],
+            true,
+        );
+        let half = MinimumHealthy {
+            count: 1,
+            percentage: Some(50),
+        };
+        check(
+            &[(None, active, Healthy), (None, active, Unhealthy)],
+            half,
+            &[0],
+            false,
+        );
+        check(
+            &[
+                (None, active, Healthy),
+                (None, active, Unhealthy),
+                (None, active, Unhealthy),
+            ],
+            half,
+            &[0, 1, 2],
+            true,
+        );
     }
 
     #[test]
@@ -141,16 +225,42 @@ mod tests {
         let full = |_| 1.0;
         let turns = |algorithm, outstanding: &[u32]| -> Vec<usize> {
             let count = outstanding.len();
-            (0..count * 2).map(|cursor| choose(algorithm, cursor, count, || 0.99, |at| outstanding[at], full)).collect()
+            (0..count * 2)
+                .map(|cursor| {
+                    choose(
+                        algorithm,
+                        cursor,
+                        count,
+                        || 0.99,
+                        |at| outstanding[at],
+                        full,
+                    )
+                })
+                .collect()
         };
         assert_eq!(turns(Algorithm::RoundRobin, &[0, 9, 0]), [0, 1, 2, 0, 1, 2]);
-        assert_eq!(turns(Algorithm::LeastOutstandingRequests, &[3, 1, 2]), [1; 6]);
-        assert_eq!(turns(Algorithm::LeastOutstandingRequests, &[1, 1, 2]), [0, 1, 0, 0, 1, 0]);
+        assert_eq!(
+            turns(Algorithm::LeastOutstandingRequests, &[3, 1, 2]),
+            [1; 6]
+        );
+        assert_eq!(
+            turns(Algorithm::LeastOutstandingRequests, &[1, 1, 2]),
+            [0, 1, 0, 0, 1, 0]
+        );
         assert_eq!(turns(Algorithm::WeightedRandom, &[0, 0]), [1; 4]);
         let ramping = |at| if at == 0 { 0.5 } else { 1.0 };
-        assert_eq!(choose(Algorithm::RoundRobin, 0, 2, || 0.6, |_| 0, ramping), 1);
-        assert_eq!(choose(Algorithm::RoundRobin, 0, 2, || 0.4, |_| 0, ramping), 0);
-        assert_eq!(choose(Algorithm::RoundRobin, 0, 1, || 0.9, |_| 0, ramping), 0);
+        assert_eq!(
+            choose(Algorithm::RoundRobin, 0, 2, || 0.6, |_| 0, ramping),
+            1
+        );
+        assert_eq!(
+            choose(Algorithm::RoundRobin, 0, 2, || 0.4, |_| 0, ramping),
+            0
+        );
+        assert_eq!(
+            choose(Algorithm::RoundRobin, 0, 1, || 0.9, |_| 0, ramping),
+            0
+        );
     }
 
     #[test]
@@ -159,7 +269,10 @@ mod tests {
         assert_eq!(ramp(Duration::from_secs(0), Duration::from_secs(30)), 0.1);
         assert_eq!(ramp(Duration::from_secs(0), Duration::ZERO), 1.0);
         let pick = |random| weighted([1, 0, 3].into_iter(), random);
-        assert_eq!([0.0, 0.24, 0.26, 0.999].map(pick), [Some(0), Some(0), Some(2), Some(2)]);
+        assert_eq!(
+            [0.0, 0.24, 0.26, 0.999].map(pick),
+            [Some(0), Some(0), Some(2), Some(2)]
+        );
         assert_eq!(weighted([0, 0].into_iter(), 0.5), None);
     }
 }

@@ -19,9 +19,15 @@ pub enum Report {
     /// no socket and no descriptor is left, so that their namespaces can go.
     Applied { revision: u64 },
     /// No request of this draining target is running any more.
-    Drained { target_group: String, target: String },
+    Drained {
+        target_group: String,
+        target: String,
+    },
     /// Something in the config cannot be served. It is tried again every second.
-    Problem { load_balancer: String, message: String },
+    Problem {
+        load_balancer: String,
+        message: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -16,8 +15,9 @@ use tokio::task::LocalSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, TargetState};
+use crate::count::Gathering;
 use crate::probe::{Finding, Prober};
-use crate::report::{GroupMetrics, Metrics, NodeMetrics, Report, TargetMetrics};
+use crate::report::{Metrics, Report};
 use crate::worker::{self, Command, Event};
 
 /// Metrics, drains and retries of what failed.
@@ -37,13 +37,19 @@ pub enum Error {
 /// The process: serves what the control plane wrote to `dir`, one worker per core, for ever.
 pub fn run(dir: &Path) -> Result<(), Error> {
     raise_descriptor_limit();
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         let (config, reporter) = sidecar::serve::<Config, Report>(dir)?;
         let connected = reporter.connected();
         let workers = thread::available_parallelism().map_or(1, |cores| cores.get());
-        coordinate(workers, config, connected, move |report| reporter.send(report)).await
+        coordinate(workers, config, connected, move |report| {
+            reporter.send(report)
+        })
+        .await
     })
 }
 
@@ -54,7 +60,10 @@ pub fn run_with(
     config: watch::Receiver<Option<Arc<Config>>>,
     report: impl Fn(Report),
 ) -> Result<(), Error> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
     let (_sender, connected) = watch::channel(0);
     LocalSet::new().block_on(&runtime, coordinate(workers, config, connected, report))
 }
@@ -119,13 +128,22 @@ struct Pool {
 
 impl Pool {
     fn start(workers: usize, events: UnboundedSender<(usize, Event)>) -> Result<Pool, Error> {
-        let mut pool = Pool { commands: Vec::new(), threads: Vec::new() };
+        let mut pool = Pool {
+            commands: Vec::new(),
+            threads: Vec::new(),
+        };
         for index in 0..workers.max(1) {
             let (sender, receiver) = unbounded_channel();
             let events = events.clone();
-            let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
-            let serve = move || LocalSet::new().block_on(&runtime, forward_events(index, receiver, events));
-            let thread = thread::Builder::new().name(format!("balancer-{index}")).spawn(serve);
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(Error::Runtime)?;
+            let serve =
+                move || LocalSet::new().block_on(&runtime, forward_events(index, receiver, events));
+            let thread = thread::Builder::new()
+                .name(format!("balancer-{index}"))
+                .spawn(serve);
             pool.threads.push(thread.map_err(Error::Worker)?);
             pool.commands.push(sender);
         }
@@ -191,11 +209,15 @@ impl<R: Fn(Report)> Coordinator<R> {
         self.applied.clear();
         self.new_problems.clear();
         // Workers first: they close what is gone while the checks are being changed.
-        self.pool.tell(&Command::Apply { sequence: self.sequence, config: config.clone() });
+        self.pool.tell(&Command::Apply {
+            sequence: self.sequence,
+            config: config.clone(),
+        });
         let mut problems = Vec::new();
         self.prober.update(&config, &mut problems).await;
         self.new_problems.extend(problems);
-        self.drained.retain(|(group, target)| is_draining(&config, group, target));
+        self.drained
+            .retain(|(group, target)| is_draining(&config, group, target));
         self.config = Some(config);
     }
 
@@ -223,8 +245,15 @@ impl<R: Fn(Report)> Coordinator<R> {
     fn in_force(&mut self) {
         for (load_balancer, message) in self.new_problems.difference(&self.problems) {
             let (load_balancer, message) = (load_balancer.clone(), message.clone());
-            tracing::warn!(load_balancer, message, "part of the config cannot be served");
-            (self.report)(Report::Problem { load_balancer, message });
+            tracing::warn!(
+                load_balancer,
+                message,
+                "part of the config cannot be served"
+            );
+            (self.report)(Report::Problem {
+                load_balancer,
+                message,
+            });
         }
         self.problems = std::mem::take(&mut self.new_problems);
         let revision = self.config.as_ref().map(|config| config.revision);
@@ -242,10 +271,16 @@ impl<R: Fn(Report)> Coordinator<R> {
             (self.report)(Report::Health(health));
         }
         for (target_group, target) in self.drained.iter().cloned() {
-            (self.report)(Report::Drained { target_group, target });
+            (self.report)(Report::Drained {
+                target_group,
+                target,
+            });
         }
         for (load_balancer, message) in self.problems.iter().cloned() {
-            (self.report)(Report::Problem { load_balancer, message });
+            (self.report)(Report::Problem {
+                load_balancer,
+                message,
+            });
         }
         if let Some(revision) = self.revision_in_force {
             (self.report)(Report::Applied { revision });
@@ -267,13 +302,18 @@ impl<R: Fn(Report)> Coordinator<R> {
         let mut running: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for group in metrics.nodes.iter().flat_map(|node| &node.groups) {
             for target in &group.targets {
-                *running.entry((&group.target_group, &target.target)).or_default() += target.in_flight;
+                *running
+                    .entry((&group.target_group, &target.target))
+                    .or_default() += target.in_flight;
             }
         }
         for ((group, target), _) in running.into_iter().filter(|(_, count)| *count == 0) {
             let key = (group.to_owned(), target.to_owned());
             if is_draining(config, group, target) && self.drained.insert(key.clone()) {
-                (self.report)(Report::Drained { target_group: key.0, target: key.1 });
+                (self.report)(Report::Drained {
+                    target_group: key.0,
+                    target: key.1,
+                });
             }
         }
     }
@@ -282,90 +322,9 @@ impl<R: Fn(Report)> Coordinator<R> {
 fn is_draining(config: &Config, group: &str, target: &str) -> bool {
     config.target_groups.get(group).is_some_and(|group| {
         let mut targets = group.targets.iter();
-        targets.any(|known| known.key == target && matches!(known.state, TargetState::Draining { .. }))
+        targets
+            .any(|known| known.key == target && matches!(known.state, TargetState::Draining { .. }))
     })
-}
-
-/// The workers' counts of one tick.
-struct Gathering {
-    from: Timestamp,
-    heard: BTreeSet<usize>,
-    nodes: BTreeMap<String, NodeMetrics>,
-}
-
-impl Gathering {
-    fn new() -> Gathering {
-        Gathering { from: Timestamp::now(), heard: BTreeSet::new(), nodes: BTreeMap::new() }
-    }
-
-    /// Counts of a worker that missed the last tick stay, and go out with the next report.
-    fn begin(&mut self) {
-        self.heard.clear();
-    }
-
-    fn add(&mut self, worker: usize, workers: usize, nodes: Vec<NodeMetrics>) -> Option<Metrics> {
-        self.heard.insert(worker);
-        for node in nodes {
-            match self.nodes.get_mut(&node.node) {
-                Some(sum) => add_node(sum, node),
-                None => _ = self.nodes.insert(node.node.clone(), node),
-            }
-        }
-        if self.heard.len() < workers {
-            return None;
-        }
-        let to = Timestamp::now();
-        let from = std::mem::replace(&mut self.from, to);
-        Some(Metrics { from, to, nodes: std::mem::take(&mut self.nodes).into_values().collect() })
-    }
-}
-
-fn add_node(sum: &mut NodeMetrics, other: NodeMetrics) {
-    sum.active_connection_count += other.active_connection_count;
-    sum.new_connection_count += other.new_connection_count;
-    sum.rejected_connection_count += other.rejected_connection_count;
-    sum.processed_bytes += other.processed_bytes;
-    sum.elb_3xx += other.elb_3xx;
-    sum.elb_4xx += other.elb_4xx;
-    sum.elb_5xx += other.elb_5xx;
-    sum.elb_500 += other.elb_500;
-    sum.elb_502 += other.elb_502;
-    sum.elb_503 += other.elb_503;
-    sum.elb_504 += other.elb_504;
-    sum.http_redirect_count += other.http_redirect_count;
-    sum.http_redirect_url_limit_exceeded_count += other.http_redirect_url_limit_exceeded_count;
-    sum.http_fixed_response_count += other.http_fixed_response_count;
-    sum.rule_evaluations += other.rule_evaluations;
-    for group in other.groups {
-        match sum.groups.iter_mut().find(|known| known.target_group == group.target_group) {
-            Some(known) => add_group(known, group),
-            None => sum.groups.push(group),
-        }
-    }
-}
-
-/// Host counts are the same in every worker, up to a moment; the later one counts.
-fn add_group(sum: &mut GroupMetrics, other: GroupMetrics) {
-    sum.healthy_host_count = other.healthy_host_count;
-    sum.unhealthy_host_count = other.unhealthy_host_count;
-    sum.unhealthy_routing_request_count += other.unhealthy_routing_request_count;
-    for target in other.targets {
-        match sum.targets.iter_mut().find(|known| known.target == target.target) {
-            Some(known) => add_target(known, &target),
-            None => sum.targets.push(target),
-        }
-    }
-}
-
-fn add_target(sum: &mut TargetMetrics, other: &TargetMetrics) {
-    sum.request_count += other.request_count;
-    sum.in_flight += other.in_flight;
-    sum.target_2xx += other.target_2xx;
-    sum.target_3xx += other.target_3xx;
-    sum.target_4xx += other.target_4xx;
-    sum.target_5xx += other.target_5xx;
-    sum.target_connection_error_count += other.target_connection_error_count;
-    sum.response_time.merge(&other.response_time);
 }
 
 /// Every connection is two descriptors; the usual soft limit of 1,024 is soon used up.

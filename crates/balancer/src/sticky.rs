@@ -46,22 +46,31 @@ pub fn set_cookies(name: &str, value: &str, now: SystemTime) -> [String; 2] {
 pub fn set_app_cookies(value: &str, now: SystemTime) -> Vec<String> {
     let expires = http_date(now + BROWSER_LIFETIME);
     let shard = |at: usize| if at == 0 { value } else { "_remove_" };
-    (0..4).map(|at| format!("{APP_COOKIE}-{at}={}; Expires={expires}; Path=/", shard(at))).collect()
+    (0..4)
+        .map(|at| format!("{APP_COOKIE}-{at}={}; Expires={expires}; Path=/", shard(at)))
+        .collect()
 }
 
 /// The value of a cookie in a `Cookie` field.
 pub fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a str> {
     let header = std::str::from_utf8(header).ok()?;
-    header.split(';').filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+    header
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
 }
 
 /// Whether a `Set-Cookie` field sets the cookie `name`.
 pub fn sets(header: &[u8], name: &str) -> bool {
-    header.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
+    header
+        .strip_prefix(name.as_bytes())
+        .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
 }
 
 fn seconds(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    at.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -88,7 +97,10 @@ mod tests {
         assert!(sets(b"sid=1; Path=/", "sid"));
         assert!(!sets(b"sid2=1", "sid"));
         let [plain, cors] = set_cookies("AWSALB", "v", UNIX_EPOCH);
-        assert_eq!(plain, "AWSALB=v; Expires=Thu, 08 Jan 1970 00:00:00 GMT; Path=/");
+        assert_eq!(
+            plain,
+            "AWSALB=v; Expires=Thu, 08 Jan 1970 00:00:00 GMT; Path=/"
+        );
         assert!(cors.ends_with("; SameSite=None"));
     }
 }

@@ -17,21 +17,36 @@ fn one_connection_serves_many_requests_on_both_sides() {
         assert_eq!((response.status, response.body.as_str()), (200, "one"));
         assert_eq!(response.header("connection"), Some("keep-alive"));
     }
-    assert_eq!(server.connections.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(
+        server
+            .connections
+            .load(std::sync::atomic::Ordering::Relaxed),
+        1
+    );
     let head = server.last();
-    assert!(head.contains(&format!("X-Forwarded-For: {}\r\n", client.source())), "{head}");
-    assert!(head.contains("X-Forwarded-Port: 8080\r\nHost: test:8080\r\nX-Amzn-Trace-Id: Root=1-"), "{head}");
+    assert!(
+        head.contains(&format!("X-Forwarded-For: {}\r\n", client.source())),
+        "{head}"
+    );
+    assert!(
+        head.contains("X-Forwarded-Port: 8080\r\nHost: test:8080\r\nX-Amzn-Trace-Id: Root=1-"),
+        "{head}"
+    );
 }
 
 #[test]
 fn pipelined_requests_are_answered_in_turn() {
     let server = Server::with("echo", |client, request, _| {
         let path = request.split(' ').nth(1).unwrap();
-        client.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()));
+        client.send(&format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}",
+            path.len()
+        ));
     });
     let balancer = Balancer::start(&[&server], |_| {});
     let mut client = balancer.connect();
-    let request = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+    let request =
+        |path: &str| format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
     client.send(&[request("/1"), request("/2"), request("/3")].concat());
     for path in ["/1", "/2", "/3"] {
         assert_eq!(client.response().body, path);
@@ -54,21 +69,31 @@ fn bodies_stream_both_ways() {
     let server = Server::with("echo", |client, request, _| {
         let (_, body) = request.split_once("\r\n\r\n").unwrap();
         if request.contains("Transfer-Encoding") {
-            client.send(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
+            client.send(&format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+            ));
         } else {
-            client.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+            client.send(&format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ));
         }
     });
     let balancer = Balancer::start(&[&server], |_| {});
     let mut client = balancer.connect();
     for length in [0, 1, 1000, 40_000, 3_000_000] {
         let body = "x".repeat(length);
-        client.send(&format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}"));
+        client.send(&format!(
+            "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}"
+        ));
         assert_eq!(client.response().body.len(), length);
     }
     client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhel");
     client.send("lo\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\n");
-    assert_eq!(client.response().body, "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
+    assert_eq!(
+        client.response().body,
+        "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
+    );
     client.send(GET);
     assert_eq!(client.response().status, 200);
 }
@@ -76,19 +101,37 @@ fn bodies_stream_both_ways() {
 #[test]
 fn old_clients_get_what_they_understand() {
     let server = Server::with("chunks", |client, request, _| {
-        let body = if request.starts_with("HEAD") { "" } else { "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n" };
-        client.send(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
+        let body = if request.starts_with("HEAD") {
+            ""
+        } else {
+            "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        };
+        client.send(&format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+        ));
     });
     let balancer = Balancer::start(&[&server], |_| {});
     let mut client = balancer.connect();
     client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    let answer = client.to_end();
-    assert!(answer.ends_with("Connection: close\r\n\r\nabcde"), "{answer}");
-    assert!(server.last().contains("Host: test-1.elb.example:8080\r\n"), "{}", server.last());
+    let answer = client.rest();
+    assert!(
+        answer.ends_with("Connection: close\r\n\r\nabcde"),
+        "{answer}"
+    );
+    assert!(
+        server.last().contains("Host: test-1.elb.example:8080\r\n"),
+        "{}",
+        server.last()
+    );
 
     let mut client = balancer.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert!(client.head().unwrap().contains("Transfer-Encoding: chunked"));
+    assert!(
+        client
+            .head()
+            .unwrap()
+            .contains("Transfer-Encoding: chunked")
+    );
     client.send(GET);
     assert_eq!(client.response().body, "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
 }
@@ -113,7 +156,10 @@ fn expectations_are_answered_here() {
     let balancer = Balancer::start(&[&server], |_| {});
     let mut client = balancer.connect();
     client.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
-    assert_eq!(client.head().as_deref(), Some("HTTP/1.1 100 Continue\r\n\r\n"));
+    assert_eq!(
+        client.head().as_deref(),
+        Some("HTTP/1.1 100 Continue\r\n\r\n")
+    );
     client.send("ok");
     assert_eq!(client.response().status, 200);
     assert!(!server.last().to_ascii_lowercase().contains("expect"));
@@ -132,7 +178,10 @@ fn interim_responses_of_targets_end_here() {
 #[test]
 fn websockets_are_tunnelled() {
     let server = Server::with("ws", |client, request, _| {
-        assert!(request.contains("Connection: Upgrade\r\nUpgrade: websocket\r\n"), "{request}");
+        assert!(
+            request.contains("Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+            "{request}"
+        );
         client.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello");
         let said = client.exactly(3);
         client.send(&format!("you said {said}"));
@@ -144,8 +193,10 @@ fn websockets_are_tunnelled() {
     assert!(client.head().unwrap().starts_with("HTTP/1.1 101 "));
     assert_eq!(client.exactly(5), "hello");
     client.send("hey");
-    assert_eq!(client.to_end(), "you said hey");
-    balancer.wait_count("requests", 1, |node| node.groups[0].targets[0].request_count);
+    assert_eq!(client.rest(), "you said hey");
+    balancer.wait_count("requests", 1, |node| {
+        node.groups[0].targets[0].request_count
+    });
 }
 
 #[test]
@@ -158,13 +209,18 @@ fn an_early_response_reaches_a_client_that_still_sends() {
         let mut client = Client::connect_to(listener.accept().unwrap().0);
         client.head().unwrap();
         client.send("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");
-        client.to_end();
+        client.rest();
     });
-    let balancer = Balancer::start(&[&server], |config| config.group().targets[0].address = address);
+    let balancer = Balancer::start(&[&server], |config| {
+        config.group().targets[0].address = address
+    });
     let mut client = balancer.connect();
     client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nstart");
     let response = client.response();
-    assert_eq!((response.status, response.header("connection")), (413, Some("close")));
+    assert_eq!(
+        (response.status, response.header("connection")),
+        (413, Some("close"))
+    );
     assert!(client.is_closed());
 }
 
@@ -199,12 +255,23 @@ fn many_clients_at_once_on_two_workers() {
             })
         })
         .collect();
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    clients
+        .into_iter()
+        .for_each(|client| client.join().unwrap());
     balancer.wait_count("requests", 1000, |node| {
-        node.groups.iter().flat_map(|group| &group.targets).map(|target| target.request_count).sum()
+        node.groups
+            .iter()
+            .flat_map(|group| &group.targets)
+            .map(|target| target.request_count)
+            .sum()
     });
     assert_eq!(one.count() + two.count(), 1000);
-    assert!(one.count().abs_diff(two.count()) <= 4, "{} {}", one.count(), two.count());
+    assert!(
+        one.count().abs_diff(two.count()) <= 4,
+        "{} {}",
+        one.count(),
+        two.count()
+    );
     let recorded: u64 = balancer
         .metrics
         .iter()

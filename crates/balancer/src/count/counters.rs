@@ -74,8 +74,15 @@ impl NodeCounters {
 
     /// What happened since the last call; names and groups are left for the caller.
     pub fn take(&self) -> NodeMetrics {
-        let [elb_3xx, elb_4xx, elb_5xx, elb_500, elb_502, elb_503, elb_504] =
-            [0, 1, 2, 3, 4, 5, 6].map(|at: usize| self.elb[at].take());
+        let [
+            elb_3xx,
+            elb_4xx,
+            elb_5xx,
+            elb_500,
+            elb_502,
+            elb_503,
+            elb_504,
+        ] = [0, 1, 2, 3, 4, 5, 6].map(|at: usize| self.elb[at].take());
         NodeMetrics {
             active_connection_count: self.open.get(),
             new_connection_count: self.opened.take(),
@@ -102,7 +109,9 @@ impl TargetCounters {
         if let Some(class) = self.by_class.get(usize::from(status / 100).wrapping_sub(2)) {
             bump(class);
         }
-        self.response_time.borrow_mut().record(after.as_micros() as u64);
+        self.response_time
+            .borrow_mut()
+            .record(after.as_micros() as u64);
     }
 
     /// What happened since the last call; name, zone and running requests are left for the caller.

@@ -22,7 +22,11 @@ pub struct Histogram {
 
 impl Histogram {
     pub fn record(&mut self, value: u64) {
-        self.min = if self.count == 0 { value } else { self.min.min(value) };
+        self.min = if self.count == 0 {
+            value
+        } else {
+            self.min.min(value)
+        };
         self.max = self.max.max(value);
         self.count += 1;
         self.sum = self.sum.saturating_add(value);
@@ -33,7 +37,11 @@ impl Histogram {
         if other.count == 0 {
             return;
         }
-        self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
+        self.min = if self.count == 0 {
+            other.min
+        } else {
+            self.min.min(other.min)
+        };
         self.max = self.max.max(other.max);
         self.count += other.count;
         self.sum = self.sum.saturating_add(other.sum);
@@ -44,7 +52,9 @@ impl Histogram {
 
     /// The middle of each bucket that holds records, and how many.
     pub fn values(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.buckets.iter().map(|&(bucket, count)| (middle_of(bucket).clamp(self.min, self.max), count))
+        self.buckets
+            .iter()
+            .map(|&(bucket, count)| (middle_of(bucket).clamp(self.min, self.max), count))
     }
 
     /// The value below which `quantile` (0–1) of the records lie: the middle of its bucket, within
@@ -69,7 +79,10 @@ impl Histogram {
     }
 
     fn add(&mut self, bucket: u16, count: u64) {
-        match self.buckets.binary_search_by_key(&bucket, |&(index, _)| index) {
+        match self
+            .buckets
+            .binary_search_by_key(&bucket, |&(index, _)| index)
+        {
             Ok(at) => self.buckets[at].1 += count,
             Err(at) => self.buckets.insert(at, (bucket, count)),
         }
@@ -93,7 +106,9 @@ fn middle_of(bucket: u16) -> u64 {
     let shift = ((bucket - LINEAR) >> SUB_BITS) + 1;
     let sub = (bucket - LINEAR) & ((1 << SUB_BITS) - 1);
     // A bucket number from a report may be anything; real ones keep the shift below 59.
-    let low = ((1 << SUB_BITS) + sub).checked_shl(shift as u32).unwrap_or(u64::MAX);
+    let low = ((1 << SUB_BITS) + sub)
+        .checked_shl(shift as u32)
+        .unwrap_or(u64::MAX);
     let width = 1u64.checked_shl(shift as u32).unwrap_or(0);
     low.saturating_add(width / 2)
 }
@@ -119,20 +134,36 @@ mod tests {
 
     #[test]
     fn quantiles_of_a_merge_are_those_of_the_whole() {
-        let (mut even, mut odd, mut all) = (Histogram::default(), Histogram::default(), Histogram::default());
+        let (mut even, mut odd, mut all) = (
+            Histogram::default(),
+            Histogram::default(),
+            Histogram::default(),
+        );
         for value in 1..=10_000 {
-            if value % 2 == 0 { even.record(value) } else { odd.record(value) }
+            if value % 2 == 0 {
+                even.record(value)
+            } else {
+                odd.record(value)
+            }
             all.record(value);
         }
         even.merge(&odd);
         assert_eq!(even, all);
         for (quantile, expected) in [(0.0, 1.0), (0.5, 5_000.0), (0.99, 9_900.0), (1.0, 10_000.0)] {
             let got = all.quantile(quantile).unwrap() as f64;
-            assert!((got - expected).abs() <= expected * 0.02 + 0.5, "{quantile}: {got}");
+            assert!(
+                (got - expected).abs() <= expected * 0.02 + 0.5,
+                "{quantile}: {got}"
+            );
         }
         assert_eq!(all.mean(), Some(5000.5));
         assert_eq!(Histogram::default().quantile(0.5), None);
-        let odd_one = Histogram { count: 1, buckets: vec![(u16::MAX, 1)], max: u64::MAX, ..Default::default() };
+        let odd_one = Histogram {
+            count: 1,
+            buckets: vec![(u16::MAX, 1)],
+            max: u64::MAX,
+            ..Default::default()
+        };
         assert!(odd_one.quantile(0.5).is_some());
     }
 }

@@ -1,7 +1,9 @@
 //! Counting: what a worker notes while it serves, and the histograms it sends.
 
 mod counters;
+mod gathering;
 mod histogram;
 
 pub use counters::{NodeCounters, Open, TargetCounters, bump};
+pub use gathering::Gathering;
 pub use histogram::Histogram;

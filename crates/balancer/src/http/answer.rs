@@ -22,7 +22,12 @@ impl Answer {
             "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
              </body>\r\n</html>\r\n"
         );
-        Answer { status, content_type: Some("text/html".into()), location: None, body: body.into_bytes() }
+        Answer {
+            status,
+            content_type: Some("text/html".into()),
+            location: None,
+            body: body.into_bytes(),
+        }
     }
 
     /// Appends head and, unless it answers a HEAD request, body.
@@ -36,7 +41,11 @@ impl Answer {
             let _ = write!(head, "Content-Type: {content_type}\r\n");
         }
         let connection = if keep_alive { "keep-alive" } else { "close" };
-        let _ = write!(head, "Content-Length: {}\r\nConnection: {connection}\r\n", self.body.len());
+        let _ = write!(
+            head,
+            "Content-Length: {}\r\nConnection: {connection}\r\n",
+            self.body.len()
+        );
         if self.status == 405 {
             head.push_str("Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n");
         }
@@ -103,7 +112,9 @@ pub fn page_title(status: u16) -> &'static str {
 /// A moment as the `Date` field wants it.
 pub fn http_date(at: SystemTime) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    let seconds = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = at
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let day = DAYS[(seconds / 86_400 % 7) as usize];
     let date = jiff::Timestamp::from_second(seconds as i64).unwrap_or_default();
     format!("{day}, {} GMT", date.strftime("%d %b %Y %H:%M:%S"))
@@ -128,7 +139,11 @@ mod tests {
     #[test]
     fn whole_answers() {
         let mut out = Vec::new();
-        let answer = Answer { location: Some("https://h:443/".into()), body: b"hi".to_vec(), ..Answer::page(301) };
+        let answer = Answer {
+            location: Some("https://h:443/".into()),
+            body: b"hi".to_vec(),
+            ..Answer::page(301)
+        };
         answer.write(&mut out, "D", true, false);
         let expected = "HTTP/1.1 301 Moved Permanently\r\nServer: awselb/2.0\r\nDate: D\r\nContent-Type: text/html\r\n\
                         Content-Length: 2\r\nConnection: keep-alive\r\nLocation: https://h:443/\r\n\r\nhi";

@@ -56,10 +56,16 @@ impl Body {
             Body::Length(left) => {
                 let used = usize::try_from(*left).unwrap_or(usize::MAX).min(data.len());
                 *left -= used as u64;
-                Ok(Progress { kept: used, consumed: used })
+                Ok(Progress {
+                    kept: used,
+                    consumed: used,
+                })
             }
             Body::Chunked(chunked) => chunked.advance(data, keep),
-            Body::UntilClose => Ok(Progress { kept: data.len(), consumed: data.len() }),
+            Body::UntilClose => Ok(Progress {
+                kept: data.len(),
+                consumed: data.len(),
+            }),
         }
     }
 }
@@ -94,7 +100,12 @@ const DROPPED_LIMIT: u32 = 16 * 1024;
 
 impl Default for Chunked {
     fn default() -> Self {
-        Chunked { state: State::Size, left: 0, digits: 0, dropped: 0 }
+        Chunked {
+            state: State::Size,
+            left: 0,
+            digits: 0,
+            dropped: 0,
+        }
     }
 }
 
@@ -103,7 +114,9 @@ impl Chunked {
         let (mut read, mut kept) = (0, 0);
         while read < data.len() && self.state != State::Done {
             if self.state == State::Data {
-                let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(data.len() - read);
+                let here = usize::try_from(self.left)
+                    .unwrap_or(usize::MAX)
+                    .min(data.len() - read);
                 if kept != read {
                     data.copy_within(read..read + here, kept);
                 }
@@ -122,7 +135,10 @@ impl Chunked {
                 kept += 1;
             }
         }
-        Ok(Progress { kept, consumed: read })
+        Ok(Progress {
+            kept,
+            consumed: read,
+        })
     }
 
     /// Takes one byte that is not data; true if it belongs to the bare framing.
@@ -182,7 +198,11 @@ mod tests {
             at += progress.consumed;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let rest = if body.is_done() { text(&bytes[at..]) } else { "unfinished".into() };
+        let rest = if body.is_done() {
+            text(&bytes[at..])
+        } else {
+            "unfinished".into()
+        };
         Ok((text(&out), rest))
     }
 
@@ -195,12 +215,32 @@ mod tests {
             }
         }
         use Keep::{Data, Framing};
-        check("3\r\nabc\r\n0\r\n\r\nGET /", Framing, Ok(("3\r\nabc\r\n0\r\n\r\n", "GET /")));
+        check(
+            "3\r\nabc\r\n0\r\n\r\nGET /",
+            Framing,
+            Ok(("3\r\nabc\r\n0\r\n\r\n", "GET /")),
+        );
         check("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", Data, Ok(("abcde", "")));
-        check("0003;a=b\r\nabc\r\n0;x\r\n\r\n", Framing, Ok(("0003\r\nabc\r\n0\r\n\r\n", "")));
-        check("1 \r\na\r\n0\r\n\r\n", Framing, Ok(("1\r\na\r\n0\r\n\r\n", "")));
-        check("0\r\nContent-Length: 5\r\nA: b\r\n\r\nX", Framing, Ok(("0\r\n\r\n", "X")));
-        check("A\r\n0123456789\r\n", Framing, Ok(("A\r\n0123456789\r\n", "unfinished")));
+        check(
+            "0003;a=b\r\nabc\r\n0;x\r\n\r\n",
+            Framing,
+            Ok(("0003\r\nabc\r\n0\r\n\r\n", "")),
+        );
+        check(
+            "1 \r\na\r\n0\r\n\r\n",
+            Framing,
+            Ok(("1\r\na\r\n0\r\n\r\n", "")),
+        );
+        check(
+            "0\r\nContent-Length: 5\r\nA: b\r\n\r\nX",
+            Framing,
+            Ok(("0\r\n\r\n", "X")),
+        );
+        check(
+            "A\r\n0123456789\r\n",
+            Framing,
+            Ok(("A\r\n0123456789\r\n", "unfinished")),
+        );
         check("3\nabc\r\n0\r\n\r\n", Framing, Err(BadChunk));
         check("3\r\nabcd\r\n0\r\n\r\n", Framing, Err(BadChunk));
         check("3\r\nabc\n0\r\n\r\n", Framing, Err(BadChunk));
@@ -210,16 +250,32 @@ mod tests {
         check("3;a\nb\r\nabc\r\n0\r\n\r\n", Framing, Err(BadChunk));
         check("0\r\nA: b\n\r\n\r\n", Framing, Err(BadChunk));
         check("10000000000000000\r\n", Framing, Err(BadChunk));
-        check(&format!("3;{}\r\nabc", "x".repeat(20_000)), Framing, Err(BadChunk));
+        check(
+            &format!("3;{}\r\nabc", "x".repeat(20_000)),
+            Framing,
+            Err(BadChunk),
+        );
     }
 
     #[test]
     fn lengths_leave_the_next_message_alone() {
         let mut body = Body::Length(5);
         let mut first = *b"abc";
-        assert_eq!(body.advance(&mut first, Keep::Framing), Ok(Progress { kept: 3, consumed: 3 }));
+        assert_eq!(
+            body.advance(&mut first, Keep::Framing),
+            Ok(Progress {
+                kept: 3,
+                consumed: 3
+            })
+        );
         let mut second = *b"deGET /";
-        assert_eq!(body.advance(&mut second, Keep::Framing), Ok(Progress { kept: 2, consumed: 2 }));
+        assert_eq!(
+            body.advance(&mut second, Keep::Framing),
+            Ok(Progress {
+                kept: 2,
+                consumed: 2
+            })
+        );
         assert!(body.is_done());
     }
 

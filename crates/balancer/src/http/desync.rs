@@ -45,7 +45,9 @@ impl Classification {
             (Tier::Compliant, _) | (_, DesyncMode::Monitor) => Mitigation::Route,
             (Tier::Acceptable, DesyncMode::Defensive) => Mitigation::Route,
             (Tier::Ambiguous, DesyncMode::Defensive) => Mitigation::RouteAndClose,
-            (Tier::Severe, DesyncMode::Defensive) | (_, DesyncMode::Strictest) => Mitigation::Refuse,
+            (Tier::Severe, DesyncMode::Defensive) | (_, DesyncMode::Strictest) => {
+                Mitigation::Refuse
+            }
         }
     }
 }
@@ -58,7 +60,10 @@ pub fn is_suspicious_name(name: &str) -> bool {
         return false;
     }
     let resembles = |expected: &str| {
-        let letters = name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
+        let letters = name
+            .bytes()
+            .filter(u8::is_ascii_alphanumeric)
+            .map(|byte| byte.to_ascii_lowercase());
         letters.eq(expected.bytes())
     };
     match name.as_bytes()[0].to_ascii_lowercase() {
@@ -92,10 +97,23 @@ mod tests {
 
     #[test]
     fn suspicious_names() {
-        for name in ["content_length", "Content--Length", "transfer_encoding", "_Content-Length", "contentlength"] {
+        for name in [
+            "content_length",
+            "Content--Length",
+            "transfer_encoding",
+            "_Content-Length",
+            "contentlength",
+        ] {
             assert!(is_suspicious_name(name), "{name}");
         }
-        for name in ["Content-Length", "Transfer-Encoding", "Content-Language", "X-Content-Length", "", "te"] {
+        for name in [
+            "Content-Length",
+            "Transfer-Encoding",
+            "Content-Language",
+            "X-Content-Length",
+            "",
+            "te",
+        ] {
             assert!(!is_suspicious_name(name), "{name}");
         }
     }

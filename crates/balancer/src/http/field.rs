@@ -47,7 +47,10 @@ pub fn field(name: &str) -> Field {
 
 /// The comma-separated elements of a field value, trimmed, empty ones left out.
 pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+    value
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
 }
 
 /// A `Content-Length`: digits only, no sign, no list.
@@ -92,9 +95,12 @@ impl Connection {
 
 /// Whether some `Connection` field among `headers` names `name`.
 pub fn named_by_connection(headers: &[httparse::Header<'_>], name: &str) -> bool {
-    headers.iter().filter(|header| field(header.name) == Field::Connection).any(|header| {
-        elements(header.value).any(|element| element.eq_ignore_ascii_case(name.as_bytes()))
-    })
+    headers
+        .iter()
+        .filter(|header| field(header.name) == Field::Connection)
+        .any(|header| {
+            elements(header.value).any(|element| element.eq_ignore_ascii_case(name.as_bytes()))
+        })
 }
 
 #[cfg(test)]

@@ -79,7 +79,10 @@ impl Request<'_, '_> {
 
     /// The value of the first field of this kind.
     pub fn first(&self, kind: Field) -> Option<&[u8]> {
-        self.headers.iter().find(|header| field(header.name) == kind).map(|header| header.value)
+        self.headers
+            .iter()
+            .find(|header| field(header.name) == kind)
+            .map(|header| header.value)
     }
 }
 
@@ -100,14 +103,17 @@ pub fn parse<'h, 'b>(
     fields: &'h mut Fields<'b>,
 ) -> Result<Option<Request<'h, 'b>>, Refused> {
     let mut parsed = httparse::Request::new(&mut []);
-    let status = ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, buffer, fields);
+    let status =
+        ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, buffer, fields);
     let length = match status {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return check_limits(buffer).map(|()| None),
         Err(error) => return Err(refusal(error, buffer)),
     };
     check_limits(&buffer[..length])?;
-    let (Some(method), Some(raw_target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
+    let (Some(method), Some(raw_target), Some(minor)) =
+        (parsed.method, parsed.path, parsed.version)
+    else {
         return Err(Refused::Malformed("BadMethod"));
     };
     if method == "TRACE" || method == "CONNECT" {
@@ -144,14 +150,19 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
     for header in request.headers {
         match field(header.name) {
             Field::Host => {
-                let host = std::str::from_utf8(header.value).ok().filter(|host| is_host(host));
+                let host = std::str::from_utf8(header.value)
+                    .ok()
+                    .filter(|host| is_host(host));
                 let host = host.ok_or(Refused::Malformed("BadHeader"))?;
                 request.host.get_or_insert(host);
             }
             Field::ContentLength => {
-                let length = content_length(header.value).ok_or(Refused::Malformed("BadContentLength"))?;
+                let length =
+                    content_length(header.value).ok_or(Refused::Malformed("BadContentLength"))?;
                 match lengths.replace(length) {
-                    Some(other) if other != length => return Err(Refused::Malformed("MultipleContentLength")),
+                    Some(other) if other != length => {
+                        return Err(Refused::Malformed("MultipleContentLength"));
+                    }
                     Some(_) => found.note(Tier::Ambiguous, "DuplicateContentLength"),
                     None => {}
                 }
@@ -171,22 +182,33 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
             Field::Connection => request.connection.note(header.value),
             Field::Expect => {
                 request.expects_continue = request.minor >= 1
-                    && header.value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
+                    && header
+                        .value
+                        .trim_ascii()
+                        .eq_ignore_ascii_case(b"100-continue");
             }
             Field::Upgrade => {
-                upgrade_to_websocket |=
-                    elements(header.value).any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+                upgrade_to_websocket |= elements(header.value)
+                    .any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
             }
             Field::Other if is_suspicious_name(header.name) => {
                 found.note(Tier::Ambiguous, "SuspiciousHeader");
             }
             _ => {}
         }
-        if header.value.iter().any(|byte| !matches!(byte, b'\t' | b' '..=b'~')) {
+        if header
+            .value
+            .iter()
+            .any(|byte| !matches!(byte, b'\t' | b' '..=b'~'))
+        {
             found.note(Tier::Acceptable, "NonCompliantHeader");
         }
     }
-    if request.target.authority.is_some_and(|authority| !is_host(authority)) {
+    if request
+        .target
+        .authority
+        .is_some_and(|authority| !is_host(authority))
+    {
         return Err(Refused::Malformed("BadUri"));
     }
     if request.host.is_none() && request.minor >= 1 {
@@ -198,12 +220,20 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
         (1.., _) if request.minor == 0 => return Err(Refused::Malformed("BadTransferEncoding")),
         (2.., _) => return Err(Refused::Malformed("MultipleTransferEncodingChunked")),
         (1, Some(_)) => found.note(Tier::Ambiguous, "BothTeClPresent"),
-        (1, None) if is_bodiless => found.note(Tier::Ambiguous, "UndefinedTransferEncodingSemantics"),
+        (1, None) if is_bodiless => {
+            found.note(Tier::Ambiguous, "UndefinedTransferEncodingSemantics")
+        }
         (0, Some(0)) if is_bodiless => found.note(Tier::Acceptable, "GetHeadZeroContentLength"),
-        (0, Some(_)) if is_bodiless => found.note(Tier::Ambiguous, "UndefinedContentLengthSemantics"),
+        (0, Some(_)) if is_bodiless => {
+            found.note(Tier::Ambiguous, "UndefinedContentLengthSemantics")
+        }
         _ => {}
     }
-    request.body = if codings > 0 { Body::chunked() } else { Body::Length(lengths.unwrap_or(0)) };
+    request.body = if codings > 0 {
+        Body::chunked()
+    } else {
+        Body::Length(lengths.unwrap_or(0))
+    };
     request.is_websocket = upgrade_to_websocket
         && request.connection.upgrade
         && request.minor >= 1
@@ -223,7 +253,11 @@ fn check_limits(head: &[u8]) -> Result<(), Refused> {
     }
     for (index, line) in head.split(|&byte| byte == b'\n').enumerate() {
         if line.len() > LINE_LIMIT {
-            return Err(if index == 0 { Refused::UriTooLong } else { Refused::Malformed("BadHeader") });
+            return Err(if index == 0 {
+                Refused::UriTooLong
+            } else {
+                Refused::Malformed("BadHeader")
+            });
         }
     }
     Ok(())
@@ -235,20 +269,24 @@ fn refusal(error: httparse::Error, buffer: &[u8]) -> Refused {
         Error::Version if names_other_version(buffer) => Refused::Version,
         Error::Version => Refused::Malformed("BadVersion"),
         Error::Token => Refused::Malformed("BadMethod"),
-        Error::HeaderName | Error::HeaderValue | Error::NewLine | Error::TooManyHeaders | Error::Status => {
-            Refused::Malformed("BadHeader")
-        }
+        Error::HeaderName
+        | Error::HeaderValue
+        | Error::NewLine
+        | Error::TooManyHeaders
+        | Error::Status => Refused::Malformed("BadHeader"),
     }
 }
 
 /// Whether the request line ends in a well-formed version that is not 1.0 or 1.1.
 fn names_other_version(buffer: &[u8]) -> bool {
-    let line = buffer.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii();
+    let line = buffer
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
     let mut words = line.split(|&byte| byte == b' ');
     let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
-    let is_version = |version: &[u8]| {
-        matches!(version, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
-    };
+    let is_version = |version: &[u8]| matches!(version, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit());
     words.next().is_none() && version.is_some_and(is_version)
 }
 

@@ -20,31 +20,107 @@ fn bodies_and_tiers() {
     let length = Body::Length;
     check("GET", "", Ok((length(0), "")));
     check("POST", "Content-Length: 7\r\n", Ok((length(7), "")));
-    check("POST", "Transfer-Encoding: chunked\r\n", Ok((Body::chunked(), "")));
-    check("POST", "Transfer-Encoding: identity\r\nContent-Length: 1\r\n", Ok((length(1), "")));
-    check("POST", "Content-Length: 7\r\nContent-Length: 7\r\n", Ok((length(7), "DuplicateContentLength")));
-    check("POST", "Content-Length: 7\r\nTransfer-Encoding: chunked\r\n", Ok((Body::chunked(), "BothTeClPresent")));
-    check("POST", "content_length: 7\r\n", Ok((length(0), "SuspiciousHeader")));
-    check("GET", "Content-Length: 0\r\n", Ok((length(0), "GetHeadZeroContentLength")));
-    check("GET", "Content-Length: 3\r\n", Ok((length(3), "UndefinedContentLengthSemantics")));
-    check("HEAD", "Transfer-Encoding: chunked\r\n", Ok((Body::chunked(), "UndefinedTransferEncodingSemantics")));
-    check("GET", "A: \u{e9}\r\n", Ok((length(0), "NonCompliantHeader")));
+    check(
+        "POST",
+        "Transfer-Encoding: chunked\r\n",
+        Ok((Body::chunked(), "")),
+    );
+    check(
+        "POST",
+        "Transfer-Encoding: identity\r\nContent-Length: 1\r\n",
+        Ok((length(1), "")),
+    );
+    check(
+        "POST",
+        "Content-Length: 7\r\nContent-Length: 7\r\n",
+        Ok((length(7), "DuplicateContentLength")),
+    );
+    check(
+        "POST",
+        "Content-Length: 7\r\nTransfer-Encoding: chunked\r\n",
+        Ok((Body::chunked(), "BothTeClPresent")),
+    );
+    check(
+        "POST",
+        "content_length: 7\r\n",
+        Ok((length(0), "SuspiciousHeader")),
+    );
+    check(
+        "GET",
+        "Content-Length: 0\r\n",
+        Ok((length(0), "GetHeadZeroContentLength")),
+    );
+    check(
+        "GET",
+        "Content-Length: 3\r\n",
+        Ok((length(3), "UndefinedContentLengthSemantics")),
+    );
+    check(
+        "HEAD",
+        "Transfer-Encoding: chunked\r\n",
+        Ok((Body::chunked(), "UndefinedTransferEncodingSemantics")),
+    );
+    check(
+        "GET",
+        "A: \u{e9}\r\n",
+        Ok((length(0), "NonCompliantHeader")),
+    );
 
     let malformed = |reason| Err(Refused::Malformed(reason));
-    check("POST", "Content-Length: 7\r\nContent-Length: 8\r\n", malformed("MultipleContentLength"));
-    check("POST", "Content-Length: 7, 7\r\n", malformed("BadContentLength"));
-    check("POST", "Content-Length: +7\r\n", malformed("BadContentLength"));
+    check(
+        "POST",
+        "Content-Length: 7\r\nContent-Length: 8\r\n",
+        malformed("MultipleContentLength"),
+    );
+    check(
+        "POST",
+        "Content-Length: 7, 7\r\n",
+        malformed("BadContentLength"),
+    );
+    check(
+        "POST",
+        "Content-Length: +7\r\n",
+        malformed("BadContentLength"),
+    );
     check("POST", "Content-Length:\r\n", malformed("BadContentLength"));
-    check("POST", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", malformed("MultipleTransferEncodingChunked"));
-    check("POST", "Transfer-Encoding:\r\n", malformed("BadTransferEncoding"));
-    check("POST", "Transfer-Encoding: \u{b}chunked\r\n", malformed("BadHeader"));
-    check("POST", "Transfer-Encoding : chunked\r\n", malformed("BadHeader"));
-    check("POST", "Transfer-Encoding\r\n : chunked\r\n", malformed("BadHeader"));
+    check(
+        "POST",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        malformed("MultipleTransferEncodingChunked"),
+    );
+    check(
+        "POST",
+        "Transfer-Encoding:\r\n",
+        malformed("BadTransferEncoding"),
+    );
+    check(
+        "POST",
+        "Transfer-Encoding: \u{b}chunked\r\n",
+        malformed("BadHeader"),
+    );
+    check(
+        "POST",
+        "Transfer-Encoding : chunked\r\n",
+        malformed("BadHeader"),
+    );
+    check(
+        "POST",
+        "Transfer-Encoding\r\n : chunked\r\n",
+        malformed("BadHeader"),
+    );
     check("POST", "A: b\r\n c\r\n", malformed("BadHeader"));
     check("POST", "A: b\rc\r\n", malformed("BadHeader"));
     check("GET", "Host: a/b\r\n", malformed("BadHeader"));
-    check("POST", "Transfer-Encoding: gzip, chunked\r\n", Err(Refused::TransferCoding));
-    check("POST", "Transfer-Encoding: xchunked\r\n", Err(Refused::TransferCoding));
+    check(
+        "POST",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        Err(Refused::TransferCoding),
+    );
+    check(
+        "POST",
+        "Transfer-Encoding: xchunked\r\n",
+        Err(Refused::TransferCoding),
+    );
     check("TRACE", "", Err(Refused::Method));
 }
 
@@ -73,29 +149,65 @@ fn request_lines() {
     check("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400);
     check("CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", 405);
     check("GET / HTTP/1.1\r\nHos", 0);
-    check(&format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(17_000)), 414);
+    check(
+        &format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(17_000)),
+        414,
+    );
     check(&format!("GET /{}", "a".repeat(17_000)), 414);
-    check(&format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n\r\n", "a".repeat(17_000)), 400);
-    check(&format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", format!("A: {}\r\n", "a".repeat(15_000)).repeat(5)), 400);
-    check(&format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", format!("A: {}\r\n", "a".repeat(15_000)).repeat(4)), 200);
-    check(&format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "A: b\r\n".repeat(300)), 400);
+    check(
+        &format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n\r\n",
+            "a".repeat(17_000)
+        ),
+        400,
+    );
+    check(
+        &format!(
+            "GET / HTTP/1.1\r\nHost: h\r\n{}\r\n",
+            format!("A: {}\r\n", "a".repeat(15_000)).repeat(5)
+        ),
+        400,
+    );
+    check(
+        &format!(
+            "GET / HTTP/1.1\r\nHost: h\r\n{}\r\n",
+            format!("A: {}\r\n", "a".repeat(15_000)).repeat(4)
+        ),
+        200,
+    );
+    check(
+        &format!(
+            "GET / HTTP/1.1\r\nHost: h\r\n{}\r\n",
+            "A: b\r\n".repeat(300)
+        ),
+        400,
+    );
 }
 
 #[test]
 fn meanings() {
-    with("GET http://h:81/p?q HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\nrest", |parsed| {
-        let request = parsed.unwrap().unwrap();
-        assert_eq!(request.host, Some("h:81"));
-        assert_eq!(request.target.path, "/p");
-        assert!(!request.keeps_alive());
-        assert_eq!(request.length, 64);
-    });
+    with(
+        "GET http://h:81/p?q HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\nrest",
+        |parsed| {
+            let request = parsed.unwrap().unwrap();
+            assert_eq!(request.host, Some("h:81"));
+            assert_eq!(request.target.path, "/p");
+            assert!(!request.keeps_alive());
+            assert_eq!(request.length, 64);
+        },
+    );
     let websocket = "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    assert!(with(websocket, |parsed| parsed.unwrap().unwrap().is_websocket));
+    assert!(with(websocket, |parsed| parsed
+        .unwrap()
+        .unwrap()
+        .is_websocket));
     let h2c = websocket.replace("websocket", "h2c");
     assert!(!with(&h2c, |parsed| parsed.unwrap().unwrap().is_websocket));
     let expects = "PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n";
-    assert!(with(expects, |parsed| parsed.unwrap().unwrap().expects_continue));
+    assert!(with(expects, |parsed| parsed
+        .unwrap()
+        .unwrap()
+        .expects_continue));
 }
 
 #[test]

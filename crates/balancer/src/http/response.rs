@@ -42,13 +42,16 @@ pub fn parse<'h, 'b>(
     to_head_request: bool,
 ) -> Result<Option<Response<'h, 'b>>, Malformed> {
     let mut parsed = httparse::Response::new(&mut []);
-    let status = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, buffer, fields);
+    let status =
+        ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, buffer, fields);
     let length = match status {
         Ok(Status::Complete(length)) if length <= HEAD_LIMIT => length,
         Ok(Status::Partial) if buffer.len() <= HEAD_LIMIT => return Ok(None),
         _ => return Err(Malformed),
     };
-    let (Some(status), Some(minor)) = (parsed.code, parsed.version) else { return Err(Malformed) };
+    let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
+        return Err(Malformed);
+    };
     if !(100..=999).contains(&status) {
         return Err(Malformed);
     }
@@ -61,7 +64,10 @@ pub fn parse<'h, 'b>(
             Field::Connection => connection.note(header.value),
             Field::ContentLength => {
                 let length = content_length(header.value).ok_or(Malformed)?;
-                if declared.replace(length).is_some_and(|other| other != length) {
+                if declared
+                    .replace(length)
+                    .is_some_and(|other| other != length)
+                {
                     return Err(Malformed);
                 }
             }
@@ -92,7 +98,17 @@ pub fn parse<'h, 'b>(
     let reason = parsed.reason.unwrap_or("");
     let is_chunked = codings > 0;
     let declared = declared.filter(|_| !is_chunked);
-    Ok(Some(Response { status, reason, headers, length, body, is_chunked, declared, keeps_alive, connection }))
+    Ok(Some(Response {
+        status,
+        reason,
+        headers,
+        length,
+        body,
+        is_chunked,
+        declared,
+        keeps_alive,
+        connection,
+    }))
 }
 
 #[cfg(test)]
@@ -102,31 +118,84 @@ mod tests {
 
     #[test]
     fn bodies() {
-        fn check(head: &str, to_head_request: bool, expected: Result<Option<(u16, Body, bool)>, Malformed>) {
+        fn check(
+            head: &str,
+            to_head_request: bool,
+            expected: Result<Option<(u16, Body, bool)>, Malformed>,
+        ) {
             let mut room = fields();
-            let got = parse(head.as_bytes(), &mut room, to_head_request)
-                .map(|response| response.map(|response| (response.status, response.body, response.keeps_alive)));
+            let got = parse(head.as_bytes(), &mut room, to_head_request).map(|response| {
+                response.map(|response| (response.status, response.body, response.keeps_alive))
+            });
             assert_eq!(got, expected, "{head:?}");
         }
         let ok = |status, body, keeps| Ok(Some((status, body, keeps)));
-        check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", false, ok(200, Body::Length(3), true));
-        check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true, ok(200, Body::NONE, true));
-        check("HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\n\r\n", false, ok(200, Body::chunked(), true));
-        check("HTTP/1.1 200 OK\r\n\r\n", false, ok(200, Body::UntilClose, false));
-        check("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false, ok(200, Body::NONE, false));
-        check("HTTP/1.1 304 N\r\nContent-Length: 9\r\n\r\n", false, ok(304, Body::NONE, true));
-        check("HTTP/1.1 204 N\r\nConnection: close\r\n\r\n", false, ok(204, Body::NONE, false));
+        check(
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
+            false,
+            ok(200, Body::Length(3), true),
+        );
+        check(
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
+            true,
+            ok(200, Body::NONE, true),
+        );
+        check(
+            "HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\n\r\n",
+            false,
+            ok(200, Body::chunked(), true),
+        );
+        check(
+            "HTTP/1.1 200 OK\r\n\r\n",
+            false,
+            ok(200, Body::UntilClose, false),
+        );
+        check(
+            "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+            false,
+            ok(200, Body::NONE, false),
+        );
+        check(
+            "HTTP/1.1 304 N\r\nContent-Length: 9\r\n\r\n",
+            false,
+            ok(304, Body::NONE, true),
+        );
+        check(
+            "HTTP/1.1 204 N\r\nConnection: close\r\n\r\n",
+            false,
+            ok(204, Body::NONE, false),
+        );
         check(
             "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
             false,
             ok(200, Body::chunked(), false),
         );
         check("HTTP/1.1 200 OK\r\nContent-Le", false, Ok(None));
-        check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", false, Err(Malformed));
-        check("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", false, Err(Malformed));
-        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", false, Err(Malformed));
+        check(
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
+            false,
+            Err(Malformed),
+        );
+        check(
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            false,
+            Err(Malformed),
+        );
+        check(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            false,
+            Err(Malformed),
+        );
         check("SSH-2.0-OpenSSH\r\n", false, Err(Malformed));
-        check(&format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "a".repeat(33_000)), false, Err(Malformed));
-        check(&format!("HTTP/1.1 200 OK\r\nA: {}", "a".repeat(33_000)), false, Err(Malformed));
+        check(
+            &format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "a".repeat(33_000)),
+            false,
+            Err(Malformed),
+        );
+        check(
+            &format!("HTTP/1.1 200 OK\r\nA: {}", "a".repeat(33_000)),
+            false,
+            Err(Malformed),
+        );
     }
 }

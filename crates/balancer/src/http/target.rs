@@ -33,7 +33,11 @@ impl<'a> Target<'a> {
             Some((path, query)) => (path, Some(query)),
             None => (rest, None),
         };
-        Some(Target { authority, path: if path.is_empty() { "/" } else { path }, query })
+        Some(Target {
+            authority,
+            path: if path.is_empty() { "/" } else { path },
+            query,
+        })
     }
 
     pub fn query(&self) -> &'a str {
@@ -50,7 +54,10 @@ pub fn host_name(host: &str) -> &str {
 pub fn split_port(host: &str) -> (&str, Option<&str>) {
     let after_bracket = host.rfind(']').map_or(0, |at| at + 1);
     match host[after_bracket..].rfind(':') {
-        Some(at) => (&host[..after_bracket + at], Some(&host[after_bracket + at + 1..])),
+        Some(at) => (
+            &host[..after_bracket + at],
+            Some(&host[after_bracket + at + 1..]),
+        ),
         None => (host, None),
     }
 }
@@ -59,7 +66,8 @@ pub fn split_port(host: &str) -> (&str, Option<&str>) {
 pub fn is_host(host: &str) -> bool {
     let (name, port) = split_port(host);
     let is_name = name.bytes().all(|byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~' | b'%' | b'[' | b']' | b':')
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'.' | b'-' | b'_' | b'~' | b'%' | b'[' | b']' | b':')
     });
     let is_bare = name.starts_with('[') || !name.contains(':');
     is_name && is_bare && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
@@ -131,7 +139,8 @@ mod tests {
     #[test]
     fn targets() {
         fn check(target: &str, expected: Option<(Option<&str>, &str, Option<&str>)>) {
-            let got = Target::parse(target).map(|target| (target.authority, target.path, target.query));
+            let got =
+                Target::parse(target).map(|target| (target.authority, target.path, target.query));
             assert_eq!(got, expected, "{target}");
         }
         check("/", Some((None, "/", None)));

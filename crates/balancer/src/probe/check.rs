@@ -30,14 +30,21 @@ pub struct Spec {
 pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
     let checked = timeout(spec.timeout, async {
         let mut stream = connect(namespace, spec).await?;
-        stream.write_all(request(spec).as_bytes()).await.map_err(|error| broken("send", &error))?;
+        stream
+            .write_all(request(spec).as_bytes())
+            .await
+            .map_err(|error| broken("send", &error))?;
         let status = read_status(&mut stream).await?;
         Ok((stream, status))
     });
     match checked.await {
         Ok(Ok((stream, status))) => {
             tokio::task::spawn_local(timeout(spec.timeout, drain(stream)));
-            if spec.matcher.matches(status) { Outcome::Pass } else { Outcome::Fail(Failure::Mismatch(status)) }
+            if spec.matcher.matches(status) {
+                Outcome::Pass
+            } else {
+                Outcome::Fail(Failure::Mismatch(status))
+            }
         }
         Ok(Err(failure)) => Outcome::Fail(failure),
         Err(_) => Outcome::Fail(Failure::Timeout),
@@ -122,7 +129,10 @@ mod tests {
                 matcher: Matcher::parse("200").unwrap(),
             };
             let request = request(&spec);
-            assert!(request.starts_with(&format!("GET /up?x HTTP/1.1\r\nHost: {host}\r\n")), "{request}");
+            assert!(
+                request.starts_with(&format!("GET /up?x HTTP/1.1\r\nHost: {host}\r\n")),
+                "{request}"
+            );
         }
         check("10.0.1.5:80", "10.0.1.5");
         check("10.0.1.5:8000", "10.0.1.5:8000");

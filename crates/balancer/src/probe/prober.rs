@@ -58,7 +58,11 @@ struct Settings {
 
 impl Prober {
     pub fn new(findings: UnboundedSender<Finding>) -> Prober {
-        Prober { checks: BTreeMap::new(), namespaces: BTreeMap::new(), findings }
+        Prober {
+            checks: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            findings,
+        }
     }
 
     /// Starts, changes and stops checks. When it returns, nothing here holds on to a removed node.
@@ -70,27 +74,43 @@ impl Prober {
             removed.contains(&key.node) || wanted.get(key) != Some(&check.settings)
         };
         let mut known = BTreeMap::new();
-        for (key, check) in self.checks.extract_if(.., |key, check| is_stale(key, check)) {
+        for (key, check) in self
+            .checks
+            .extract_if(.., |key, check| is_stale(key, check))
+        {
             check.task.abort();
             let _ = check.task.await;
-            known.insert(key, (check.settings.spec.map(|spec| spec.address), check.track, check.at));
+            known.insert(
+                key,
+                (
+                    check.settings.spec.map(|spec| spec.address),
+                    check.track,
+                    check.at,
+                ),
+            );
         }
         for (key, settings) in wanted {
-            let Some((_, namespace)) = self.namespaces.get(&key.node) else { continue };
+            let Some((_, namespace)) = self.namespaces.get(&key.node) else {
+                continue;
+            };
             if self.checks.contains_key(&key) {
                 continue;
             }
             let same_address = |address: &Result<SocketAddr, String>| {
                 settings.spec.as_ref().map(|spec| spec.address) == address.as_ref().copied()
             };
-            let kept = known.remove(&key).filter(|(address, ..)| same_address(address));
+            let kept = known
+                .remove(&key)
+                .filter(|(address, ..)| same_address(address));
             let is_new = kept.is_none();
             let (track, at) = match kept {
                 Some((_, track, at)) => (track, at),
                 None => (Rc::default(), Rc::new(RefCell::new(Timestamp::now()))),
             };
             if is_new {
-                let _ = self.findings.send(Finding(health(&key, &track.borrow(), *at.borrow())));
+                let _ = self
+                    .findings
+                    .send(Finding(health(&key, &track.borrow(), *at.borrow())));
             }
             let task = tokio::task::spawn_local(run(Running {
                 key: key.clone(),
@@ -101,21 +121,40 @@ impl Prober {
                 findings: self.findings.clone(),
                 is_new,
             }));
-            self.checks.insert(key, Check { settings, track, at, task });
+            self.checks.insert(
+                key,
+                Check {
+                    settings,
+                    track,
+                    at,
+                    task,
+                },
+            );
         }
     }
 
     /// What is known of every target.
     pub fn all(&self) -> Vec<Health> {
         let checks = self.checks.iter();
-        checks.map(|(key, check)| health(key, &check.track.borrow(), *check.at.borrow())).collect()
+        checks
+            .map(|(key, check)| health(key, &check.track.borrow(), *check.at.borrow()))
+            .collect()
     }
 
     /// Opens the namespaces of new nodes, lets go of removed and changed ones, and names the latter.
-    fn renew_namespaces(&mut self, config: &Config, problems: &mut Vec<(String, String)>) -> BTreeSet<String> {
+    fn renew_namespaces(
+        &mut self,
+        config: &Config,
+        problems: &mut Vec<(String, String)>,
+    ) -> BTreeSet<String> {
         let mut nodes = BTreeMap::new();
         for balancer in &config.load_balancers {
-            nodes.extend(balancer.nodes.iter().map(|node| (node.key.clone(), (node, &balancer.key))));
+            nodes.extend(
+                balancer
+                    .nodes
+                    .iter()
+                    .map(|node| (node.key.clone(), (node, &balancer.key))),
+            );
         }
         let is_same = |known: &config::Node, namespace: &Option<Rc<Namespace>>| {
             let at_path = |path| namespace.as_ref().is_some_and(|open| open.is_at(path));
@@ -123,7 +162,9 @@ impl Prober {
                 *node == known && node.netns.as_deref().is_none_or(at_path)
             })
         };
-        let gone = self.namespaces.extract_if(.., |_, (known, namespace)| !is_same(known, namespace));
+        let gone = self
+            .namespaces
+            .extract_if(.., |_, (known, namespace)| !is_same(known, namespace));
         let removed = gone.map(|(key, _)| key).collect();
         for (key, (node, balancer)) in nodes {
             if self.namespaces.contains_key(&key) {
@@ -131,10 +172,14 @@ impl Prober {
             }
             match node.netns.as_deref().map(Namespace::open).transpose() {
                 Ok(namespace) => {
-                    self.namespaces.insert(key, (node.clone(), namespace.map(Rc::new)));
+                    self.namespaces
+                        .insert(key, (node.clone(), namespace.map(Rc::new)));
                 }
                 Err(error) => {
-                    problems.push((balancer.clone(), format!("open the namespace of node {key}: {error}")));
+                    problems.push((
+                        balancer.clone(),
+                        format!("open the namespace of node {key}: {error}"),
+                    ));
                 }
             }
         }
@@ -172,7 +217,15 @@ fn wanted(config: &Config) -> BTreeMap<Key, Settings> {
 }
 
 fn settings(group: &TargetGroup, node: &config::Node, target: &config::Target) -> Settings {
-    let HealthCheck { protocol, port, path, interval, timeout, matcher, .. } = &group.health_check;
+    let HealthCheck {
+        protocol,
+        port,
+        path,
+        interval,
+        timeout,
+        matcher,
+        ..
+    } = &group.health_check;
     let spec = match (protocol, Matcher::parse(matcher)) {
         (Protocol::Https, _) => Err("health checks over TLS are not supported".to_owned()),
         (_, None) => Err(format!("{matcher:?} is no list of status codes")),
@@ -204,8 +257,20 @@ struct Running {
 }
 
 async fn run(check_of: Running) {
-    let Running { key, settings, track, at, namespace, findings, is_new } = check_of;
-    let spread = if is_new { JITTER.min(settings.interval) } else { settings.interval };
+    let Running {
+        key,
+        settings,
+        track,
+        at,
+        namespace,
+        findings,
+        is_new,
+    } = check_of;
+    let spread = if is_new {
+        JITTER.min(settings.interval)
+    } else {
+        settings.interval
+    };
     let first = Instant::now() + spread.mul_f64(rand::random());
     let mut ticks = interval_at(first, settings.interval);
     // The next check is due an interval after the last one began, however long that took.
@@ -216,12 +281,18 @@ async fn run(check_of: Running) {
             Ok(spec) => check(namespace.as_deref(), spec).await,
             Err(unable) => super::track::Outcome::Fail(Failure::Internal(unable.clone())),
         };
-        let has_news =
-            track.borrow_mut().observe(outcome, settings.healthy_threshold, settings.unhealthy_threshold);
+        let has_news = track.borrow_mut().observe(
+            outcome,
+            settings.healthy_threshold,
+            settings.unhealthy_threshold,
+        );
         if has_news {
             let now = Timestamp::now();
             at.replace(now);
-            if findings.send(Finding(health(&key, &track.borrow(), now))).is_err() {
+            if findings
+                .send(Finding(health(&key, &track.borrow(), now)))
+                .is_err()
+            {
                 return;
             }
         }
@@ -236,9 +307,10 @@ fn health(key: &Key, track: &Track, at: Timestamp) -> Health {
             let (reason, description) = failure.reason();
             (Some(reason), Some(description))
         }
-        (Initial | Unhealthy, _) => {
-            (Some("Elb.InitialHealthChecking"), Some("Initial health checks in progress".to_owned()))
-        }
+        (Initial | Unhealthy, _) => (
+            Some("Elb.InitialHealthChecking"),
+            Some("Initial health checks in progress".to_owned()),
+        ),
     };
     Health {
         target_group: key.target_group.clone(),

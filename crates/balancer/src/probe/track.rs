@@ -24,14 +24,16 @@ impl Failure {
     /// AWS's `Reason` and `Description` (A/target-group-health-checks.html).
     pub fn reason(&self) -> (&'static str, String) {
         match self {
-            Failure::Mismatch(status) => {
-                ("Target.ResponseCodeMismatch", format!("Health checks failed with these codes: [{status}]"))
-            }
+            Failure::Mismatch(status) => (
+                "Target.ResponseCodeMismatch",
+                format!("Health checks failed with these codes: [{status}]"),
+            ),
             Failure::Timeout => ("Target.Timeout", "Request timed out".into()),
             Failure::Broken(_) => ("Target.FailedHealthChecks", "Health checks failed".into()),
-            Failure::Internal(_) => {
-                ("Elb.InternalError", "Health checks failed due to an internal error".into())
-            }
+            Failure::Internal(_) => (
+                "Elb.InternalError",
+                "Health checks failed due to an internal error".into(),
+            ),
         }
     }
 
@@ -56,7 +58,12 @@ pub struct Track {
 
 impl Default for Track {
     fn default() -> Self {
-        Track { state: HealthState::Initial, failure: None, passes: 0, failures: 0 }
+        Track {
+            state: HealthState::Initial,
+            failure: None,
+            passes: 0,
+            failures: 0,
+        }
     }
 }
 
@@ -65,7 +72,12 @@ impl Track {
     ///
     /// One pass makes an `initial` target healthy; one that turned unhealthy first needs the whole
     /// threshold, as seen on AWS.
-    pub fn observe(&mut self, outcome: Outcome, healthy_threshold: u32, unhealthy_threshold: u32) -> bool {
+    pub fn observe(
+        &mut self,
+        outcome: Outcome,
+        healthy_threshold: u32,
+        unhealthy_threshold: u32,
+    ) -> bool {
         let before = (self.state, self.failure.as_ref().map(Failure::reason));
         match outcome {
             Outcome::Pass => {
@@ -116,9 +128,17 @@ mod tests {
     fn states() {
         check("+", &[Healthy]);
         check("-+", &[Initial, Healthy]);
-        check("--+++", &[Initial, Unhealthy, Unhealthy, Unhealthy, Healthy]);
+        check(
+            "--+++",
+            &[Initial, Unhealthy, Unhealthy, Unhealthy, Healthy],
+        );
         check("+-+--", &[Healthy, Healthy, Healthy, Healthy, Unhealthy]);
-        check("--++-+++", &[Initial, Unhealthy, Unhealthy, Unhealthy, Unhealthy, Unhealthy, Unhealthy, Healthy]);
+        check(
+            "--++-+++",
+            &[
+                Initial, Unhealthy, Unhealthy, Unhealthy, Unhealthy, Unhealthy, Unhealthy, Healthy,
+            ],
+        );
     }
 
     #[test]
@@ -131,7 +151,10 @@ mod tests {
         assert!(news(&mut track, Outcome::Fail(Failure::Mismatch(502))));
         assert_eq!(
             track.failure.as_ref().map(Failure::reason),
-            Some(("Target.ResponseCodeMismatch", "Health checks failed with these codes: [502]".into()))
+            Some((
+                "Target.ResponseCodeMismatch",
+                "Health checks failed with these codes: [502]".into()
+            ))
         );
     }
 }

@@ -54,7 +54,16 @@ enum Read {
 pub async fn serve(core: Rc<Core>, node: Rc<Node>, port: u16, stream: TcpStream, peer: SocketAddr) {
     let _open = node.counters.open();
     let idle = Idle::new(node.front().attributes.idle_timeout);
-    let mut connection = Connection { core, node, port, stream, peer, opened: Instant::now(), served: 0, idle };
+    let mut connection = Connection {
+        core,
+        node,
+        port,
+        stream,
+        peer,
+        opened: Instant::now(),
+        served: 0,
+        idle,
+    };
     connection.run().await;
 }
 
@@ -107,18 +116,35 @@ impl Connection {
         if self.opened.elapsed() >= front.attributes.client_keep_alive {
             decision.keep_alive = false;
         }
-        let Decision { length, body, minor, keep_alive, to_head_request, expects_continue, mut entry, what } = decision;
+        let Decision {
+            length,
+            body,
+            minor,
+            keep_alive,
+            to_head_request,
+            expects_continue,
+            mut entry,
+            what,
+        } = decision;
         input.drain(..length.min(input.len()));
         let (outcome, next) = match what {
             What::Answer(answer) => {
-                let reply = Reply { keep_alive, to_head_request, expects_continue };
+                let reply = Reply {
+                    keep_alive,
+                    to_head_request,
+                    expects_continue,
+                };
                 self.answer(&front, &answer, body, reply, input, out).await
             }
             What::Forward(plan) => {
                 if expects_continue
                     && !body.is_done()
                     && input.is_empty()
-                    && self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err()
+                    && self
+                        .stream
+                        .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+                        .await
+                        .is_err()
                 {
                     return Next::Close;
                 }
@@ -130,11 +156,20 @@ impl Connection {
                     to_head_request,
                     idle_timeout: front.attributes.idle_timeout,
                 };
-                let mut outcome =
-                    exchange(&self.core, &self.node, &mut client, &plan, body, keep_alive, out).await;
+                let mut outcome = exchange(
+                    &self.core,
+                    &self.node,
+                    &mut client,
+                    &plan,
+                    body,
+                    keep_alive,
+                    out,
+                )
+                .await;
                 drop(plan);
                 let next = if outcome.is_unanswered {
-                    self.fail(&mut outcome, keep_alive, to_head_request, out).await
+                    self.fail(&mut outcome, keep_alive, to_head_request, out)
+                        .await
                 } else if outcome.keep_alive {
                     Next::Request
                 } else {
@@ -143,7 +178,9 @@ impl Connection {
                 (outcome, next)
             }
         };
-        self.node.counters.processed(length as u64 + outcome.received + outcome.sent);
+        self.node
+            .counters
+            .processed(length as u64 + outcome.received + outcome.sent);
         if let Some(entry) = entry.as_deref_mut() {
             self.log(entry, &outcome, length);
         }
@@ -156,11 +193,14 @@ impl Connection {
         // Bytes that were parsed in vain.
         let mut looked_at = 0;
         loop {
-            let is_due = looked_at == 0 || may_be_complete(input, looked_at) || input.len() > HEAD_LIMIT;
+            let is_due =
+                looked_at == 0 || may_be_complete(input, looked_at) || input.len() > HEAD_LIMIT;
             if input.len() > looked_at && is_due {
                 // The rules of now: they may have changed while the connection was idle.
                 let front = self.node.front();
-                let Some(routes) = front.routes(self.port) else { return Read::Closed };
+                let Some(routes) = front.routes(self.port) else {
+                    return Read::Closed;
+                };
                 let context = Context {
                     core: &self.core,
                     node: &self.node,
@@ -177,7 +217,11 @@ impl Connection {
                 }
             }
             looked_at = input.len();
-            match self.idle.limit(idle_timeout, self.stream.read_buf(input)).await {
+            match self
+                .idle
+                .limit(idle_timeout, self.stream.read_buf(input))
+                .await
+            {
                 Ok(Ok(1..)) => {}
                 Ok(Ok(0) | Err(_)) => return Read::Closed,
                 Err(_) => return Read::Refused(408),
@@ -199,7 +243,10 @@ impl Connection {
         let mut is_read = reply.keep_alive && !reply.expects_continue;
         while is_read && !body.is_done() {
             if input.is_empty() {
-                let read = self.idle.limit(front.attributes.idle_timeout, self.stream.read_buf(input)).await;
+                let read = self
+                    .idle
+                    .limit(front.attributes.idle_timeout, self.stream.read_buf(input))
+                    .await;
                 is_read = matches!(read, Ok(Ok(1..)));
             }
             match body.advance(input, Keep::Data) {
@@ -230,7 +277,13 @@ impl Connection {
     }
 
     /// Answers for a target that did not.
-    async fn fail(&mut self, outcome: &mut Outcome, keep_alive: bool, to_head_request: bool, out: &mut Vec<u8>) -> Next {
+    async fn fail(
+        &mut self,
+        outcome: &mut Outcome,
+        keep_alive: bool,
+        to_head_request: bool,
+        out: &mut Vec<u8>,
+    ) -> Next {
         self.node.counters.answered(outcome.status);
         if outcome.status == 460 {
             return Next::Close;
@@ -256,14 +309,21 @@ impl Connection {
         self.write(&front, &out).await;
         if front.attributes.access_log.is_some() {
             let mut entry = Entry::new(&self.node.load_balancer, self.peer, jiff::Timestamp::now());
-            let outcome = Outcome { status, sent: out.len() as u64, ..Outcome::default() };
+            let outcome = Outcome {
+                status,
+                sent: out.len() as u64,
+                ..Outcome::default()
+            };
             self.log(&mut entry, &outcome, 0);
         }
         self.core.give_back(out);
     }
 
     async fn write(&mut self, front: &Front, bytes: &[u8]) -> bool {
-        let written = self.idle.limit(front.attributes.idle_timeout, self.stream.write_all(bytes)).await;
+        let written = self
+            .idle
+            .limit(front.attributes.idle_timeout, self.stream.write_all(bytes))
+            .await;
         matches!(written, Ok(Ok(())))
     }
 

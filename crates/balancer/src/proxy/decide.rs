@@ -67,7 +67,9 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
         Err(refused) => return Some(refuse(context, refused, input.len())),
     };
     let attributes = &context.front.attributes;
-    let mitigation = parsed.classification.mitigation(attributes.desync_mitigation_mode);
+    let mitigation = parsed
+        .classification
+        .mitigation(attributes.desync_mitigation_mode);
     let mut decision = Decision {
         length: parsed.length,
         body: parsed.body.clone(),
@@ -75,7 +77,10 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
         keep_alive: parsed.keeps_alive() && mitigation == Mitigation::Route,
         to_head_request: parsed.method == "HEAD",
         expects_continue: parsed.expects_continue,
-        entry: attributes.access_log.is_some().then(|| Box::new(describe(context, &parsed))),
+        entry: attributes
+            .access_log
+            .is_some()
+            .then(|| Box::new(describe(context, &parsed))),
         what: What::Answer(Answer::page(400)),
     };
     if mitigation == Mitigation::Refuse {
@@ -86,7 +91,9 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
     let subject = Subject::of(&parsed, context.peer.ip());
     let found = context.routes.find(&subject);
     let counters = &context.node.counters;
-    counters.rule_evaluations.set(counters.rule_evaluations.get() + found.evaluated);
+    counters
+        .rule_evaluations
+        .set(counters.rule_evaluations.get() + found.evaluated);
     if let Some(entry) = &mut decision.entry {
         entry.rule_priority = Some(found.priority);
         entry.actions = match **found.action {
@@ -101,7 +108,12 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
             let body = fixed.body.clone().into_bytes();
             let plain = || (!body.is_empty()).then(|| "text/plain".to_owned());
             let content_type = fixed.content_type.clone().or_else(plain);
-            What::Answer(Answer { status: fixed.status, content_type, location: None, body })
+            What::Answer(Answer {
+                status: fixed.status,
+                content_type,
+                location: None,
+                body,
+            })
         }
         Action::Redirect(redirect) => {
             let from = Location {
@@ -126,9 +138,18 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
                 }
             };
             counters.answered(status);
-            What::Answer(Answer { location, ..Answer::page(status) })
+            What::Answer(Answer {
+                location,
+                ..Answer::page(status)
+            })
         }
-        Action::Forward(forward) => match plan(context, &parsed, forward, decision.entry.as_deref_mut(), out) {
+        Action::Forward(forward) => match plan(
+            context,
+            &parsed,
+            forward,
+            decision.entry.as_deref_mut(),
+            out,
+        ) {
             Ok(plan) => What::Forward(plan),
             Err(status) => {
                 counters.answered(status);
@@ -175,7 +196,10 @@ fn plan(
         entry.is_websocket = request.is_websocket;
     }
     bump(&target.counters.requests);
-    let is_idempotent = matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE");
+    let is_idempotent = matches!(
+        request.method,
+        "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"
+    );
     Ok(Plan {
         target: target.begin(),
         is_websocket: request.is_websocket,
@@ -195,12 +219,22 @@ fn choose_group(
     if let [only] = forward.groups.as_slice() {
         return context.front.group(&only.target_group).cloned();
     }
-    let stays = forward.stickiness.and_then(|_| session(request, sticky::GROUP_COOKIE, now));
-    let stays = stays.filter(|(key, _)| forward.groups.iter().any(|group| group.target_group == *key));
+    let stays = forward
+        .stickiness
+        .and_then(|_| session(request, sticky::GROUP_COOKIE, now));
+    let stays = stays.filter(|(key, _)| {
+        forward
+            .groups
+            .iter()
+            .any(|group| group.target_group == *key)
+    });
     let key = match &stays {
         Some((key, _)) => key,
         None => {
-            let place = pick::weighted(forward.groups.iter().map(|group| group.weight), rand::random())?;
+            let place = pick::weighted(
+                forward.groups.iter().map(|group| group.weight),
+                rand::random(),
+            )?;
             &forward.groups[place].target_group
         }
     };
@@ -219,38 +253,55 @@ fn choose_target(
     now: SystemTime,
     cookies: &mut Vec<String>,
 ) -> Option<(Rc<Target>, Option<AppSession>)> {
-    let of_this_group = |(key, target): (String, String)| (key == group.config.key).then_some(target);
+    let of_this_group =
+        |(key, target): (String, String)| (key == group.config.key).then_some(target);
     match &group.config.stickiness {
         None => Some((group.pick()?, None)),
         Some(Stickiness::LbCookie { duration }) => {
             let stays = session(request, sticky::LB_COOKIE, now).and_then(of_this_group);
-            let target = stays.and_then(|key| group.pick_sticky(&key)).or_else(|| group.pick())?;
+            let target = stays
+                .and_then(|key| group.pick_sticky(&key))
+                .or_else(|| group.pick())?;
             let value = sticky::encode(&group.config.key, &target.key, *duration, now);
             cookies.extend(sticky::set_cookies(sticky::LB_COOKIE, &value, now));
             Some((target, None))
         }
-        Some(Stickiness::AppCookie { cookie_name, duration }) => {
+        Some(Stickiness::AppCookie {
+            cookie_name,
+            duration,
+        }) => {
             // Both cookies must come back, the application's and ours.
             let stays = find_cookie(request, cookie_name)
                 .and_then(|_| find_cookie(request, "AWSALBAPP-0"))
                 .and_then(|value| sticky::decode(value, now))
                 .and_then(of_this_group);
-            let target = stays.and_then(|key| group.pick_sticky(&key)).or_else(|| group.pick())?;
+            let target = stays
+                .and_then(|key| group.pick_sticky(&key))
+                .or_else(|| group.pick())?;
             let value = sticky::encode(&group.config.key, &target.key, *duration, now);
-            Some((target, Some((cookie_name.clone(), sticky::set_app_cookies(&value, now)))))
+            Some((
+                target,
+                Some((cookie_name.clone(), sticky::set_app_cookies(&value, now))),
+            ))
         }
     }
 }
 
 /// The session in a pair of cookies; the CORS one wins.
 fn session(request: &Request<'_, '_>, name: &str, now: SystemTime) -> Option<(String, String)> {
-    let value = find_cookie(request, &format!("{name}CORS")).or_else(|| find_cookie(request, name))?;
+    let value =
+        find_cookie(request, &format!("{name}CORS")).or_else(|| find_cookie(request, name))?;
     sticky::decode(value, now)
 }
 
 fn find_cookie<'a>(request: &'a Request<'_, '_>, name: &str) -> Option<&'a str> {
-    let headers = request.headers.iter().filter(|header| field(header.name) == Field::Cookie);
-    headers.filter_map(|header| sticky::cookie(header.value, name)).next()
+    let headers = request
+        .headers
+        .iter()
+        .filter(|header| field(header.name) == Field::Cookie);
+    headers
+        .filter_map(|header| sticky::cookie(header.value, name))
+        .next()
 }
 
 fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decision {
@@ -258,7 +309,10 @@ fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decision {
     let entry = context.front.attributes.access_log.is_some().then(|| {
         let mut entry = new_entry(context);
         if let Refused::Malformed(reason) = refused {
-            entry.classification = Classification { tier: Tier::Severe, reason };
+            entry.classification = Classification {
+                tier: Tier::Severe,
+                reason,
+            };
         }
         Box::new(entry)
     });
@@ -275,14 +329,25 @@ fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decision {
 }
 
 fn new_entry(context: &Context<'_>) -> Entry {
-    Entry::new(&context.node.load_balancer, context.peer, jiff::Timestamp::now())
+    Entry::new(
+        &context.node.load_balancer,
+        context.peer,
+        jiff::Timestamp::now(),
+    )
 }
 
 fn describe(context: &Context<'_>, request: &Request<'_, '_>) -> Entry {
     let mut entry = new_entry(context);
     let host = request.host.unwrap_or(&context.front.dns_name);
     let host = crate::http::target::host_name(host);
-    let (path, mark) = (request.target.path, if request.target.query.is_some() { "?" } else { "" });
+    let (path, mark) = (
+        request.target.path,
+        if request.target.query.is_some() {
+            "?"
+        } else {
+            ""
+        },
+    );
     entry.request = format!(
         "{} http://{host}:{}{path}{mark}{} HTTP/1.{}",
         request.method,

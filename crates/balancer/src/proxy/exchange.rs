@@ -87,7 +87,9 @@ enum Failure {
     ClientGone,
     BadBody,
     /// The target closed or reset; `untouched` before any byte of a response.
-    TargetGone { untouched: bool },
+    TargetGone {
+        untouched: bool,
+    },
     BadResponse,
     Idle,
     Cut,
@@ -149,11 +151,22 @@ pub async fn exchange(
             Err(status) => return failed(&progress, status, body.is_done()),
         };
         client.idle.last.touch();
-        let attempt = Attempt { plan, progress: &progress, keep_alive };
-        let end = attempt.run(client, &mut upstream, &mut body, out, buffer, reply).await;
+        let attempt = Attempt {
+            plan,
+            progress: &progress,
+            keep_alive,
+        };
+        let end = attempt
+            .run(client, &mut upstream, &mut body, out, buffer, reply)
+            .await;
         let failure = match end {
             Ok(relayed) if relayed.switched => {
-                let ends = tunnel::Ends { core, target, client, upstream: &mut upstream.stream };
+                let ends = tunnel::Ends {
+                    core,
+                    target,
+                    client,
+                    upstream: &mut upstream.stream,
+                };
                 let (received, sent) = tunnel::run(ends, buffer).await;
                 progress.received.set(progress.received.get() + received);
                 progress.sent.set(progress.sent.get() + sent);
@@ -185,7 +198,11 @@ pub async fn exchange(
         return if progress.is_answered.get() {
             finished(&progress, false)
         } else {
-            failed(&progress, status, body.is_done() && failure != Failure::ClientGone)
+            failed(
+                &progress,
+                status,
+                body.is_done() && failure != Failure::ClientGone,
+            )
         };
     }
 }
@@ -196,11 +213,20 @@ fn give_back(core: &Core, buffer: &mut Vec<u8>, reply: &mut Vec<u8>) {
 }
 
 fn finished(progress: &Progress, keep_alive: bool) -> Outcome {
-    Outcome { status: progress.target_status.get().unwrap_or(0), keep_alive, ..outcome(progress) }
+    Outcome {
+        status: progress.target_status.get().unwrap_or(0),
+        keep_alive,
+        ..outcome(progress)
+    }
 }
 
 fn failed(progress: &Progress, status: u16, keep_alive: bool) -> Outcome {
-    Outcome { status, is_unanswered: true, keep_alive, ..outcome(progress) }
+    Outcome {
+        status,
+        is_unanswered: true,
+        keep_alive,
+        ..outcome(progress)
+    }
 }
 
 fn outcome(progress: &Progress) -> Outcome {
@@ -210,7 +236,10 @@ fn outcome(progress: &Progress) -> Outcome {
         received: progress.received.get(),
         sent: progress.sent.get(),
         dispatched_after: sent.map(|at| at - progress.started),
-        responded_after: progress.responded.get().map(|at| at.saturating_duration_since(sent.unwrap_or(at))),
+        responded_after: progress
+            .responded
+            .get()
+            .map(|at| at.saturating_duration_since(sent.unwrap_or(at))),
         ..Outcome::default()
     }
 }
@@ -223,7 +252,12 @@ async fn connect(node: &Rc<Node>, target: &Target) -> Result<Upstream, u16> {
     };
     let connected = timeout(CONNECT_TIMEOUT, connecting).await;
     let status = match connected {
-        Ok(Ok(stream)) => return Ok(Upstream { stream, _open: node.counters.open() }),
+        Ok(Ok(stream)) => {
+            return Ok(Upstream {
+                stream,
+                _open: node.counters.open(),
+            });
+        }
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => 504,
         Ok(Err(_)) => 502,
         Err(_) => 504,
@@ -265,7 +299,11 @@ impl Attempt<'_> {
         let mut cut = pin!(target.cut.notified());
         let mut is_sending = true;
         poll_fn(|context| {
-            let sent = if is_sending { send.as_mut().poll(context) } else { Poll::Pending };
+            let sent = if is_sending {
+                send.as_mut().poll(context)
+            } else {
+                Poll::Pending
+            };
             // A complete response counts, whatever became of the client's side meanwhile.
             if let Poll::Ready(received) = receive.as_mut().poll(context) {
                 return Poll::Ready(received);
@@ -308,12 +346,16 @@ impl Attempt<'_> {
                 progress.waits_for_client.set(false);
                 last.touch();
             }
-            let Ok(part) = body.advance(input, Keep::Framing) else { return SendEnd::BadBody };
+            let Ok(part) = body.advance(input, Keep::Framing) else {
+                return SendEnd::BadBody;
+            };
             if target.write_all(&input[..part.kept]).await.is_err() {
                 return SendEnd::TargetGone;
             }
             last.touch();
-            progress.received.set(progress.received.get() + part.consumed as u64);
+            progress
+                .received
+                .set(progress.received.get() + part.consumed as u64);
             input.drain(..part.consumed);
         }
         let now = Instant::now();
@@ -329,7 +371,10 @@ impl Attempt<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "both halves and both buffers, used in one place")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "both halves and both buffers, used in one place"
+    )]
     async fn receive(
         &self,
         mut target: ReadHalf<'_>,
@@ -341,16 +386,28 @@ impl Attempt<'_> {
         last: &Activity,
     ) -> Result<Relayed, Failure> {
         let progress = self.progress;
-        let mut head = self.read_head(&mut target, minor, to_head_request, buffer, reply, last).await?;
-        let part = head.body.advance(buffer, head.delivery.keep()).map_err(|_| Failure::BadResponse)?;
+        let mut head = self
+            .read_head(&mut target, minor, to_head_request, buffer, reply, last)
+            .await?;
+        let part = head
+            .body
+            .advance(buffer, head.delivery.keep())
+            .map_err(|_| Failure::BadResponse)?;
         deliver(head.delivery, &buffer[..part.kept], reply);
         progress.is_answered.set(true);
-        client.write_all(reply).await.map_err(|_| Failure::ClientGone)?;
+        client
+            .write_all(reply)
+            .await
+            .map_err(|_| Failure::ClientGone)?;
         last.touch();
         progress.sent.set(reply.len() as u64);
         if head.switched {
             buffer.drain(..part.consumed);
-            return Ok(Relayed { reuse_target: false, keep_client: false, switched: true });
+            return Ok(Relayed {
+                reuse_target: false,
+                keep_client: false,
+                switched: true,
+            });
         }
         let mut has_more = part.consumed < buffer.len();
         while !head.body.is_done() {
@@ -361,7 +418,10 @@ impl Attempt<'_> {
                 Ok(0) | Err(_) => return Err(Failure::TargetGone { untouched: false }),
             }
             last.touch();
-            let part = head.body.advance(buffer, head.delivery.keep()).map_err(|_| Failure::BadResponse)?;
+            let part = head
+                .body
+                .advance(buffer, head.delivery.keep())
+                .map_err(|_| Failure::BadResponse)?;
             has_more = part.consumed < buffer.len();
             let sent = if head.delivery == Delivery::Chunked {
                 reply.clear();
@@ -370,16 +430,26 @@ impl Attempt<'_> {
             } else {
                 &buffer[..part.kept]
             };
-            client.write_all(sent).await.map_err(|_| Failure::ClientGone)?;
+            client
+                .write_all(sent)
+                .await
+                .map_err(|_| Failure::ClientGone)?;
             last.touch();
             progress.sent.set(progress.sent.get() + sent.len() as u64);
         }
         if head.delivery == Delivery::Chunked {
-            client.write_all(b"0\r\n\r\n").await.map_err(|_| Failure::ClientGone)?;
+            client
+                .write_all(b"0\r\n\r\n")
+                .await
+                .map_err(|_| Failure::ClientGone)?;
         }
         // Bytes that belong to no request: whoever sent them is not to be trusted with another.
         let reuse_target = head.keeps_alive && !has_more;
-        Ok(Relayed { reuse_target, keep_client: head.keep_client, switched: false })
+        Ok(Relayed {
+            reuse_target,
+            keep_client: head.keep_client,
+            switched: false,
+        })
     }
 
     /// Reads up to the head that is not an interim one, and writes the client's into `reply`.
@@ -401,7 +471,9 @@ impl Attempt<'_> {
             let is_new = buffer.len() > looked_at;
             let is_first = looked_at == 0;
             if is_new
-                && (is_first || may_be_complete(buffer, looked_at) || buffer.len() > response::HEAD_LIMIT)
+                && (is_first
+                    || may_be_complete(buffer, looked_at)
+                    || buffer.len() > response::HEAD_LIMIT)
             {
                 let mut room = fields();
                 let parsed = response::parse(buffer, &mut room, to_head_request);
@@ -446,7 +518,11 @@ impl Attempt<'_> {
         }
         let now = Instant::now();
         let sent = progress.request_sent.get().unwrap_or(progress.started);
-        self.plan.target.0.counters.responded(response.status, now.saturating_duration_since(sent));
+        self.plan
+            .target
+            .0
+            .counters
+            .responded(response.status, now.saturating_duration_since(sent));
         progress.responded.set(Some(now));
         progress.target_status.set(Some(response.status));
         let delivery = Delivery::of(response, minor);
@@ -455,12 +531,21 @@ impl Attempt<'_> {
             && progress.request_sent.get().is_some()
             && !delivery.ends_by_closing(&response.body);
         let app_cookies = self.plan.app_session.as_ref().filter(|(name, _)| {
-            let mut set = response.headers.iter().filter(|header| field(header.name) == Field::SetCookie);
+            let mut set = response
+                .headers
+                .iter()
+                .filter(|header| field(header.name) == Field::SetCookie);
             set.any(|header| sticky::sets(header.value, name))
         });
         let cookies = app_cookies.map_or(&self.plan.cookies, |(_, cookies)| cookies);
         reply::write(reply, response, minor, keep_client, cookies);
-        Ok(Head { body: response.body.clone(), delivery, keeps_alive: response.keeps_alive, keep_client, switched })
+        Ok(Head {
+            body: response.body.clone(),
+            delivery,
+            keeps_alive: response.keeps_alive,
+            keep_client,
+            switched,
+        })
     }
 }
 

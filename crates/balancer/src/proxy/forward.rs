@@ -69,10 +69,14 @@ pub fn write(
     for header in request.headers {
         let is_cargo = match field(header.name) {
             Field::Other | Field::Cookie | Field::UserAgent | Field::SetCookie => {
-                !request.connection.names_fields || !named_by_connection(request.headers, header.name)
+                !request.connection.names_fields
+                    || !named_by_connection(request.headers, header.name)
             }
             // Answered by us, except for expectations that are not ours to know.
-            Field::Expect => !header.value.trim_ascii().eq_ignore_ascii_case(b"100-continue"),
+            Field::Expect => !header
+                .value
+                .trim_ascii()
+                .eq_ignore_ascii_case(b"100-continue"),
             _ => false,
         };
         if is_cargo && (!attributes.drop_invalid_header_fields || is_valid_name(header.name)) {
@@ -100,7 +104,10 @@ fn forwarded_for(
     arrival: &Arrival<'_>,
     attributes: &Attributes,
 ) -> Result<(), TooManyAddresses> {
-    let sent = request.headers.iter().filter(|header| field(header.name) == Field::XForwardedFor);
+    let sent = request
+        .headers
+        .iter()
+        .filter(|header| field(header.name) == Field::XForwardedFor);
     match attributes.xff_mode {
         XffMode::Remove => {}
         XffMode::Preserve => sent.for_each(|header| push_field(out, header.name, header.value)),
@@ -142,9 +149,17 @@ fn push_host(out: &mut Vec<u8>, host: &str, listener_port: u16) {
 
 /// The client's id with our `Self` in front if it has a root, else a new root.
 fn push_trace_id(out: &mut Vec<u8>, request: &Request<'_, '_>, new: &str) {
-    let sent = request.first(Field::TraceId).filter(|_| request.length <= TRACE_LIMIT);
-    let parts = || sent.unwrap_or_default().split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-    let is = |part: &[u8], key: &[u8]| part.len() > key.len() && part[..key.len()].eq_ignore_ascii_case(key);
+    let sent = request
+        .first(Field::TraceId)
+        .filter(|_| request.length <= TRACE_LIMIT);
+    let parts = || {
+        sent.unwrap_or_default()
+            .split(|&byte| byte == b';')
+            .map(<[u8]>::trim_ascii)
+    };
+    let is = |part: &[u8], key: &[u8]| {
+        part.len() > key.len() && part[..key.len()].eq_ignore_ascii_case(key)
+    };
     if parts().any(|part| is(part, b"root=")) {
         out.extend_from_slice(b"Self=");
         out.extend_from_slice(new.as_bytes());
@@ -159,7 +174,8 @@ fn push_trace_id(out: &mut Vec<u8>, request: &Request<'_, '_>, new: &str) {
 }
 
 fn is_valid_name(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 pub fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
@@ -189,7 +205,11 @@ mod tests {
     use super::*;
     use crate::http::request::{fields, parse};
 
-    fn rewrite(head: &str, listener_port: u16, attributes: &Attributes) -> Result<String, TooManyAddresses> {
+    fn rewrite(
+        head: &str,
+        listener_port: u16,
+        attributes: &Attributes,
+    ) -> Result<String, TooManyAddresses> {
         let mut room = fields();
         let request = parse(head.as_bytes(), &mut room).unwrap().unwrap();
         let arrival = Arrival {
@@ -212,7 +232,11 @@ mod tests {
         for line in expected {
             let found = out.split("\r\n").any(|sent| sent == *line);
             match line.strip_prefix('!') {
-                Some(name) => assert!(!out.to_ascii_lowercase().contains(&name.to_ascii_lowercase()), "{name} in {out}"),
+                Some(name) => assert!(
+                    !out.to_ascii_lowercase()
+                        .contains(&name.to_ascii_lowercase()),
+                    "{name} in {out}"
+                ),
                 None => assert!(found, "{line} not in {out}"),
             }
         }
@@ -220,7 +244,11 @@ mod tests {
 
     #[test]
     fn whole_head() {
-        let out = rewrite("GET /a?b HTTP/1.1\r\nHost: H.com\r\nAccept: */*\r\n\r\n", 80, &Attributes::default());
+        let out = rewrite(
+            "GET /a?b HTTP/1.1\r\nHost: H.com\r\nAccept: */*\r\n\r\n",
+            80,
+            &Attributes::default(),
+        );
         let expected = "GET /a?b HTTP/1.1\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n\
                         X-Forwarded-Port: 80\r\nHost: h.com\r\nX-Amzn-Trace-Id: Root=1-new\r\nAccept: */*\r\n\r\n";
         assert_eq!(out.unwrap(), expected);
@@ -229,23 +257,93 @@ mod tests {
     #[test]
     fn fields_that_change() {
         let plain = Attributes::default();
-        check("X-Forwarded-For: a\r\nx-forwarded-for: b, c\r\n", &plain, &["X-Forwarded-For: a, b, c, 192.0.2.7"]);
-        check("X-Forwarded-Proto: https\r\n", &plain, &["X-Forwarded-Proto: http", "!https"]);
+        check(
+            "X-Forwarded-For: a\r\nx-forwarded-for: b, c\r\n",
+            &plain,
+            &["X-Forwarded-For: a, b, c, 192.0.2.7"],
+        );
+        check(
+            "X-Forwarded-Proto: https\r\n",
+            &plain,
+            &["X-Forwarded-Proto: http", "!https"],
+        );
         check("X-Forwarded-Port: 1\r\n", &plain, &["X-Forwarded-Port: 80"]);
-        check("Connection: close, X-Private\r\nX-Private: 1\r\n", &plain, &["!private", "!connection"]);
-        check("TE: trailers\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nUpgrade: h2c\r\n", &plain, &["!te:", "!keep-alive", "!proxy", "!h2c"]);
+        check(
+            "Connection: close, X-Private\r\nX-Private: 1\r\n",
+            &plain,
+            &["!private", "!connection"],
+        );
+        check(
+            "TE: trailers\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nUpgrade: h2c\r\n",
+            &plain,
+            &["!te:", "!keep-alive", "!proxy", "!h2c"],
+        );
         check("Expect: 100-continue\r\n", &plain, &["!expect"]);
-        check("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", &plain, &["Transfer-Encoding: chunked", "!content-length"]);
-        check("Connection: upgrade\r\nUpgrade: WebSocket\r\n", &plain, &["Connection: Upgrade", "Upgrade: websocket"]);
+        check(
+            "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+            &plain,
+            &["Transfer-Encoding: chunked", "!content-length"],
+        );
+        check(
+            "Connection: upgrade\r\nUpgrade: WebSocket\r\n",
+            &plain,
+            &["Connection: Upgrade", "Upgrade: websocket"],
+        );
         check("a_b: 1\r\n", &plain, &["a_b: 1"]);
-        check("a_b: 1\r\nc: 2\r\n", &Attributes { drop_invalid_header_fields: true, ..plain.clone() }, &["!a_b", "c: 2"]);
-        check("X-Forwarded-For: a\r\n", &Attributes { xff_mode: XffMode::Preserve, ..plain.clone() }, &["X-Forwarded-For: a"]);
-        check("X-Forwarded-For: a\r\n", &Attributes { xff_mode: XffMode::Remove, ..plain.clone() }, &["!forwarded-for"]);
-        check("", &Attributes { xff_client_port: true, ..plain.clone() }, &["X-Forwarded-For: 192.0.2.7:4711"]);
-        check("", &Attributes { preserve_host_header: true, ..plain.clone() }, &["Host: H.com"]);
-        check("X-Amzn-Trace-Id: Root=1-old;Self=1-x;A=b\r\n", &plain, &["X-Amzn-Trace-Id: Self=1-new;Root=1-old;A=b"]);
-        check("X-Amzn-Trace-Id: A=b\r\n", &plain, &["X-Amzn-Trace-Id: Root=1-new;A=b"]);
-        let long = format!("X: {}\r\nX-Amzn-Trace-Id: Root=1-old\r\n", "x".repeat(8_000));
+        check(
+            "a_b: 1\r\nc: 2\r\n",
+            &Attributes {
+                drop_invalid_header_fields: true,
+                ..plain.clone()
+            },
+            &["!a_b", "c: 2"],
+        );
+        check(
+            "X-Forwarded-For: a\r\n",
+            &Attributes {
+                xff_mode: XffMode::Preserve,
+                ..plain.clone()
+            },
+            &["X-Forwarded-For: a"],
+        );
+        check(
+            "X-Forwarded-For: a\r\n",
+            &Attributes {
+                xff_mode: XffMode::Remove,
+                ..plain.clone()
+            },
+            &["!forwarded-for"],
+        );
+        check(
+            "",
+            &Attributes {
+                xff_client_port: true,
+                ..plain.clone()
+            },
+            &["X-Forwarded-For: 192.0.2.7:4711"],
+        );
+        check(
+            "",
+            &Attributes {
+                preserve_host_header: true,
+                ..plain.clone()
+            },
+            &["Host: H.com"],
+        );
+        check(
+            "X-Amzn-Trace-Id: Root=1-old;Self=1-x;A=b\r\n",
+            &plain,
+            &["X-Amzn-Trace-Id: Self=1-new;Root=1-old;A=b"],
+        );
+        check(
+            "X-Amzn-Trace-Id: A=b\r\n",
+            &plain,
+            &["X-Amzn-Trace-Id: Root=1-new;A=b"],
+        );
+        let long = format!(
+            "X: {}\r\nX-Amzn-Trace-Id: Root=1-old\r\n",
+            "x".repeat(8_000)
+        );
         check(&long, &plain, &["X-Amzn-Trace-Id: Root=1-new"]);
     }
 
@@ -257,20 +355,56 @@ mod tests {
             assert!(out.starts_with(first), "{out}");
             assert!(out.contains(&format!("\r\nHost: {expected}\r\n")), "{out}");
         }
-        check("GET / HTTP/1.1", "Host: h:80\r\n", 80, "GET / HTTP/1.1\r\n", "h");
-        check("GET / HTTP/1.1", "Host: h\r\n", 8080, "GET / HTTP/1.1\r\n", "h:8080");
-        check("GET / HTTP/1.1", "Host: h:9090\r\n", 8080, "GET / HTTP/1.1\r\n", "h:9090");
+        check(
+            "GET / HTTP/1.1",
+            "Host: h:80\r\n",
+            80,
+            "GET / HTTP/1.1\r\n",
+            "h",
+        );
+        check(
+            "GET / HTTP/1.1",
+            "Host: h\r\n",
+            8080,
+            "GET / HTTP/1.1\r\n",
+            "h:8080",
+        );
+        check(
+            "GET / HTTP/1.1",
+            "Host: h:9090\r\n",
+            8080,
+            "GET / HTTP/1.1\r\n",
+            "h:9090",
+        );
         check("GET / HTTP/1.0", "", 80, "GET / HTTP/1.1\r\n", "lb.example");
-        check("GET http://x/p?q HTTP/1.1", "Host: h\r\n", 80, "GET /p?q HTTP/1.1\r\n", "x");
-        check("OPTIONS * HTTP/1.1", "Host: h\r\n", 80, "OPTIONS * HTTP/1.1\r\n", "h");
+        check(
+            "GET http://x/p?q HTTP/1.1",
+            "Host: h\r\n",
+            80,
+            "GET /p?q HTTP/1.1\r\n",
+            "x",
+        );
+        check(
+            "OPTIONS * HTTP/1.1",
+            "Host: h\r\n",
+            80,
+            "OPTIONS * HTTP/1.1\r\n",
+            "h",
+        );
     }
 
     #[test]
     fn too_many_addresses() {
         let head = |count: usize| {
-            format!("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {}\r\n\r\n", vec!["1.1.1.1"; count].join(","))
+            format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {}\r\n\r\n",
+                vec!["1.1.1.1"; count].join(",")
+            )
         };
         assert!(rewrite(&head(30), 80, &Attributes::default()).is_ok());
-        assert_eq!(rewrite(&head(31), 80, &Attributes::default()), Err(TooManyAddresses));
+        assert_eq!(
+            rewrite(&head(31), 80, &Attributes::default()),
+            Err(TooManyAddresses)
+        );
     }
 }

@@ -32,7 +32,10 @@ impl Activity {
 
 impl Idle {
     pub fn new(timeout: Duration) -> Idle {
-        Idle { timer: Box::pin(sleep(timeout)), last: Activity(Cell::new(Instant::now())) }
+        Idle {
+            timer: Box::pin(sleep(timeout)),
+            last: Activity(Cell::new(Instant::now())),
+        }
     }
 
     /// Ready once nothing happened for `timeout`.
@@ -46,7 +49,11 @@ impl Idle {
     }
 
     /// `work`, unless it is idle for too long. Its end counts as activity.
-    pub async fn limit<T>(&mut self, timeout: Duration, work: impl Future<Output = T>) -> Result<T, TimedOut> {
+    pub async fn limit<T>(
+        &mut self,
+        timeout: Duration,
+        work: impl Future<Output = T>,
+    ) -> Result<T, TimedOut> {
         let mut work = std::pin::pin!(work);
         let done = std::future::poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
@@ -85,8 +92,15 @@ mod tests {
         let timeout = Duration::from_secs(60);
         let started = Instant::now();
         let mut idle = Idle::new(timeout);
-        assert_eq!(idle.limit(timeout, tokio::time::sleep(Duration::from_secs(50))).await, Ok(()));
-        assert_eq!(idle.limit(timeout, std::future::pending::<()>()).await, Err(TimedOut));
+        assert_eq!(
+            idle.limit(timeout, tokio::time::sleep(Duration::from_secs(50)))
+                .await,
+            Ok(())
+        );
+        assert_eq!(
+            idle.limit(timeout, std::future::pending::<()>()).await,
+            Err(TimedOut)
+        );
         assert_eq!(started.elapsed().as_secs(), 110);
     }
 }

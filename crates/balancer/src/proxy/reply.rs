@@ -26,7 +26,11 @@ impl Delivery {
     }
 
     pub fn keep(self) -> Keep {
-        if self == Delivery::Unchunked { Keep::Data } else { Keep::Framing }
+        if self == Delivery::Unchunked {
+            Keep::Data
+        } else {
+            Keep::Framing
+        }
     }
 
     /// The client sees the end only by its connection closing.
@@ -36,7 +40,13 @@ impl Delivery {
 }
 
 /// Appends the head. `cookies` are `Set-Cookie` values of ours.
-pub fn write(out: &mut Vec<u8>, response: &Response<'_, '_>, client_minor: u8, keep_alive: bool, cookies: &[String]) {
+pub fn write(
+    out: &mut Vec<u8>,
+    response: &Response<'_, '_>,
+    client_minor: u8,
+    keep_alive: bool,
+    cookies: &[String],
+) {
     let delivery = Delivery::of(response, client_minor);
     out.extend_from_slice(b"HTTP/1.1 ");
     push_number(out, response.status.into());
@@ -64,9 +74,15 @@ pub fn write(out: &mut Vec<u8>, response: &Response<'_, '_>, client_minor: u8, k
     }
     for header in response.headers {
         let is_cargo = match field(header.name) {
-            Field::Connection | Field::ContentLength | Field::TransferEncoding | Field::HopByHop => false,
+            Field::Connection
+            | Field::ContentLength
+            | Field::TransferEncoding
+            | Field::HopByHop => false,
             Field::Upgrade => response.status == 101,
-            _ => !response.connection.names_fields || !named_by_connection(response.headers, header.name),
+            _ => {
+                !response.connection.names_fields
+                    || !named_by_connection(response.headers, header.name)
+            }
         };
         if is_cargo {
             push_field(out, header.name, header.value);
@@ -97,17 +113,42 @@ mod tests {
             "HTTP/1.1 200 Fine\r\nContent-Length: 3\r\nConnection: keep-alive\r\nServer: x\r\n\r\n",
         );
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        check(chunked, 1, true, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n");
-        check(chunked, 0, false, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        check(
+            chunked,
+            1,
+            true,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n",
+        );
+        check(
+            chunked,
+            0,
+            false,
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        );
         let endless = "HTTP/1.1 200 OK\r\n\r\n";
-        check(endless, 1, true, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n");
-        check(endless, 0, false, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        check(
+            endless,
+            1,
+            true,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n",
+        );
+        check(
+            endless,
+            0,
+            false,
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        );
         check(
             "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
             1,
             true,
             "HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         );
-        check("HTTP/1.1 204 N\r\nContent-Length: 0\r\n\r\n", 1, true, "HTTP/1.1 204 N\r\nConnection: keep-alive\r\n\r\n");
+        check(
+            "HTTP/1.1 204 N\r\nContent-Length: 0\r\n\r\n",
+            1,
+            true,
+            "HTTP/1.1 204 N\r\nConnection: keep-alive\r\n\r\n",
+        );
     }
 }

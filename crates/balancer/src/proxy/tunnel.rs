@@ -24,14 +24,33 @@ pub struct Ends<'a, 'b> {
 
 /// Bytes from and to the client. `early` is what the target sent right after its head.
 pub async fn run(ends: Ends<'_, '_>, early: &mut Vec<u8>) -> (u64, u64) {
-    let Ends { core, target, client, upstream } = ends;
+    let Ends {
+        core,
+        target,
+        client,
+        upstream,
+    } = ends;
     let (client_read, client_write) = client.stream.split();
     let (target_read, target_write) = upstream.split();
     let (timer, last) = client.idle.split();
     let (mut received, mut sent) = (0, 0);
     {
-        let mut up = pin!(pump(core, client_read, target_write, client.input, last, &mut received));
-        let mut down = pin!(pump(core, target_read, client_write, early, last, &mut sent));
+        let mut up = pin!(pump(
+            core,
+            client_read,
+            target_write,
+            client.input,
+            last,
+            &mut received
+        ));
+        let mut down = pin!(pump(
+            core,
+            target_read,
+            client_write,
+            early,
+            last,
+            &mut sent
+        ));
         let mut cut = pin!(target.cut.notified());
         let (mut is_up, mut is_down) = (true, true);
         poll_fn(|context| {
@@ -48,7 +67,11 @@ pub async fn run(ends: Ends<'_, '_>, early: &mut Vec<u8>) -> (u64, u64) {
                 || target.is_cut()
                 || cut.as_mut().poll(context).is_ready()
                 || poll_timer(timer, last, context, client.idle_timeout).is_ready();
-            if is_over { Poll::Ready(()) } else { Poll::Pending }
+            if is_over {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }

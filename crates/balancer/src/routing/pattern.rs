@@ -33,7 +33,8 @@ impl Wildcard {
             let part = match byte {
                 b'*' => Part::Run,
                 b'?' => Part::One,
-                b'\\' if escapes => match bytes.next_if(|next| matches!(next, b'*' | b'?' | b'\\')) {
+                b'\\' if escapes => match bytes.next_if(|next| matches!(next, b'*' | b'?' | b'\\'))
+                {
                     Some(literal) => Part::Byte(literal),
                     None => Part::Byte(byte),
                 },
@@ -54,7 +55,11 @@ impl Wildcard {
         let (mut at, mut part) = (0, 0);
         let mut retry: Option<(usize, usize)> = None;
         while at < text.len() {
-            let byte = if self.ignore_case { text[at].to_ascii_lowercase() } else { text[at] };
+            let byte = if self.ignore_case {
+                text[at].to_ascii_lowercase()
+            } else {
+                text[at]
+            };
             match self.parts.get(part) {
                 Some(Part::Run) => {
                     retry = Some((part, at));
@@ -64,7 +69,9 @@ impl Wildcard {
                 Some(Part::One) => {}
                 Some(Part::Byte(expected)) if *expected == byte => {}
                 _ => {
-                    let Some((run, start)) = retry else { return false };
+                    let Some((run, start)) = retry else {
+                        return false;
+                    };
                     retry = Some((run, start + 1));
                     (part, at) = (run + 1, start + 1);
                     continue;
@@ -92,12 +99,21 @@ impl Patterns {
         ignore_case: bool,
         problems: &mut Vec<String>,
     ) -> Patterns {
-        let wildcards = values.iter().map(|value| Wildcard::new(value, ignore_case)).collect();
+        let wildcards = values
+            .iter()
+            .map(|value| Wildcard::new(value, ignore_case))
+            .collect();
         let mut regexes = Vec::new();
         for value in regex_values {
-            match RegexBuilder::new(value).case_insensitive(ignore_case).unicode(false).build() {
+            match RegexBuilder::new(value)
+                .case_insensitive(ignore_case)
+                .unicode(false)
+                .build()
+            {
                 Ok(regex) => regexes.push(regex),
-                Err(error) => problems.push(format!("compile the regular expression {value:?}: {error}")),
+                Err(error) => {
+                    problems.push(format!("compile the regular expression {value:?}: {error}"))
+                }
             }
         }
         Patterns { wildcards, regexes }
@@ -116,7 +132,11 @@ mod tests {
     #[test]
     fn wildcards() {
         fn check(pattern: &str, text: &str, expected: bool) {
-            assert_eq!(Wildcard::new(pattern, false).matches(text.as_bytes()), expected, "{pattern} on {text}");
+            assert_eq!(
+                Wildcard::new(pattern, false).matches(text.as_bytes()),
+                expected,
+                "{pattern} on {text}"
+            );
         }
         check("/img/*", "/img/", true);
         check("/img/*", "/img/a/b", true);
@@ -144,7 +164,12 @@ mod tests {
     #[test]
     fn broken_expressions_match_nothing_and_are_told() {
         let mut problems = Vec::new();
-        let patterns = Patterns::new(&[], &["(".into(), "^/v[0-9]+/".into()], false, &mut problems);
+        let patterns = Patterns::new(
+            &[],
+            &["(".into(), "^/v[0-9]+/".into()],
+            false,
+            &mut problems,
+        );
         assert!(patterns.match_any(b"/v12/x"));
         assert!(!patterns.match_any(b"("));
         assert_eq!(problems.len(), 1);

@@ -22,7 +22,11 @@ pub struct Location<'a> {
 pub fn expand(redirect: &Redirect, from: &Location<'_>) -> Option<String> {
     let part = |template: &str| substitute(template, from);
     let protocol = part(&redirect.protocol).to_ascii_lowercase();
-    let (host, port, path) = (part(&redirect.host), part(&redirect.port), part(&redirect.path));
+    let (host, port, path) = (
+        part(&redirect.host),
+        part(&redirect.port),
+        part(&redirect.path),
+    );
     let query = part(&redirect.query);
     let slash = if path.starts_with('/') { "" } else { "/" };
     let mark = if query.is_empty() { "" } else { "?" };
@@ -66,8 +70,13 @@ mod tests {
         fn check(change: impl FnOnce(&mut Redirect), query: &str, expected: &str) {
             let mut redirect = Redirect::default();
             change(&mut redirect);
-            let from =
-                Location { protocol: Protocol::Http, host: "h.com:8080", port: 8080, path: "/a/b", query };
+            let from = Location {
+                protocol: Protocol::Http,
+                host: "h.com:8080",
+                port: 8080,
+                path: "/a/b",
+                query,
+            };
             assert_eq!(expand(&redirect, &from).as_deref(), Some(expected));
         }
         check(
@@ -78,17 +87,43 @@ mod tests {
             "q=1",
             "https://h.com:443/a/b?q=1",
         );
-        check(|redirect| redirect.host = "new.#{host}".into(), "", "http://new.h.com:8080/a/b");
-        check(|redirect| redirect.path = "/v2/#{path}/#{port}".into(), "", "http://h.com:8080/v2/a/b/8080");
-        check(|redirect| redirect.query = "x=1&#{query}".into(), "q", "http://h.com:8080/a/b?x=1&q");
-        check(|redirect| redirect.query = String::new(), "q", "http://h.com:8080/a/b");
-        check(|redirect| redirect.path = "/#{nope}/#{".into(), "", "http://h.com:8080/#{nope}/#{");
+        check(
+            |redirect| redirect.host = "new.#{host}".into(),
+            "",
+            "http://new.h.com:8080/a/b",
+        );
+        check(
+            |redirect| redirect.path = "/v2/#{path}/#{port}".into(),
+            "",
+            "http://h.com:8080/v2/a/b/8080",
+        );
+        check(
+            |redirect| redirect.query = "x=1&#{query}".into(),
+            "q",
+            "http://h.com:8080/a/b?x=1&q",
+        );
+        check(
+            |redirect| redirect.query = String::new(),
+            "q",
+            "http://h.com:8080/a/b",
+        );
+        check(
+            |redirect| redirect.path = "/#{nope}/#{".into(),
+            "",
+            "http://h.com:8080/#{nope}/#{",
+        );
     }
 
     #[test]
     fn a_long_location_is_refused() {
         let path = format!("/{}", "a".repeat(LIMIT));
-        let from = Location { protocol: Protocol::Http, host: "h", port: 80, path: &path, query: "" };
+        let from = Location {
+            protocol: Protocol::Http,
+            host: "h",
+            port: 80,
+            path: &path,
+            query: "",
+        };
         assert_eq!(expand(&Redirect::default(), &from), None);
     }
 }

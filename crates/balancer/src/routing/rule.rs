@@ -80,41 +80,70 @@ impl Routes {
             .iter()
             .map(|rule| Rule {
                 priority: rule.priority,
-                matchers: rule.conditions.iter().map(|condition| compile(condition, problems)).collect(),
+                matchers: rule
+                    .conditions
+                    .iter()
+                    .map(|condition| compile(condition, problems))
+                    .collect(),
                 action: Rc::new(rule.action.clone()),
             })
             .collect();
         rules.sort_by_key(|rule| rule.priority);
-        Routes { rules, default: Rc::new(listener.default_action.clone()) }
+        Routes {
+            rules,
+            default: Rc::new(listener.default_action.clone()),
+        }
     }
 
     pub fn find(&self, subject: &Subject<'_>) -> Found<'_> {
         if self.rules.is_empty() {
-            return Found { action: &self.default, priority: 0, evaluated: 0 };
+            return Found {
+                action: &self.default,
+                priority: 0,
+                evaluated: 0,
+            };
         }
         let path = normal_path(subject.path);
         let query = decode_unreserved(subject.query.unwrap_or(""));
-        let subject = Subject { path: &path, query: subject.query.map(|_| query.as_ref()), ..*subject };
+        let subject = Subject {
+            path: &path,
+            query: subject.query.map(|_| query.as_ref()),
+            ..*subject
+        };
         let mut evaluated = 0;
         for rule in &self.rules {
             evaluated += 1;
             if rule.matchers.iter().all(|matcher| matcher.holds(&subject)) {
-                return Found { action: &rule.action, priority: rule.priority, evaluated };
+                return Found {
+                    action: &rule.action,
+                    priority: rule.priority,
+                    evaluated,
+                };
             }
         }
-        Found { action: &self.default, priority: 0, evaluated }
+        Found {
+            action: &self.default,
+            priority: 0,
+            evaluated,
+        }
     }
 }
 
 fn compile(condition: &Condition, problems: &mut Vec<String>) -> Matcher {
     match condition {
-        Condition::HostHeader { values, regex_values } => {
-            Matcher::Host(Patterns::new(values, regex_values, true, problems))
-        }
-        Condition::PathPattern { values, regex_values } => {
-            Matcher::Path(Patterns::new(values, regex_values, false, problems))
-        }
-        Condition::HttpHeader { name, values, regex_values } => Matcher::Header {
+        Condition::HostHeader {
+            values,
+            regex_values,
+        } => Matcher::Host(Patterns::new(values, regex_values, true, problems)),
+        Condition::PathPattern {
+            values,
+            regex_values,
+        } => Matcher::Path(Patterns::new(values, regex_values, false, problems)),
+        Condition::HttpHeader {
+            name,
+            values,
+            regex_values,
+        } => Matcher::Header {
             name: name.clone(),
             values: Patterns::new(values, regex_values, true, problems),
         },
@@ -123,7 +152,10 @@ fn compile(condition: &Condition, problems: &mut Vec<String>) -> Matcher {
             values
                 .iter()
                 .map(|pair| {
-                    (pair.key.as_deref().map(Wildcard::with_escapes), Wildcard::with_escapes(&pair.value))
+                    (
+                        pair.key.as_deref().map(Wildcard::with_escapes),
+                        Wildcard::with_escapes(&pair.value),
+                    )
                 })
                 .collect(),
         ),
@@ -143,15 +175,22 @@ impl Matcher {
                 .any(|header| values.match_any(header.value)),
             Matcher::Method(methods) => methods.iter().any(|method| method == subject.method),
             Matcher::Query(pairs) => subject.query.is_some_and(|query| {
-                query.split('&').filter(|pair| !pair.is_empty()).any(|pair| {
-                    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    pairs.iter().any(|(key_pattern, value_pattern)| {
-                        key_pattern.as_ref().is_none_or(|pattern| pattern.matches(key.as_bytes()))
-                            && value_pattern.matches(value.as_bytes())
+                query
+                    .split('&')
+                    .filter(|pair| !pair.is_empty())
+                    .any(|pair| {
+                        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                        pairs.iter().any(|(key_pattern, value_pattern)| {
+                            key_pattern
+                                .as_ref()
+                                .is_none_or(|pattern| pattern.matches(key.as_bytes()))
+                                && value_pattern.matches(value.as_bytes())
+                        })
                     })
-                })
             }),
-            Matcher::Source(networks) => networks.iter().any(|network| network.contains(&subject.source)),
+            Matcher::Source(networks) => networks
+                .iter()
+                .any(|network| network.contains(&subject.source)),
         }
     }
 }
@@ -162,16 +201,28 @@ mod tests {
     use crate::config::{FixedResponse, Protocol, QueryValue, Rule as ConfigRule};
 
     fn answer(status: u16) -> Action {
-        Action::FixedResponse(FixedResponse { status, ..Default::default() })
+        Action::FixedResponse(FixedResponse {
+            status,
+            ..Default::default()
+        })
     }
 
     fn routes(rules: Vec<(u32, Vec<Condition>)>) -> Routes {
         let rules = rules
             .into_iter()
-            .map(|(priority, conditions)| ConfigRule { priority, conditions, action: answer(priority as u16) })
+            .map(|(priority, conditions)| ConfigRule {
+                priority,
+                conditions,
+                action: answer(priority as u16),
+            })
             .collect();
-        let listener =
-            Listener { key: "l".into(), port: 80, protocol: Protocol::Http, default_action: answer(0), rules };
+        let listener = Listener {
+            key: "l".into(),
+            port: 80,
+            protocol: Protocol::Http,
+            default_action: answer(0),
+            rules,
+        };
         let mut problems = Vec::new();
         let routes = Routes::new(&listener, &mut problems);
         assert!(problems.is_empty());
@@ -194,49 +245,111 @@ mod tests {
     }
 
     fn check(condition: Condition, subject: Subject<'_>, expected: bool) {
-        let found = routes(vec![(1, vec![condition.clone()])]).find(&subject).priority;
+        let found = routes(vec![(1, vec![condition.clone()])])
+            .find(&subject)
+            .priority;
         assert_eq!(found == 1, expected, "{condition:?}");
     }
 
     #[test]
     fn conditions() {
-        let host = |values: &[&str]| Condition::HostHeader { values: strings(values), regex_values: vec![] };
+        let host = |values: &[&str]| Condition::HostHeader {
+            values: strings(values),
+            regex_values: vec![],
+        };
         check(host(&["*.example.com"]), plain(), true);
         check(host(&["example.com", "WWW.EXAMPLE.COM"]), plain(), true);
-        check(host(&["*.example.com"]), Subject { host: "example.com", ..plain() }, false);
+        check(
+            host(&["*.example.com"]),
+            Subject {
+                host: "example.com",
+                ..plain()
+            },
+            false,
+        );
 
-        let path = |values: &[&str]| Condition::PathPattern { values: strings(values), regex_values: vec![] };
+        let path = |values: &[&str]| Condition::PathPattern {
+            values: strings(values),
+            regex_values: vec![],
+        };
         check(path(&["/img/*"]), plain(), true);
         check(path(&["/IMG/*"]), plain(), false);
-        check(path(&["/admin*"]), Subject { path: "/img/%2e./admin", ..plain() }, true);
-        let expression = Condition::PathPattern { values: vec![], regex_values: strings(&[r"^/img/.*\.png$"]) };
+        check(
+            path(&["/admin*"]),
+            Subject {
+                path: "/img/%2e./admin",
+                ..plain()
+            },
+            true,
+        );
+        let expression = Condition::PathPattern {
+            values: vec![],
+            regex_values: strings(&[r"^/img/.*\.png$"]),
+        };
         check(expression, plain(), true);
 
-        let headers = [Header { name: "X-Env", value: b"Test" }, Header { name: "x-env", value: b"prod-1" }];
+        let headers = [
+            Header {
+                name: "X-Env",
+                value: b"Test",
+            },
+            Header {
+                name: "x-env",
+                value: b"prod-1",
+            },
+        ];
         let header = |value: &str| Condition::HttpHeader {
             name: "X-ENV".into(),
             values: strings(&[value]),
             regex_values: vec![],
         };
-        check(header("PROD-?"), Subject { headers: &headers, ..plain() }, true);
-        check(header("prod"), Subject { headers: &headers, ..plain() }, false);
+        check(
+            header("PROD-?"),
+            Subject {
+                headers: &headers,
+                ..plain()
+            },
+            true,
+        );
+        check(
+            header("prod"),
+            Subject {
+                headers: &headers,
+                ..plain()
+            },
+            false,
+        );
         check(header("*"), plain(), false);
 
-        let method = |values: &[&str]| Condition::HttpRequestMethod { values: strings(values) };
+        let method = |values: &[&str]| Condition::HttpRequestMethod {
+            values: strings(values),
+        };
         check(method(&["PUT", "GET"]), plain(), true);
         check(method(&["get"]), plain(), false);
 
         let query = |key: Option<&str>, value: &str| Condition::QueryString {
-            values: vec![QueryValue { key: key.map(Into::into), value: value.into() }],
+            values: vec![QueryValue {
+                key: key.map(Into::into),
+                value: value.into(),
+            }],
         };
         check(query(Some("version"), "V1"), plain(), true);
         check(query(Some("version"), "v2"), plain(), false);
         check(query(None, "v*"), plain(), true);
         check(query(Some("empty"), ""), plain(), true);
         check(query(Some("x"), "abc"), plain(), true);
-        check(query(None, "*"), Subject { query: None, ..plain() }, false);
+        check(
+            query(None, "*"),
+            Subject {
+                query: None,
+                ..plain()
+            },
+            false,
+        );
 
-        let source = |network: &str| Condition::SourceIp { values: vec![network.parse().unwrap()] };
+        let source = |network: &str| Condition::SourceIp {
+            values: vec![network.parse().unwrap()],
+        };
         check(source("10.0.0.0/16"), plain(), true);
         check(source("10.0.0.0/24"), plain(), false);
         check(source("::/0"), plain(), false);
@@ -244,16 +357,43 @@ mod tests {
 
     #[test]
     fn lowest_priority_wins_and_conditions_add_up() {
-        let path = |value: &str| Condition::PathPattern { values: strings(&[value]), regex_values: vec![] };
-        let put = Condition::HttpRequestMethod { values: strings(&["PUT"]) };
-        let routes = routes(vec![(30, vec![path("/*")]), (10, vec![path("/img/*"), put]), (20, vec![path("/img/*")])]);
+        let path = |value: &str| Condition::PathPattern {
+            values: strings(&[value]),
+            regex_values: vec![],
+        };
+        let put = Condition::HttpRequestMethod {
+            values: strings(&["PUT"]),
+        };
+        let routes = routes(vec![
+            (30, vec![path("/*")]),
+            (10, vec![path("/img/*"), put]),
+            (20, vec![path("/img/*")]),
+        ]);
         let find = |subject| {
             let found = routes.find(&subject);
             (found.priority, found.evaluated)
         };
         assert_eq!(find(plain()), (20, 2));
-        assert_eq!(find(Subject { method: "PUT", ..plain() }), (10, 1));
-        assert_eq!(find(Subject { path: "/x", ..plain() }), (30, 3));
-        assert_eq!(find(Subject { path: "*", ..plain() }), (0, 3));
+        assert_eq!(
+            find(Subject {
+                method: "PUT",
+                ..plain()
+            }),
+            (10, 1)
+        );
+        assert_eq!(
+            find(Subject {
+                path: "/x",
+                ..plain()
+            }),
+            (30, 3)
+        );
+        assert_eq!(
+            find(Subject {
+                path: "*",
+                ..plain()
+            }),
+            (0, 3)
+        );
     }
 }

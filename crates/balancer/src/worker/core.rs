@@ -23,7 +23,10 @@ pub struct Core {
 impl Core {
     /// An empty buffer. Connections hold one only while bytes are in flight.
     pub fn buffer(&self) -> Vec<u8> {
-        self.buffers.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BUFFER))
+        self.buffers
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(BUFFER))
     }
 
     pub fn give_back(&self, mut buffer: Vec<u8>) {
@@ -37,7 +40,9 @@ impl Core {
     /// The `Date` field of now.
     pub fn date(&self) -> Rc<str> {
         let now = SystemTime::now();
-        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let second = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         let mut date = self.date.borrow_mut();
         if date.0 != second || date.1.is_empty() {
             *date = (second, http_date(now).into());
@@ -47,11 +52,18 @@ impl Core {
 
     /// A new trace id: `1-<seconds>-<24 hex digits>`.
     pub fn trace_id(&self) -> String {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         if self.serial.get() == 0 {
             self.serial.set(rand::random());
         }
         self.serial.set(self.serial.get().wrapping_add(1));
-        format!("1-{:08x}-{:08x}{:016x}", seconds as u32, rand::random::<u32>(), self.serial.get())
+        format!(
+            "1-{:08x}-{:08x}{:016x}",
+            seconds as u32,
+            rand::random::<u32>(),
+            self.serial.get()
+        )
     }
 }

@@ -70,17 +70,25 @@ impl Drop for InFlight {
 impl Group {
     /// `before` is the same group under the config before: its targets' health, pools, counters and
     /// running requests go on. `zones` are those whose targets this node may use.
-    pub fn new(config: Arc<config::TargetGroup>, zones: Vec<String>, before: Option<&Group>) -> Group {
+    pub fn new(
+        config: Arc<config::TargetGroup>,
+        zones: Vec<String>,
+        before: Option<&Group>,
+    ) -> Group {
         let targets = config
             .targets
             .iter()
             .map(|target| {
                 let same = before.and_then(|group| {
                     group.targets.iter().find(|old| {
-                        old.key == target.key && old.address == target.address && old.zone == target.zone
+                        old.key == target.key
+                            && old.address == target.address
+                            && old.zone == target.zone
                     })
                 });
-                let kept = same.cloned().unwrap_or_else(|| Rc::new(Target::new(target)));
+                let kept = same
+                    .cloned()
+                    .unwrap_or_else(|| Rc::new(Target::new(target)));
                 kept.state.set(target.state);
                 if !config.health_check.enabled {
                     kept.health.set(HealthState::Healthy);
@@ -92,7 +100,11 @@ impl Group {
             config,
             targets,
             eligible: RefCell::default(),
-            cursor: Cell::new(before.map_or_else(rand::random::<u16>, |group| group.cursor.get() as u16).into()),
+            cursor: Cell::new(
+                before
+                    .map_or_else(rand::random::<u16>, |group| group.cursor.get() as u16)
+                    .into(),
+            ),
             unhealthy_routing: Cell::new(before.map_or(0, |group| group.unhealthy_routing.take())),
             zones,
         };
@@ -101,11 +113,15 @@ impl Group {
     }
 
     pub fn set_health(&self, target: &str, health: HealthState) {
-        let Some(target) = self.targets.iter().find(|known| known.key == target) else { return };
+        let Some(target) = self.targets.iter().find(|known| known.key == target) else {
+            return;
+        };
         if health == HealthState::Healthy && target.health.get() != HealthState::Healthy {
             // Ramping needs somebody else to carry the load (A/load-balancer-target-groups.html).
             let others = self.eligible.borrow();
-            let is_needed = !self.config.slow_start.is_zero() && !others.fail_open && !others.targets.is_empty();
+            let is_needed = !self.config.slow_start.is_zero()
+                && !others.fail_open
+                && !others.targets.is_empty();
             target.ramping_since.set(is_needed.then(Instant::now));
         }
         target.health.set(health);
@@ -118,8 +134,11 @@ impl Group {
             state: target.state.get(),
             health: target.health.get(),
         });
-        let serves = |zone: Option<&str>| zone.is_none_or(|zone| self.zones.iter().any(|known| known == zone));
-        *self.eligible.borrow_mut() = pick::eligible(candidates, self.config.unhealthy_state_routing, serves);
+        let serves = |zone: Option<&str>| {
+            zone.is_none_or(|zone| self.zones.iter().any(|known| known == zone))
+        };
+        *self.eligible.borrow_mut() =
+            pick::eligible(candidates, self.config.unhealthy_state_routing, serves);
     }
 
     /// The target for a new request; `None` if there is none to try.
@@ -138,8 +157,14 @@ impl Group {
             None => 1.0,
         };
         let outstanding = |place: usize| target(place).in_flight.get();
-        let place =
-            pick::choose(self.config.algorithm, self.cursor.get(), count, rand::random, outstanding, share);
+        let place = pick::choose(
+            self.config.algorithm,
+            self.cursor.get(),
+            count,
+            rand::random,
+            outstanding,
+            share,
+        );
         self.cursor.set((self.cursor.get() % count) + 1);
         Some(target(place).clone())
     }
@@ -147,7 +172,12 @@ impl Group {
     /// The target of a sticky session, if it may still get requests.
     pub fn pick_sticky(&self, key: &str) -> Option<Rc<Target>> {
         let eligible = self.eligible.borrow();
-        eligible.targets.iter().map(|&place| &self.targets[place]).find(|target| target.key == key).cloned()
+        eligible
+            .targets
+            .iter()
+            .map(|&place| &self.targets[place])
+            .find(|target| target.key == key)
+            .cloned()
     }
 
     pub fn take_metrics(&self) -> GroupMetrics {
@@ -207,7 +237,10 @@ impl Target {
 
     pub fn keep_idle(&self, upstream: Upstream) {
         if self.state.get() == TargetState::Active && !self.is_cut.get() {
-            self.idle.borrow_mut().push(Idle { upstream, since: Instant::now() });
+            self.idle.borrow_mut().push(Idle {
+                upstream,
+                since: Instant::now(),
+            });
         }
     }
 

@@ -22,8 +22,16 @@ use crate::report::{HealthState, NodeMetrics};
 /// What the coordinator tells a worker. A closed channel ends it.
 #[derive(Clone, Debug)]
 pub enum Command {
-    Apply { sequence: u64, config: Arc<Config> },
-    Health { node: String, target_group: String, target: String, state: HealthState },
+    Apply {
+        sequence: u64,
+        config: Arc<Config>,
+    },
+    Health {
+        node: String,
+        target_group: String,
+        target: String,
+        state: HealthState,
+    },
     /// Once a second: do what is due, send the counts.
     Tick,
 }
@@ -31,13 +39,23 @@ pub enum Command {
 #[derive(Debug)]
 pub enum Event {
     /// Problems are pairs of load balancer and message.
-    Applied { sequence: u64, problems: Vec<(String, String)> },
-    Metrics { sequence: u64, nodes: Vec<NodeMetrics> },
+    Applied {
+        sequence: u64,
+        problems: Vec<(String, String)>,
+    },
+    Metrics {
+        sequence: u64,
+        nodes: Vec<NodeMetrics>,
+    },
 }
 
 /// Serves until the command channel closes, then closes everything.
 pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSender<Event>) {
-    let mut worker = Worker { core: Rc::new(Core::default()), nodes: BTreeMap::new(), sequence: 0 };
+    let mut worker = Worker {
+        core: Rc::new(Core::default()),
+        nodes: BTreeMap::new(),
+        sequence: 0,
+    };
     while let Some(command) = commands.recv().await {
         let event = match command {
             Command::Apply { sequence, config } => {
@@ -45,13 +63,25 @@ pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSend
                 worker.sequence = sequence;
                 Event::Applied { sequence, problems }
             }
-            Command::Health { node, target_group, target, state } => {
-                if let Some(group) = worker.nodes.get(&node).and_then(|node| node.front().group(&target_group).cloned()) {
+            Command::Health {
+                node,
+                target_group,
+                target,
+                state,
+            } => {
+                if let Some(group) = worker
+                    .nodes
+                    .get(&node)
+                    .and_then(|node| node.front().group(&target_group).cloned())
+                {
                     group.set_health(&target, state);
                 }
                 continue;
             }
-            Command::Tick => Event::Metrics { sequence: worker.sequence, nodes: worker.tick() },
+            Command::Tick => Event::Metrics {
+                sequence: worker.sequence,
+                nodes: worker.tick(),
+            },
         };
         if events.send(event).is_err() {
             break;
@@ -75,7 +105,8 @@ impl Worker {
             let balancers = config.load_balancers.iter();
             balancers.flat_map(|balancer| balancer.nodes.iter().map(move |node| (node, balancer)))
         };
-        let is_wanted = |known: &Node| wanted().any(|(node, balancer)| known.is(node, &balancer.key));
+        let is_wanted =
+            |known: &Node| wanted().any(|(node, balancer)| known.is(node, &balancer.key));
         // First, so that a moved address or namespace is free for its next owner.
         for (_, gone) in self.nodes.extract_if(.., |_, node| !is_wanted(node)) {
             flush_log(&gone);
@@ -91,17 +122,26 @@ impl Worker {
                     None => match Node::open(wanted, &balancer.key) {
                         Ok(node) => Rc::new(node),
                         Err(error) => {
-                            found.push(format!("open the namespace of node {}: {error}", wanted.key));
+                            found.push(format!(
+                                "open the namespace of node {}: {error}",
+                                wanted.key
+                            ));
                             continue;
                         }
                     },
                 };
-                known.update(&self.core, config, balancer, listeners.clone(), &mut found).await;
+                known
+                    .update(&self.core, config, balancer, listeners.clone(), &mut found)
+                    .await;
                 self.nodes.insert(wanted.key.clone(), known);
             }
             found.sort_unstable();
             found.dedup();
-            problems.extend(found.into_iter().map(|message| (balancer.key.clone(), message)));
+            problems.extend(
+                found
+                    .into_iter()
+                    .map(|message| (balancer.key.clone(), message)),
+            );
         }
         problems
     }

@@ -56,14 +56,20 @@ impl Front {
 }
 
 /// A load balancer's rules, compiled once for all its nodes.
-pub fn compile(load_balancer: &LoadBalancer, problems: &mut Vec<String>) -> BTreeMap<u16, Rc<Routes>> {
+pub fn compile(
+    load_balancer: &LoadBalancer,
+    problems: &mut Vec<String>,
+) -> BTreeMap<u16, Rc<Routes>> {
     let mut listeners = BTreeMap::new();
     for listener in &load_balancer.listeners {
         match listener.protocol {
             Protocol::Http => {
                 listeners.insert(listener.port, Rc::new(Routes::new(listener, problems)));
             }
-            Protocol::Https => problems.push(format!("listen on port {}: TLS is not supported", listener.port)),
+            Protocol::Https => problems.push(format!(
+                "listen on port {}: TLS is not supported",
+                listener.port
+            )),
         }
     }
     listeners
@@ -112,19 +118,28 @@ impl Node {
         let mut groups = BTreeMap::new();
         for key in load_balancer.target_groups() {
             let Some(group) = config.target_groups.get(key) else {
-                problems.push(format!("forward to {key}: the config has no such target group"));
+                problems.push(format!(
+                    "forward to {key}: the config has no such target group"
+                ));
                 continue;
             };
             if group.protocol == Protocol::Https {
                 problems.push(format!("forward to {key}: TLS to targets is not supported"));
             }
             let zones = if group.cross_zone {
-                load_balancer.nodes.iter().map(|node| node.zone.clone()).collect()
+                load_balancer
+                    .nodes
+                    .iter()
+                    .map(|node| node.zone.clone())
+                    .collect()
             } else {
                 vec![self.config.zone.clone()]
             };
             let old = before.group(key).map(Rc::as_ref);
-            groups.insert(key.to_owned(), Rc::new(Group::new(Arc::new(group.clone()), zones, old)));
+            groups.insert(
+                key.to_owned(),
+                Rc::new(Group::new(Arc::new(group.clone()), zones, old)),
+            );
         }
         cut_removed(&before, &groups);
         *self.front.borrow_mut() = Rc::new(Front {
@@ -138,7 +153,12 @@ impl Node {
     }
 
     /// Closes the listeners that are not wanted, opens those that are missing.
-    async fn listen(self: &Rc<Self>, core: &Rc<Core>, wanted: impl Iterator<Item = u16>, problems: &mut Vec<String>) {
+    async fn listen(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        wanted: impl Iterator<Item = u16>,
+        problems: &mut Vec<String>,
+    ) {
         let mut listening = self.listening.take();
         let mut kept = BTreeMap::new();
         for port in wanted {
@@ -149,7 +169,12 @@ impl Node {
             let address = SocketAddr::new(self.config.address, port);
             match netns::listen(self.namespace.as_ref(), address) {
                 Ok(listener) => {
-                    let task = tokio::task::spawn_local(accept(core.clone(), self.clone(), listener, port));
+                    let task = tokio::task::spawn_local(accept(
+                        core.clone(),
+                        self.clone(),
+                        listener,
+                        port,
+                    ));
                     kept.insert(port, task);
                 }
                 Err(error) => problems.push(format!("listen on {address}: {error}")),
@@ -187,7 +212,11 @@ impl Node {
         metrics.load_balancer = self.load_balancer.clone();
         metrics.node = self.config.key.clone();
         metrics.zone = self.config.zone.clone();
-        metrics.groups = self.front().groups().map(|group| group.take_metrics()).collect();
+        metrics.groups = self
+            .front()
+            .groups()
+            .map(|group| group.take_metrics())
+            .collect();
         metrics
     }
 }
@@ -197,7 +226,8 @@ fn cut_removed(before: &Front, groups: &BTreeMap<String, Rc<Group>>) {
     for group in before.groups() {
         let now = groups.get(&group.config.key);
         for target in &group.targets {
-            let is_kept = now.is_some_and(|group| group.targets.iter().any(|kept| Rc::ptr_eq(kept, target)));
+            let is_kept =
+                now.is_some_and(|group| group.targets.iter().any(|kept| Rc::ptr_eq(kept, target)));
             if !is_kept {
                 target.cut();
             }
@@ -220,7 +250,13 @@ async fn accept(core: Rc<Core>, node: Rc<Node>, listener: tokio::net::TcpListene
                 let _ = stream.set_nodelay(true);
                 let mut connections = node.connections.borrow_mut();
                 while connections.try_join_next().is_some() {}
-                connections.spawn_local(proxy::serve(core.clone(), node.clone(), port, stream, peer));
+                connections.spawn_local(proxy::serve(
+                    core.clone(),
+                    node.clone(),
+                    port,
+                    stream,
+                    peer,
+                ));
             }
             Err(error) => {
                 // Out of descriptors, most likely: let some connections end before the next try.

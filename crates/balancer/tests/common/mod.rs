@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
@@ -25,7 +26,12 @@ pub const GROUP: &str = "targetgroup/web/1";
 pub fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let process = std::process::id();
-    Ipv4Addr::new(127, (process % 200) as u8 + 20, (process / 200) as u8, NEXT.fetch_add(1, Ordering::Relaxed))
+    Ipv4Addr::new(
+        127,
+        (process % 200) as u8 + 20,
+        (process / 200) as u8,
+        NEXT.fetch_add(1, Ordering::Relaxed),
+    )
 }
 
 pub struct Balancer {
@@ -46,7 +52,11 @@ impl Balancer {
         Balancer::start_with(1, targets, change)
     }
 
-    pub fn start_with(workers: usize, targets: &[&Server], change: impl FnOnce(&mut Config)) -> Balancer {
+    pub fn start_with(
+        workers: usize,
+        targets: &[&Server],
+        change: impl FnOnce(&mut Config),
+    ) -> Balancer {
         let address = own_address();
         let mut config = plain_config(address, targets);
         change(&mut config);
@@ -72,25 +82,39 @@ impl Balancer {
     pub fn change(&mut self, change: impl FnOnce(&mut Config)) {
         change(&mut self.config);
         self.config.revision += 1;
-        self.sender.as_ref().unwrap().send(Some(Arc::new(self.config.clone()))).unwrap();
+        self.sender
+            .as_ref()
+            .unwrap()
+            .send(Some(Arc::new(self.config.clone())))
+            .unwrap();
         self.wait_applied();
     }
 
     fn wait_applied(&mut self) {
         let expected = self.config.revision;
-        self.wait("the config to be applied", |_, report| {
-            matches!(report, Report::Applied { revision } if *revision == expected)
-        });
+        self.wait(
+            "the config to be applied",
+            |_, report| matches!(report, Report::Applied { revision } if *revision == expected),
+        );
     }
 
     /// Reads reports until `is_it` says so of one.
-    pub fn wait(&mut self, what: &str, mut is_it: impl FnMut(&Balancer, &Report) -> bool) -> Report {
+    pub fn wait(
+        &mut self,
+        what: &str,
+        mut is_it: impl FnMut(&Balancer, &Report) -> bool,
+    ) -> Report {
         let deadline = Instant::now() + LIMIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let report = self.reports.recv_timeout(left).unwrap_or_else(|_| panic!("waited in vain for {what}"));
+            let report = self
+                .reports
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("waited in vain for {what}"));
             match &report {
-                Report::Health(health) => _ = self.health.insert(health.target.clone(), health.clone()),
+                Report::Health(health) => {
+                    _ = self.health.insert(health.target.clone(), health.clone())
+                }
                 Report::Metrics(metrics) => self.metrics.extend(metrics.nodes.iter().cloned()),
                 Report::Problem { message, .. } => self.problems.push(message.clone()),
                 Report::Applied { .. } | Report::Drained { .. } => {}
@@ -102,7 +126,10 @@ impl Balancer {
     }
 
     pub fn wait_health(&mut self, target: &str, state: HealthState) -> Health {
-        let known = self.health.get(target).filter(|health| health.state == state);
+        let known = self
+            .health
+            .get(target)
+            .filter(|health| health.state == state);
         if let Some(known) = known {
             return known.clone();
         }
@@ -116,7 +143,9 @@ impl Balancer {
     pub fn wait_count(&mut self, what: &str, expected: u64, count: impl Fn(&NodeMetrics) -> u64) {
         let sum = |balancer: &Balancer| balancer.metrics.iter().map(&count).sum::<u64>();
         if sum(self) != expected {
-            self.wait(&format!("{what} to be {expected}"), |balancer, _| sum(balancer) == expected);
+            self.wait(&format!("{what} to be {expected}"), |balancer, _| {
+                sum(balancer) == expected
+            });
         }
     }
 
@@ -151,14 +180,28 @@ impl Drop for Balancer {
 pub fn plain_config(address: Ipv4Addr, targets: &[&Server]) -> Config {
     let targets = targets.iter().map(|server| server.as_target()).collect();
     // Checks are off unless a test is about them.
-    let health_check = HealthCheck { enabled: false, interval: Duration::from_millis(20), ..HealthCheck::default() };
-    let group = TargetGroup { key: GROUP.into(), targets, health_check, ..TargetGroup::default() };
+    let health_check = HealthCheck {
+        enabled: false,
+        interval: Duration::from_millis(20),
+        ..HealthCheck::default()
+    };
+    let group = TargetGroup {
+        key: GROUP.into(),
+        targets,
+        health_check,
+        ..TargetGroup::default()
+    };
     Config {
         revision: 1,
         load_balancers: vec![LoadBalancer {
             key: "app/test/1".into(),
             dns_name: "test-1.elb.example".into(),
-            nodes: vec![Node { key: "a".into(), zone: "zone-a".into(), netns: None, address: address.into() }],
+            nodes: vec![Node {
+                key: "a".into(),
+                zone: "zone-a".into(),
+                netns: None,
+                address: address.into(),
+            }],
             listeners: vec![Listener {
                 key: "l".into(),
                 port: PORT,
@@ -196,6 +239,8 @@ pub struct Server {
     pub seen: Arc<Mutex<Vec<String>>>,
     /// For health checks: the status `/health` answers with.
     pub status: Arc<AtomicU16>,
+    listener: TcpListener,
+    thread: JoinHandle<()>,
 }
 
 impl Server {
@@ -206,44 +251,78 @@ impl Server {
                 let status = status.load(Ordering::Relaxed);
                 return client.send(&format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"));
             }
-            client.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()));
+            client.send(&format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}",
+                name.len()
+            ));
         })
     }
 
     /// Runs `answer` for every request; the connection stays open unless `answer` closes it.
-    pub fn with(name: &'static str, answer: impl Fn(&mut Client, &str, &AtomicU16) + Send + Sync + 'static) -> Server {
+    pub fn with(
+        name: &'static str,
+        answer: impl Fn(&mut Client, &str, &AtomicU16) + Send + Sync + 'static,
+    ) -> Server {
         let listener = TcpListener::bind((own_address(), 0)).unwrap();
-        let server = Server {
-            name,
-            address: listener.local_addr().unwrap(),
-            connections: Arc::default(),
-            seen: Arc::default(),
-            status: Arc::new(AtomicU16::new(200)),
-        };
-        let (connections, seen, status) = (server.connections.clone(), server.seen.clone(), server.status.clone());
+        let address = listener.local_addr().unwrap();
+        let own = listener.try_clone().unwrap();
+        let (total, requests) = (Arc::default(), Arc::default());
+        let code = Arc::new(AtomicU16::new(200));
+        let (connections, seen, status): (Arc<AtomicUsize>, Arc<Mutex<Vec<String>>>, _) =
+            (Arc::clone(&total), Arc::clone(&requests), code.clone());
         let answer = Arc::new(answer);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
+        let thread = thread::spawn(move || {
+            let mut answering = Vec::new();
+            while let Ok((stream, _)) = listener.accept() {
                 connections.fetch_add(1, Ordering::Relaxed);
                 let (seen, status, answer) = (seen.clone(), status.clone(), answer.clone());
-                thread::spawn(move || {
-                    let mut client = Client { stream: stream.unwrap(), buffer: Vec::new() };
+                answering.push(thread::spawn(move || {
+                    let mut client = Client {
+                        stream,
+                        buffer: Vec::new(),
+                    };
                     while let Some(request) = client.message() {
                         seen.lock().unwrap().push(request.clone());
                         answer(&mut client, &request, &status);
                     }
-                });
+                }));
             }
+            answering.into_iter().for_each(|thread| _ = thread.join());
         });
-        server
+        Server {
+            name,
+            address,
+            connections: total,
+            seen: requests,
+            status: code,
+            listener: own,
+            thread,
+        }
+    }
+
+    /// Waits for the connections to end and closes everything.
+    pub fn stop(self) {
+        // SAFETY: shutdown only reads the descriptor number, which is open until the end of this.
+        unsafe { nix::libc::shutdown(self.listener.as_raw_fd(), nix::libc::SHUT_RDWR) };
+        self.thread.join().unwrap();
     }
 
     pub fn as_target(&self) -> Target {
-        Target { key: self.name.into(), address: self.address, zone: None, state: TargetState::Active }
+        Target {
+            key: self.name.into(),
+            address: self.address,
+            zone: None,
+            state: TargetState::Active,
+        }
     }
 
     pub fn last(&self) -> String {
-        self.seen.lock().unwrap().last().cloned().unwrap_or_default()
+        self.seen
+            .lock()
+            .unwrap()
+            .last()
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub fn count(&self) -> usize {
@@ -276,13 +355,19 @@ impl Client {
     pub fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
-        Client { stream, buffer: Vec::new() }
+        Client {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     /// The server's end of an accepted connection.
     pub fn connect_to(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
-        Client { stream, buffer: Vec::new() }
+        Client {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     pub fn source(&self) -> IpAddr {
@@ -317,7 +402,11 @@ impl Client {
     /// The next head, its blank line included.
     pub fn head(&mut self) -> Option<String> {
         loop {
-            if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            if let Some(at) = self
+                .buffer
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")
+            {
                 return Some(self.take(at + 4));
             }
             if !self.fill() {
@@ -331,7 +420,7 @@ impl Client {
         self.take(length.min(self.buffer.len()))
     }
 
-    pub fn to_end(&mut self) -> String {
+    pub fn rest(&mut self) -> String {
         while self.fill() {}
         self.take(self.buffer.len())
     }
@@ -364,6 +453,10 @@ impl Client {
         let message = self.message().expect("a response");
         let (head, body) = message.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Response { status, head: head.into(), body: body.into() }
+        Response {
+            status,
+            head: head.into(),
+            body: body.into(),
+        }
     }
 }
