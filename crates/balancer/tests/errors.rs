@@ -87,7 +87,7 @@ fn smuggling() {
             );
         }
         if let Some(expected) = expected {
-            let seen = server.last();
+            let seen = server.seen.lock().unwrap()[0].clone();
             let lower = seen.to_ascii_lowercase();
             assert!(seen.ends_with(expected), "{seen}");
             let framings = lower.matches("content-length:").count()

@@ -42,6 +42,8 @@ pub struct Balancer {
     thread: Option<JoinHandle<()>>,
     /// Everything heard so far: latest health by target, sums of metrics.
     pub health: BTreeMap<String, Health>,
+    /// Every health report, in order.
+    pub history: Vec<Health>,
     pub metrics: Vec<NodeMetrics>,
     pub problems: Vec<String>,
 }
@@ -72,6 +74,7 @@ impl Balancer {
             reports,
             thread: Some(thread),
             health: BTreeMap::new(),
+            history: Vec::new(),
             metrics: Vec::new(),
             problems: Vec::new(),
         };
@@ -113,7 +116,8 @@ impl Balancer {
                 .unwrap_or_else(|_| panic!("waited in vain for {what}"));
             match &report {
                 Report::Health(health) => {
-                    _ = self.health.insert(health.target.clone(), health.clone())
+                    self.history.push(health.clone());
+                    self.health.insert(health.target.clone(), health.clone());
                 }
                 Report::Metrics(metrics) => self.metrics.extend(metrics.nodes.iter().cloned()),
                 Report::Problem { message, .. } => self.problems.push(message.clone()),
