@@ -1,8 +1,8 @@
 """A root file system from Debian packages, by mmdebstrap.
 
 mmdebstrap over debootstrap: three times as fast, takes security and updates archives in the same
-pass, and knows dpkg's path filters. It runs in mount and PID namespaces of its own, so that an
-interrupted build leaves neither mounts nor processes, however it ends.
+pass, and knows dpkg's path filters. It runs in mount and PID namespaces of its own that end with this
+process, so that an interrupted build leaves neither mounts nor processes, however it ends.
 """
 
 import os
@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 
-from . import mirror, openpgp
+from . import mirror, openpgp, workdir
 from .recipe import IMAGES
 from .workdir import say
 
@@ -72,6 +72,7 @@ def debian(recipe, rootfs):
     keyring = checked_keyring(recipe)
     archive, security = mirror.of_host()
     command = [
+        "setpriv", "--pdeathsig", "KILL",
         "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
         "mmdebstrap", "--mode=root", f"--variant={recipe.get('variant', 'minbase')}", "--format=directory",
         f"--keyring={keyring}", f"--include={','.join(recipe['packages'])}",
@@ -93,7 +94,7 @@ def run(command, environment):
     """Runs mmdebstrap, tells its steps in our words, and shows its last lines when it fails."""
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True, pass_fds=workdir.inherited,
     )
     last = []
     try:

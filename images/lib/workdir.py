@@ -2,7 +2,8 @@
 
 A build may be interrupted at any moment, by SIGKILL too. So it works under a name starting with
 `.building-`, and the result appears by one rename. The next build takes the cache's lock and removes
-what an interrupted one left: it cannot be in use, for its builder would hold the lock.
+what an interrupted one left: it cannot be in use, for its builder or a program that one had started
+would hold the lock.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import tempfile
 import time
 
 PREFIX = ".building-"
+inherited = []  # descriptors for the programs that a build runs: the lock lasts until they have ended
 
 
 @contextlib.contextmanager
@@ -30,7 +32,11 @@ def locked(cache):
             if name.startswith(PREFIX):
                 say("removing what an interrupted build left")
                 remove(os.path.join(cache, name))
-        yield
+        inherited.append(lock.fileno())
+        try:
+            yield
+        finally:
+            inherited.remove(lock.fileno())
 
 
 @contextlib.contextmanager
