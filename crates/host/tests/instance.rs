@@ -239,7 +239,7 @@ fn boots_a_machine_of_its_own() {
 #[test]
 fn runs_containers() {
     let Some(cloud) = Cloud::new(2) else { return };
-    if !cloud.spec.image.join("usr/bin/dockerd").exists() {
+    if !cloud.spec.image.join("usr/sbin/dockerd").exists() {
         println!("skipped: needs an image with Docker");
         return;
     }
@@ -254,6 +254,11 @@ fn runs_containers() {
         cloud.say("docker run --rm tiny /bin/sh -c 'echo from $$'"),
         "from 1"
     );
+    // A hybrid host keeps its controllers to itself, a pure v2 host shares them.
+    if cloud.sh("grep -q memory /sys/fs/cgroup/cgroup.controllers").0 == Some(0) {
+        let limited = "docker run --rm --memory 64m --cpus 0.5 tiny /bin/cat /sys/fs/cgroup/memory.max";
+        assert_eq!(cloud.say(limited), "67108864");
+    }
     // A bridge, a published port and NAT rules of its own.
     cloud.say("docker run -d --name web -p 8080:80 tiny /bin/cat /dev/zero");
     assert!(cloud.say("iptables -t nat -S").contains("--dport 8080"));

@@ -34,8 +34,6 @@ pub struct Boot<'a> {
     pub user_namespace: &'a Path,
     pub network_namespace: &'a Path,
     pub console: &'a Console,
-    /// The volume is new: the instance's own files are not yet written.
-    pub first: bool,
 }
 
 /// Starts the init and returns its process id once it was executed.
@@ -137,7 +135,7 @@ fn middle(boot: &Boot<'_>, errors: &OwnedFd, pid: OwnedFd) -> Result<()> {
             drop(pid);
             let errors = errors.try_clone().during(|| "keep the error pipe".into())?;
             finish(
-                inside::run(boot.spec, &parts, boot.first).map(|never| match never {}),
+                inside::run(boot.spec, &parts).map(|never| match never {}),
                 errors,
             )
         }

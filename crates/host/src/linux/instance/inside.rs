@@ -25,7 +25,7 @@ const INIT: &str = "/sbin/init";
 /// Where systemd finds the socket to say `READY=1` to; the place nspawn uses.
 const NOTIFY: &str = "/run/host/notify";
 
-pub fn run(spec: &InstanceSpec, parts: &Parts, first: bool) -> Result<Infallible> {
+pub fn run(spec: &InstanceSpec, parts: &Parts) -> Result<Infallible> {
     enter_root(parts)?;
     kernel_file_systems()?;
     devices(parts)?;
@@ -42,8 +42,9 @@ pub fn run(spec: &InstanceSpec, parts: &Parts, first: bool) -> Result<Infallible
         }
         attach(tree, target)?;
     }
-    files(spec, first)?;
+    files(spec, parts.first)?;
     network_parameters();
+    hide_apparmor()?;
     // What is mounted over the new root is the old one.
     umount2(".", MntFlags::MNT_DETACH).during(|| "leave the host's root".into())?;
     nix::unistd::sethostname(&spec.hostname).during(|| "set the host name".into())?;
@@ -163,6 +164,19 @@ fn replace(path: &str, text: &str) -> Result<()> {
 /// Lets every group of the instance send pings. Not vital, and not there on every kernel.
 fn network_parameters() {
     let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", "0 65535");
+}
+
+/// On a host with AppArmor, Docker and systemd would want to load profiles, which a user
+/// namespace may not. This mount is the instance's own, so sysfs still counts as visible.
+fn hide_apparmor() -> Result<()> {
+    let enabled = Path::new("/sys/module/apparmor/parameters/enabled");
+    if !enabled.exists() {
+        return Ok(());
+    }
+    let no = "/run/host/apparmor";
+    fs::write(no, "N\n").during(|| format!("write {no}"))?;
+    mount(Some(no), enabled, None::<&str>, F::MS_BIND, None::<&str>)
+        .during(|| format!("cover {}", enabled.display()))
 }
 
 fn execute() -> Result<Infallible> {

@@ -42,10 +42,12 @@ pub struct Parts {
     /// Paths below `/`.
     pub data: Vec<(PathBuf, OwnedFd)>,
     pub binds: Vec<(PathBuf, bool, OwnedFd)>,
+    /// The volume has no host name of its own yet.
+    pub first: bool,
 }
 
-/// Makes what outlives a boot. True if the volume is new.
-pub fn create(spec: &InstanceSpec) -> Result<bool> {
+/// Makes what outlives a boot.
+pub fn create(spec: &InstanceSpec) -> Result<()> {
     for name in [LOWER, MERGED] {
         make_dir(Path::new(name), 0o755)?;
     }
@@ -84,6 +86,10 @@ pub fn prepare(spec: &InstanceSpec, user_namespace: &File, console: &Path) -> Re
             .map(|(name, target)| Ok((target.into(), mount::detached(&volume.join(name))?)))
             .collect::<Result<_>>()?,
         binds: binds(spec)?,
+        first: volume
+            .join("upper/etc/hostname")
+            .symlink_metadata()
+            .is_err(),
     };
     std::env::set_current_dir(MERGED).during(|| format!("enter {MERGED}"))?;
     Ok(parts)

@@ -21,18 +21,13 @@ type Result<T> = std::result::Result<T, InstanceError>;
 pub const DIRECTORY: &str = "volume";
 const FILE: &str = "volume.ext4";
 
-/// Makes the volume below the working directory. True if it was not there.
-pub fn create(bytes: Option<u64>) -> Result<bool> {
-    let new = match bytes {
-        None => !Path::new(DIRECTORY).exists(),
-        Some(bytes) if !Path::new(FILE).exists() => {
-            format(bytes)?;
-            true
-        }
-        Some(_) => false,
-    };
+/// Makes the volume below the working directory.
+pub fn create(bytes: Option<u64>) -> Result<()> {
     make_dir(Path::new(DIRECTORY), 0o755)?;
-    Ok(new)
+    match bytes {
+        Some(bytes) if !Path::new(FILE).exists() => format(bytes),
+        _ => Ok(()),
+    }
 }
 
 /// Under another name until complete: an interrupted one is no volume.

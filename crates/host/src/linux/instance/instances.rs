@@ -1,0 +1,323 @@
+//! The cloud's instances on this host: launched, asked, listed and removed.
+
+use super::doorbell::{Waker, Watch};
+use super::shim::{self, Order};
+use super::status::{self, Process, Status};
+use super::wish::Request;
+use super::{SPEC, console, enter, usage};
+use crate::instance::{
+    During, Exit, InstanceError, InstanceSpec, ObservedInstance, RunState, Usage,
+};
+use crate::linux::cgroup::Cgroups;
+use crate::linux::namespace;
+use model::InstanceId;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, InstanceError>;
+
+/// EC2 resets an instance that does not come down by itself "within a few minutes".
+/// `https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-reboot.html`
+const REBOOT: Duration = Duration::from_secs(240);
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Names cgroups and namespaces.
+    pub cloud: String,
+    pub state: PathBuf,
+    /// Program and arguments that call [`shim_main`] with the last argument, such as
+    /// `/proc/self/exe instance-shim`.
+    pub shim: Vec<OsString>,
+}
+
+pub struct Instances {
+    settings: Settings,
+    cgroups: Cgroups,
+}
+
+impl Instances {
+    pub fn open(settings: Settings) -> Result<Self> {
+        let cgroups = Cgroups::detect(&settings.cloud)?;
+        let instances = Self { settings, cgroups };
+        for directory in [
+            instances.settings.state.join("instances"),
+            instances.trash(),
+        ] {
+            DirBuilder::new()
+                .recursive(true)
+                // Set-user-id files of instances are not for the host's users.
+                .mode(0o700)
+                .create(&directory)
+                .during(|| format!("create {}", directory.display()))?;
+        }
+        instances.empty_trash();
+        Ok(instances)
+    }
+
+    /// Starts the instance, on the root volume of an earlier run if there is one, and returns
+    /// before it has booted. Does nothing if it runs.
+    pub fn launch(&self, spec: &InstanceSpec) -> Result<()> {
+        let id = spec.id.as_str();
+        let directory = self.directory(&spec.id);
+        if self
+            .status(&spec.id)
+            .is_some_and(|s| !matches!(s.state, RunState::Stopped(_)))
+        {
+            return Ok(());
+        }
+        if !spec
+            .image
+            .join("sbin/init")
+            .symlink_metadata()
+            .is_ok_and(|m| !m.is_dir())
+        {
+            let image = spec.image.display();
+            return Err(InstanceError::refused(
+                format!("launch {id} from {image}"),
+                "no /sbin/init there",
+            ));
+        }
+        if !namespace::exists(&namespace::name(&self.settings.cloud, id)) {
+            return Err(InstanceError::refused(
+                format!("launch {id}"),
+                "it has no network namespace yet",
+            ));
+        }
+        let prepare = || {
+            fs::create_dir_all(&directory)?;
+            match fs::remove_file(directory.join(status::FILE)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let order = Order {
+                cloud: self.settings.cloud.clone(),
+                instance: spec.clone(),
+            };
+            fs::write(directory.join(SPEC), serde_json::to_vec(&order)?)
+        };
+        prepare().during(|| format!("prepare {}", directory.display()))?;
+        self.run_shim(&directory)
+    }
+
+    fn run_shim(&self, directory: &Path) -> Result<()> {
+        let Some((program, arguments)) = self.settings.shim.split_first() else {
+            return Err(InstanceError::refused("start a shim", "no command is set"));
+        };
+        let done = Command::new(program)
+            .args(arguments)
+            .arg(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .output()
+            .during(|| format!("run {}", program.display()))?;
+        if done.status.success() {
+            return Ok(());
+        }
+        let reason = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+        Err(InstanceError::refused(
+            format!("start the shim of {}", directory.display()),
+            reason,
+        ))
+    }
+
+    /// Asks the instance to power off; its shim kills it after `timeout`, or at once if
+    /// `force`. One that does not run is fine.
+    pub fn stop(&self, id: &InstanceId, force: bool, timeout: Duration) -> Result<()> {
+        let timeout = if force { Duration::ZERO } else { timeout };
+        self.ask(
+            id,
+            &Request::Stop {
+                timeout_ms: timeout.as_millis() as u64,
+            },
+        )
+    }
+
+    /// Asks the instance to restart; its shim resets it if that takes too long.
+    pub fn reboot(&self, id: &InstanceId) -> Result<()> {
+        self.ask(
+            id,
+            &Request::Reboot {
+                timeout_ms: REBOOT.as_millis() as u64,
+            },
+        )
+    }
+
+    fn ask(&self, id: &InstanceId, request: &Request) -> Result<()> {
+        let status = self
+            .status(id)
+            .ok_or_else(|| InstanceError::Missing(id.clone()))?;
+        if matches!(status.state, RunState::Stopped(_)) {
+            return Ok(());
+        }
+        let send = || {
+            // Through the descriptor, since a socket's path must be short.
+            let directory = File::open(self.directory(id))?;
+            let socket = format!("/proc/self/fd/{}/{}", directory.as_raw_fd(), shim::CONTROL);
+            UnixDatagram::unbound()?.send_to(&serde_json::to_vec(request)?, socket)
+        };
+        match send() {
+            // It stopped by itself meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            sent => sent.map(drop),
+        }
+        .during(|| format!("send {request:?} to {id}"))
+    }
+
+    /// Ends the instance if it runs and removes everything of it but its namespaces. Idempotent.
+    pub fn terminate(&self, id: &InstanceId) -> Result<()> {
+        if let Some(status) = self.status(id) {
+            // The shim should reap its init; where it does not get to it, the host's will.
+            self.stop(id, true, Duration::ZERO)?;
+            end(status.shim).during(|| format!("end the shim of {id}"))?;
+        }
+        self.cgroups.remove(id.as_str())?;
+        let directory = self.directory(id);
+        // Out of sight now, deleted in the background: a volume may hold 100,000 files.
+        let trash = self.trash().join(format!("{id}.{}", model::random_hex(8)));
+        match fs::rename(&directory, trash) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+        .during(|| format!("remove {}", directory.display()))?;
+        self.empty_trash();
+        Ok(())
+    }
+
+    /// All instances that left a trace, as they are now.
+    pub fn list(&self) -> Result<Vec<ObservedInstance>> {
+        let directory = self.settings.state.join("instances");
+        let during = || format!("list {}", directory.display());
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&directory).during(during)? {
+            let name = entry.during(during)?.file_name();
+            let id = name
+                .to_str()
+                .and_then(|name| name.parse::<InstanceId>().ok());
+            found.extend(id.map(|id| self.observe(id)));
+        }
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    fn observe(&self, id: InstanceId) -> ObservedInstance {
+        let Some(status) = self.status(&id) else {
+            return ObservedInstance {
+                id,
+                state: RunState::Stopped(Exit::Crashed(-1)),
+                init_pid: None,
+                ready: false,
+                started: model::Timestamp::UNIX_EPOCH,
+                ready_at: None,
+                boots: 0,
+                usage: Usage::default(),
+                cpu_quota_usec_per_sec: 0,
+                failure: Some("its launch was interrupted".into()),
+            };
+        };
+        let usage = status
+            .init
+            .map(|init| usage::of(&self.cgroups, id.as_str(), init.pid));
+        ObservedInstance {
+            id,
+            state: status.state,
+            init_pid: status.init.map(|p| p.pid),
+            ready: status.ready,
+            started: status.started,
+            ready_at: status.ready_at,
+            boots: status.boots,
+            usage: usage.unwrap_or_default(),
+            cpu_quota_usec_per_sec: status.cpu_quota_usec_per_sec,
+            failure: status.failure,
+        }
+    }
+
+    /// The last 64 KiB of console output.
+    pub fn console(&self, id: &InstanceId) -> Result<Vec<u8>> {
+        let directory = self.directory(id);
+        if !directory.exists() {
+            return Err(InstanceError::Missing(id.clone()));
+        }
+        console::tail(&directory).during(|| format!("read the console of {id}"))
+    }
+
+    /// The growing console file; a follower opens it anew when its inode changes.
+    pub fn console_path(&self, id: &InstanceId) -> PathBuf {
+        self.directory(id).join(console::FILE)
+    }
+
+    /// A command that runs in the instance as its root, a login shell if `argv` is empty.
+    pub fn enter(&self, id: &InstanceId, argv: &[OsString]) -> Result<Command> {
+        let init = self.status(id).and_then(|s| s.init);
+        let init = init.ok_or_else(|| InstanceError::Missing(id.clone()))?;
+        enter::command(init, &self.cgroups.entrances(id.as_str())?, argv)
+    }
+
+    /// Calls `waker` whenever an instance's state changes, until the guard is dropped.
+    pub fn watch(&self, waker: Waker) -> Result<Watch> {
+        Watch::new(&self.settings.state, waker)
+    }
+
+    /// Ends and removes all instances and their cgroups.
+    pub fn remove_all(&self) -> Result<()> {
+        for instance in self.list()? {
+            self.terminate(&instance.id)?;
+        }
+        self.cgroups.remove_all()
+    }
+
+    fn directory(&self, id: &InstanceId) -> PathBuf {
+        self.settings.state.join("instances").join(id.as_str())
+    }
+
+    fn status(&self, id: &InstanceId) -> Option<Status> {
+        Status::read(&self.directory(id)).map(Status::seen)
+    }
+
+    fn trash(&self) -> PathBuf {
+        self.settings.state.join("trash")
+    }
+
+    fn empty_trash(&self) {
+        let trash = self.trash();
+        let empty = move || {
+            for entry in fs::read_dir(trash).into_iter().flatten().flatten() {
+                // Another may be at it; what is left is tried again at the next start.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        };
+        // Without a thread, now; it is only slower.
+        if let Err(e) = std::thread::Builder::new()
+            .name("trash".into())
+            .spawn(empty.clone())
+        {
+            tracing::warn!("failed to start a thread to empty the trash: {e}");
+            empty();
+        }
+    }
+}
+
+/// Waits until a shim that was asked to stop is gone, and kills it if that takes too long.
+fn end(shim: Process) -> io::Result<()> {
+    let Some(open) = shim.open()? else {
+        return Ok(());
+    };
+    for patience in [PollTimeout::from(5000u16), PollTimeout::NONE] {
+        let mut watched = [PollFd::new(open.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut watched, patience) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => shim.signal(Signal::SIGKILL)?,
+            Ok(_) => break,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(())
+}
