@@ -1,5 +1,6 @@
 //! The host on a Linux kernel: namespaces, veths, routes, nftables and cgroups.
 
+pub mod conntrack;
 pub mod namespace;
 pub mod network;
 pub mod program;

@@ -18,8 +18,11 @@ use std::time::Duration;
 
 /// A group that admits everything both ways.
 pub const EVERYTHING: &str = "sg-000000000000000ff";
-/// Long enough for a first packet on a busy machine, short enough for a table of silences.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// Silence. Longer than the second after which TCP sends its first packet again, so that
+/// one lost to a busy machine is not taken for a refusal.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// An answer that is sure to come: never waited out.
+const CERTAINTY: Duration = Duration::from_secs(20);
 
 pub struct Lab {
     pub settings: Settings,
@@ -492,17 +495,21 @@ fn connect_in(namespace: &str, source: Option<Ipv4Addr>, to: (Ipv4Addr, u16)) ->
     Some(stream)
 }
 
-/// Whether a byte comes back in time. A late one of an earlier question does not count.
+/// Whether a byte comes back.
 pub fn echoes(stream: &mut TcpStream) -> bool {
-    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    stream.set_read_timeout(Some(CERTAINTY)).expect("timeout");
     stream.write_all(b"x").is_ok() && matches!(stream.read(&mut [0]), Ok(1))
 }
 
-/// Whether bytes come back once TCP has sent them again, which it does at growing intervals.
+/// Whether a byte does not come back; TCP goes on sending it.
+pub fn is_cut(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    stream.write_all(b"x").is_err() || !matches!(stream.read(&mut [0]), Ok(1))
+}
+
+/// Whether what was sent while cut comes back, which takes until TCP's next try.
 pub fn recovers(stream: &mut TcpStream) -> bool {
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("timeout");
+    stream.set_read_timeout(Some(CERTAINTY)).expect("timeout");
     matches!(stream.read(&mut [0; 16]), Ok(1..)) && echoes(stream)
 }
 

@@ -9,19 +9,21 @@
 //!
 //! Not tracking such flows in the first place was rejected: translation needs the entries.
 
-use super::kernel::{Failure, run_in};
+use super::kernel::Failure;
 use super::names;
-use crate::linux::program;
+use crate::linux::conntrack::{self, Flow, Tuple};
+use crate::linux::namespace;
 use crate::network::{Interface, Network, Owner, Peer, SecurityGroupRule, Traffic, Vpc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::Ipv4Addr;
 
 /// Entries of one namespace that must go.
 #[derive(Debug, Default, PartialEq)]
 pub struct Forgotten<'a> {
     namespace: String,
-    /// Commands of `conntrack`.
-    lines: Vec<String>,
+    /// Whatever has one of these at either end, before or after translation.
+    addresses: BTreeSet<Ipv4Addr>,
     revoked: Vec<Revoked<'a>>,
 }
 
@@ -44,143 +46,88 @@ pub fn forgotten<'a>(cloud: &str, old: &'a Network, new: &'a Network) -> Vec<For
         let Some(after) = new.vpcs.get(id) else {
             continue;
         };
-        let mut router = Forgotten {
+        found.push(Forgotten {
             namespace: names::router(cloud, id),
-            ..Forgotten::default()
-        };
-        let holders = private_addresses(after);
-        for (address, holder) in private_addresses(before) {
-            if holders.get(&address) != Some(&holder) {
-                router.lines.push(format!("-D -s {address}"));
-                router.lines.push(format!("-D -d {address}"));
-            }
-        }
-        router.revoked = revoked(before, after);
-        found.push(router);
-
+            addresses: moved(private_addresses(before), &private_addresses(after)),
+            revoked: revoked(before, after),
+        });
         let gateway = before.internet_gateway.as_ref();
         if let Some(gateway) = gateway.filter(|_| before.internet_gateway == after.internet_gateway)
         {
-            let mut forgotten = Forgotten {
+            found.push(Forgotten {
                 namespace: names::internet_gateway(cloud, gateway),
-                ..Forgotten::default()
-            };
-            let mapped = mapped(after);
-            for (public, private) in self::mapped(before) {
-                if mapped.get(&public) != Some(&private) {
-                    forgotten.lines.push(format!("-D -d {public}"));
-                    forgotten.lines.push(format!("-D -q {public}"));
-                }
-            }
-            found.push(forgotten);
+                addresses: moved(mapped(before), &mapped(after)),
+                revoked: Vec::new(),
+            });
         }
     }
-    found.retain(|forgotten| !forgotten.lines.is_empty() || !forgotten.revoked.is_empty());
+    found.retain(|forgotten| !forgotten.addresses.is_empty() || !forgotten.revoked.is_empty());
     found
+}
+
+/// Addresses that are no longer where they were.
+fn moved<T: PartialEq>(
+    before: BTreeMap<Ipv4Addr, T>,
+    after: &BTreeMap<Ipv4Addr, T>,
+) -> BTreeSet<Ipv4Addr> {
+    before
+        .into_iter()
+        .filter(|(address, holder)| after.get(address) != Some(holder))
+        .map(|(address, _)| address)
+        .collect()
 }
 
 impl Forgotten<'_> {
     pub fn delete(&self) -> Result<(), Failure> {
-        self.try_delete().map_err(|reason| Failure {
-            namespace: self.namespace.clone(),
-            interface: None,
-            reason: format!("end flows: {reason}"),
-        })
+        let delete = || -> io::Result<()> {
+            let mut doomed = conntrack::flows()?;
+            doomed.retain(|flow| self.names(flow));
+            if doomed.is_empty() {
+                Ok(())
+            } else {
+                conntrack::delete(&doomed)
+            }
+        };
+        namespace::enter(&self.namespace, delete)
+            .flatten()
+            .map_err(|e| Failure {
+                namespace: self.namespace.clone(),
+                interface: None,
+                reason: format!("end flows: {e}"),
+            })
     }
 
-    fn try_delete(&self) -> Result<(), String> {
-        let mut lines = self.lines.clone();
-        if !self.revoked.is_empty() {
-            let list = || program::run("conntrack", &["-L"], "");
-            let listing = run_in(&self.namespace, list)?;
-            lines.extend(listing.lines().filter_map(Flow::parse).filter_map(|flow| {
-                self.revoked
-                    .iter()
-                    .any(|one| one.breaks(&flow))
-                    .then(|| flow.delete())
-            }));
-        }
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let text = lines.join("\n") + "\n";
-        // Exits with 1 if the last line matched nothing; only a complaint is a failure.
-        let output = run_in(&self.namespace, || {
-            program::output("conntrack", &["-R", "-"], &text)
-        })?;
-        match output.status.code() {
-            Some(0 | 1) => Ok(()),
-            _ => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        }
+    fn names(&self, flow: &Flow) -> bool {
+        let ends = [flow.original, flow.reply];
+        ends.iter()
+            .flat_map(|tuple| [tuple.source, tuple.destination])
+            .any(|address| self.addresses.contains(&address))
+            || self
+                .revoked
+                .iter()
+                .any(|revoked| revoked.breaks(&flow.original))
     }
 }
 
-/// A tracked flow by its first packet.
-#[derive(Debug, PartialEq)]
-struct Flow {
-    tcp: bool,
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    source_port: u16,
-    destination_port: u16,
-}
-
-impl Flow {
-    /// `tcp 6 99 ESTABLISHED src=… dst=… sport=… dport=… src=…`: the first of each counts.
-    fn parse(line: &str) -> Option<Self> {
-        let mut words = line.split_whitespace();
-        let tcp = match words.next()? {
-            "tcp" => true,
-            "udp" => false,
-            _ => return None,
-        };
-        let value = |key: &str| {
-            line.split_whitespace()
-                .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
-        };
-        Some(Self {
-            tcp,
-            source: value("src")?.parse().ok()?,
-            destination: value("dst")?.parse().ok()?,
-            source_port: value("sport")?.parse().ok()?,
-            destination_port: value("dport")?.parse().ok()?,
-        })
-    }
-
-    fn delete(&self) -> String {
-        let Self {
-            tcp,
-            source,
-            destination,
-            source_port,
-            destination_port,
-        } = self;
-        let protocol = if *tcp { "tcp" } else { "udp" };
-        format!(
-            "-D -p {protocol} -s {source} -d {destination} \
-             --sport {source_port} --dport {destination_port}"
-        )
-    }
-
-    fn is(&self, traffic: Traffic) -> bool {
-        match traffic {
-            Traffic::All => true,
-            Traffic::Tcp { from, to } => self.tcp && (from..=to).contains(&self.destination_port),
-            Traffic::Udp { from, to } => !self.tcp && (from..=to).contains(&self.destination_port),
-            Traffic::Icmp { .. } => false,
-            Traffic::Protocol(number) => number == if self.tcp { 6 } else { 17 },
-        }
+fn admitted(flow: &Tuple, traffic: Traffic) -> bool {
+    let port = flow.destination_port;
+    match traffic {
+        Traffic::All => true,
+        Traffic::Tcp { from, to } => flow.protocol == 6 && (from..=to).contains(&port),
+        Traffic::Udp { from, to } => flow.protocol == 17 && (from..=to).contains(&port),
+        Traffic::Icmp { .. } => false,
+        Traffic::Protocol(number) => number == flow.protocol,
     }
 }
 
 impl Revoked<'_> {
-    fn breaks(&self, flow: &Flow) -> bool {
+    fn breaks(&self, flow: &Tuple) -> bool {
         let (own, peer) = match self.inbound {
             true => (flow.destination, flow.source),
             false => (flow.source, flow.destination),
         };
         let admits = |rule: &SecurityGroupRule| {
-            flow.is(rule.traffic)
+            admitted(flow, rule.traffic)
                 && match &rule.peer {
                     Peer::Cidr(cidr) => cidr.contains(&peer),
                     Peer::Group(group) => self.vpc.interfaces.values().any(|interface| {
@@ -294,23 +241,6 @@ fn mapped(vpc: &Vpc) -> BTreeMap<Ipv4Addr, Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_flow_as_conntrack_lists_it() {
-        let line = "tcp      6 99 ESTABLISHED src=10.0.0.4 dst=10.0.1.5 sport=4000 dport=80 \
-                    src=10.0.1.5 dst=10.0.0.4 sport=80 dport=4000 [ASSURED] mark=0 use=1";
-        let flow = Flow::parse(line).expect("flow");
-        assert_eq!(
-            flow.delete(),
-            "-D -p tcp -s 10.0.0.4 -d 10.0.1.5 --sport 4000 --dport 80"
-        );
-        assert_eq!(
-            Flow::parse("icmp 1 29 src=1.1.1.1 dst=2.2.2.2 type=8 code=0 id=1"),
-            None
-        );
-        assert_eq!(Flow::parse("tcp 6 99 ESTABLISHED src=1.1.1.1"), None);
-        assert_eq!(Flow::parse(""), None);
-    }
 
     #[test]
     fn what_aws_does_not_track() {
