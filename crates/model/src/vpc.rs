@@ -67,6 +67,8 @@ pub struct RouteTable {
     pub vpc: VpcId,
     /// Without the implied local routes.
     pub routes: Vec<Route>,
+    /// Stored and described; the data plane is IPv4.
+    pub ipv6_routes: Vec<(ipnet::Ipv6Net, RouteTarget)>,
     pub associations: Vec<RouteTableAssociation>,
     /// Idempotency token of the creating call.
     pub client_token: Option<String>,

@@ -363,6 +363,8 @@ const FILTERS: &[Field<NetworkInterface>] = &[
     ("ipv6-addresses.ipv6-address", |_, _| vec![]),
     ("mac-address", |s, i| one(shape(s, i).mac_address)),
     ("network-interface-id", |_, i| one(&i.id)),
+    ("operator.managed", |_, _| one(false)),
+    ("operator.principal", |_, _| vec![]),
     ("owner-id", |_, i| one(&i.scope.account)),
     ("private-dns-name", |s, i| {
         maybe(shape(s, i).private_dns_name)

@@ -7,7 +7,7 @@ use super::error::{
 use super::resource::{Resource, find, owned};
 use super::{Done, cidr, done};
 use crate::Ctx;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use model::instance::{Instance, InstanceState};
 use model::vpc::{
     InternetGateway, NatGateway, NatGatewayState, NetworkInterface, Route, RouteTable, RouteTarget,
@@ -24,6 +24,7 @@ const MAX_ROUTES: usize = 500;
 #[serde(rename_all = "camelCase")]
 pub(super) struct RouteShape {
     pub destination_cidr_block: Option<String>,
+    pub destination_ipv6_cidr_block: Option<String>,
     pub gateway_id: Option<String>,
     pub nat_gateway_id: Option<String>,
     pub network_interface_id: Option<String>,
@@ -43,39 +44,50 @@ pub(super) fn shapes(state: &State, table: &RouteTable) -> Vec<RouteShape> {
         state: "active",
         ..RouteShape::default()
     });
-    let made = table.routes.iter().map(|route| {
-        let mut shape = RouteShape {
-            destination_cidr_block: Some(route.destination.to_string()),
-            origin: "CreateRoute",
-            state: if leads_somewhere(state, table, &route.target) {
-                "active"
-            } else {
-                "blackhole"
-            },
-            ..RouteShape::default()
-        };
-        match &route.target {
-            RouteTarget::InternetGateway(id) => shape.gateway_id = Some(id.to_string()),
-            RouteTarget::NatGateway(id) => shape.nat_gateway_id = Some(id.to_string()),
-            RouteTarget::NetworkInterface(id) => {
-                shape.network_interface_id = Some(id.to_string());
-                let attachment = state.network_interfaces.get(id);
-                let attachment = attachment.and_then(|i| i.attachment.as_ref());
-                if let Some(attachment) = attachment {
-                    shape.instance_id = Some(attachment.instance.to_string());
-                    shape.instance_owner_id = Some(table.scope.account.to_string());
-                }
-            }
-            RouteTarget::Instance(id) => {
-                shape.instance_id = Some(id.to_string());
+    let made = table.routes.iter().map(|route| RouteShape {
+        destination_cidr_block: Some(route.destination.to_string()),
+        ..made(state, table, &route.target)
+    });
+    let ipv6 = table
+        .ipv6_routes
+        .iter()
+        .map(|(destination, target)| RouteShape {
+            destination_ipv6_cidr_block: Some(destination.to_string()),
+            ..self::made(state, table, target)
+        });
+    local.chain(made).chain(ipv6).collect()
+}
+
+/// A route that was made, but for its destination.
+fn made(state: &State, table: &RouteTable, target: &RouteTarget) -> RouteShape {
+    let mut shape = RouteShape {
+        origin: "CreateRoute",
+        state: match leads_somewhere(state, table, target) {
+            true => "active",
+            false => "blackhole",
+        },
+        ..RouteShape::default()
+    };
+    match target {
+        RouteTarget::InternetGateway(id) => shape.gateway_id = Some(id.to_string()),
+        RouteTarget::NatGateway(id) => shape.nat_gateway_id = Some(id.to_string()),
+        RouteTarget::NetworkInterface(id) => {
+            shape.network_interface_id = Some(id.to_string());
+            let attachment = state.network_interfaces.get(id);
+            let attachment = attachment.and_then(|i| i.attachment.as_ref());
+            if let Some(attachment) = attachment {
+                shape.instance_id = Some(attachment.instance.to_string());
                 shape.instance_owner_id = Some(table.scope.account.to_string());
-                shape.network_interface_id = primary_interface(state, &table.scope, id)
-                    .map(|interface| interface.id.to_string());
             }
         }
-        shape
-    });
-    local.chain(made).collect()
+        RouteTarget::Instance(id) => {
+            shape.instance_id = Some(id.to_string());
+            shape.instance_owner_id = Some(table.scope.account.to_string());
+            shape.network_interface_id = primary_interface(state, &table.scope, id)
+                .map(|interface| interface.id.to_string());
+        }
+    }
+    shape
 }
 
 /// Whether the target is there; a route to one that is gone stays, as a black hole.
@@ -153,32 +165,32 @@ pub struct Created {
 }
 
 pub fn create(ctx: &mut Ctx, input: RouteRequest) -> Result<Created> {
-    let (mut table, route) = checked(ctx, &input)?;
-    if let Some(there) = table
-        .routes
-        .iter()
-        .find(|r| r.destination == route.destination)
-    {
+    let (mut table, destination, target) = checked(ctx, &input)?;
+    if let Some(there) = target_of(&mut table, &destination) {
         // The same route once more is no error.
-        if there.target != route.target {
+        if *there != target {
             return Err(error(
                 "RouteAlreadyExists",
+                format!("The route identified by {destination} already exists."),
+            ));
+        }
+    } else {
+        match destination {
+            IpNet::V4(destination) => table.routes.push(Route {
+                destination,
+                target,
+            }),
+            IpNet::V6(destination) => table.ipv6_routes.push((destination, target)),
+        }
+        if table.routes.len().max(table.ipv6_routes.len()) > MAX_ROUTES {
+            return Err(error(
+                "RouteLimitExceeded",
                 format!(
-                    "The route identified by {} already exists.",
-                    route.destination
+                    "The maximum number of routes of {} is {MAX_ROUTES}.",
+                    table.id
                 ),
             ));
         }
-    } else if table.routes.len() >= MAX_ROUTES {
-        return Err(error(
-            "RouteLimitExceeded",
-            format!(
-                "The maximum number of routes of {} is {MAX_ROUTES}.",
-                table.id
-            ),
-        ));
-    } else {
-        table.routes.push(route);
     }
     dry_run(input.dry_run)?;
     ctx.tx.put(table);
@@ -186,52 +198,78 @@ pub fn create(ctx: &mut Ctx, input: RouteRequest) -> Result<Created> {
 }
 
 pub fn replace(ctx: &mut Ctx, input: RouteRequest) -> Result<Done> {
-    let (mut table, route) = checked(ctx, &input)?;
-    let there = table
-        .routes
-        .iter_mut()
-        .find(|r| r.destination == route.destination);
-    let Some(there) = there else {
-        return Err(no_such_route(&table, &route.destination));
-    };
-    there.target = route.target;
+    let (mut table, destination, target) = checked(ctx, &input)?;
+    match target_of(&mut table, &destination) {
+        Some(there) => *there = target,
+        None => return Err(no_such_route(&table, &destination)),
+    }
     dry_run(input.dry_run)?;
     ctx.tx.put(table);
     done()
 }
 
-fn no_such_route(table: &RouteTable, destination: &Ipv4Net) -> wire::ApiError {
+/// Where the table's route to just that destination leads.
+fn target_of<'a>(table: &'a mut RouteTable, destination: &IpNet) -> Option<&'a mut RouteTarget> {
+    match destination {
+        IpNet::V4(net) => {
+            let mut routes = table.routes.iter_mut();
+            routes
+                .find(|r| r.destination == *net)
+                .map(|r| &mut r.target)
+        }
+        IpNet::V6(net) => {
+            let mut routes = table.ipv6_routes.iter_mut();
+            routes.find(|(d, _)| d == net).map(|(_, target)| target)
+        }
+    }
+}
+
+fn no_such_route(table: &RouteTable, destination: &IpNet) -> wire::ApiError {
+    let name = match destination {
+        IpNet::V4(_) => "destination-cidr-block",
+        IpNet::V6(_) => "destination-ipv6-cidr-block",
+    };
     error(
         "InvalidRoute.NotFound",
         format!(
-            "no route with destination-cidr-block {destination} in route table {}",
+            "no route with {name} {destination} in route table {}",
             table.id
         ),
     )
 }
 
 /// The table, and the route that is asked for.
-fn checked(ctx: &Ctx, input: &RouteRequest) -> Result<(RouteTable, Route)> {
+fn checked(ctx: &Ctx, input: &RouteRequest) -> Result<(RouteTable, IpNet, RouteTarget)> {
     let table = RouteTable::clone(&*find::<RouteTable>(ctx, &input.route_table_id)?);
-    refuse(
-        &input.destination_ipv6_cidr_block,
-        "DestinationIpv6CidrBlock",
-    )?;
     refuse(&input.destination_prefix_list_id, "DestinationPrefixListId")?;
-    let destination = required(
+    let destination = destination(
         input.destination_cidr_block.as_deref(),
-        "destinationCidrBlock",
+        input.destination_ipv6_cidr_block.as_deref(),
     )?;
-    let destination = cidr::ipv4(destination, "destinationCidrBlock")?;
     let target = target(ctx, input, &table)?;
-    check_destination(ctx, &table, &destination, &target)?;
-    Ok((
-        table,
-        Route {
-            destination,
-            target,
+    if let IpNet::V4(destination) = &destination {
+        check_destination(ctx, &table, destination, &target)?;
+    }
+    Ok((table, destination, target))
+}
+
+/// IPv4 or IPv6: a route to the latter is kept, but nothing here has such an address.
+fn destination(v4: Option<&str>, v6: Option<&str>) -> Result<IpNet> {
+    match (v4, v6) {
+        (Some(v4), None) => Ok(IpNet::V4(cidr::ipv4(v4, "destinationCidrBlock")?)),
+        (None, Some(v6)) => match cidr::any(v6, "destinationIpv6CidrBlock")? {
+            net @ IpNet::V6(_) => Ok(net),
+            IpNet::V4(_) => Err(invalid_parameter(
+                v6,
+                "destinationIpv6CidrBlock",
+                "This is not a valid IPv6 CIDR block.",
+            )),
         },
-    ))
+        (None, None) => Err(missing("destinationCidrBlock")),
+        (Some(_), Some(_)) => Err(invalid_combination(
+            "Only one of destinationCidrBlock and destinationIpv6CidrBlock may be specified.",
+        )),
+    }
 }
 
 fn target(ctx: &Ctx, input: &RouteRequest, table: &RouteTable) -> Result<RouteTarget> {
@@ -373,25 +411,28 @@ pub struct DeleteRoute {
 
 pub fn delete(ctx: &mut Ctx, input: DeleteRoute) -> Result<Done> {
     let mut table = RouteTable::clone(&*find::<RouteTable>(ctx, &input.route_table_id)?);
-    refuse(
-        &input.destination_ipv6_cidr_block,
-        "DestinationIpv6CidrBlock",
-    )?;
     refuse(&input.destination_prefix_list_id, "DestinationPrefixListId")?;
-    let destination = required(input.destination_cidr_block, "destinationCidrBlock")?;
-    let destination = cidr::ipv4(&destination, "destinationCidrBlock")?;
+    let destination = destination(
+        input.destination_cidr_block.as_deref(),
+        input.destination_ipv6_cidr_block.as_deref(),
+    )?;
     let vpc = ctx.tx.get::<Vpc>(&table.vpc);
-    if vpc.is_some_and(|v| v.cidrs.iter().any(|(_, c)| *c == destination)) {
+    let local = |v: &Vpc| v.cidrs.iter().any(|(_, c)| IpNet::V4(*c) == destination);
+    if vpc.is_some_and(local) {
         return Err(invalid_value(format!(
             "cannot remove local route {destination} in route table {}",
             table.id
         )));
     }
-    let before = table.routes.len();
-    table.routes.retain(|r| r.destination != destination);
-    if table.routes.len() == before {
+    if target_of(&mut table, &destination).is_none() {
         return Err(no_such_route(&table, &destination));
     }
+    table
+        .routes
+        .retain(|r| IpNet::V4(r.destination) != destination);
+    table
+        .ipv6_routes
+        .retain(|(d, _)| IpNet::V6(*d) != destination);
     dry_run(input.dry_run)?;
     ctx.tx.put(table);
     done()

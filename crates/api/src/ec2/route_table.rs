@@ -75,6 +75,7 @@ pub(super) fn make_main(tx: &mut Tx, vpc: &Vpc) {
         scope: vpc.scope.clone(),
         vpc: vpc.id.clone(),
         routes: Vec::new(),
+        ipv6_routes: Vec::new(),
         associations: vec![RouteTableAssociation {
             id: RouteTableAssociationId::random(),
             subnet: None,
@@ -149,6 +150,7 @@ pub fn create(ctx: &mut Ctx, input: CreateRouteTable) -> Result<OneRouteTable> {
                 scope: ctx.scope.clone(),
                 vpc: vpc.id.clone(),
                 routes: Vec::new(),
+                ipv6_routes: Vec::new(),
                 associations: Vec::new(),
                 client_token: input.client_token.clone(),
                 tags,
@@ -182,7 +184,9 @@ const FILTERS: &[Field<RouteTable>] = &[
     ("route.destination-cidr-block", |s, t| {
         routes(s, t, |r| r.destination_cidr_block.clone())
     }),
-    ("route.destination-ipv6-cidr-block", |_, _| vec![]),
+    ("route.destination-ipv6-cidr-block", |s, t| {
+        routes(s, t, |r| r.destination_ipv6_cidr_block.clone())
+    }),
     ("route.destination-prefix-list-id", |_, _| vec![]),
     ("route.egress-only-internet-gateway-id", |_, _| vec![]),
     ("route.gateway-id", |s, t| {

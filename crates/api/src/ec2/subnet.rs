@@ -186,6 +186,7 @@ const FILTERS: &[Field<Subnet>] = &[
     ("default-for-az", |_, s| one(s.default_for_az)),
     ("defaultForAz", |_, s| one(s.default_for_az)),
     ("enable-dns64", |_, s| one(s.enable_dns64)),
+    ("enable-lni-at-device-index", |_, _| vec![]),
     ("ipv6-cidr-block-association.ipv6-cidr-block", |_, _| vec![]),
     ("ipv6-cidr-block-association.association-id", |_, _| vec![]),
     ("ipv6-cidr-block-association.state", |_, _| vec![]),

@@ -190,6 +190,7 @@ const FILTERS: &[Field<Vpc>] = &[
     ("vpc-id", |_, v| one(&v.id)),
     ("ipv6-cidr-block-association.ipv6-cidr-block", |_, _| vec![]),
     ("ipv6-cidr-block-association.association-id", |_, _| vec![]),
+    ("ipv6-cidr-block-association.ipv6-pool", |_, _| vec![]),
     ("ipv6-cidr-block-association.state", |_, _| vec![]),
 ];
 
