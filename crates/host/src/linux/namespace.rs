@@ -15,6 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 const NETNS: &str = "/run/netns";
 
@@ -83,6 +84,9 @@ pub fn remove(name: &str) -> io::Result<()> {
 ///
 /// `uid_base` on the host is root in the instance, for users and groups alike.
 pub fn create_instance_namespaces(cloud: &str, instance: &str, uid_base: u32) -> io::Result<()> {
+    // The network's and the instance's controllers may both be first.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let net = path(&name(cloud, instance));
     let user = user_path(cloud, instance);
     if is_namespace(&net) && is_namespace(&user) {
@@ -125,6 +129,27 @@ pub fn enter<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> io::Result
         Ok(work())
     })
     .map_err(|e| wrap(e, format!("enter network namespace {name}")))
+}
+
+/// Runs `work` in a network namespace without a name, which ends with it.
+pub fn scratch<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    on_scratch_thread(|| {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        Ok(work())
+    })
+    .map_err(|e| wrap(e, "create a network namespace".into()))
+}
+
+/// Whether user namespaces can be made and own a network namespace; leaves nothing.
+pub fn try_user_namespace() -> io::Result<()> {
+    let mut holder = hold_namespaces()?;
+    let mapped = fs::write(
+        format!("/proc/{}/uid_map", holder.id()),
+        format!("0 100000 {IDS}\n"),
+    );
+    drop(holder.stdin.take());
+    holder.wait()?;
+    mapped
 }
 
 /// Sets kernel parameters (`ipv4/ip_forward`, `1`) in a network namespace.

@@ -18,6 +18,7 @@
 
 mod filter;
 mod gateway;
+pub mod host_route;
 mod internet;
 mod kernel;
 pub mod names;
@@ -125,6 +126,7 @@ impl Networks {
             }
         });
         self.uplink(&mut plans, &network, &mut failures);
+        self.spare_host(&mut plans, &mut failures);
         for plan in &plans {
             if let Err(failure) = self.kernel.apply_filter(plan) {
                 failures.push(failure);
@@ -245,6 +247,23 @@ impl Networks {
                 }
             }
         }
+    }
+
+    /// Takes no route that another has: without the host's link all else still works.
+    fn spare_host(&self, plans: &mut Vec<Plan>, failures: &mut Vec<Failure>) {
+        let pool = self.settings.public_pool;
+        let device = names::host_device(&self.settings.cloud);
+        let reason = match host_route::other_owner(pool, &device) {
+            Ok(None) => return,
+            Ok(Some(other)) => format!("the host already routes {pool} to {other}"),
+            Err(e) => format!("read the host's routes: {e}"),
+        };
+        plans.retain(|plan| plan.kind != Kind::Host);
+        failures.push(Failure {
+            namespace: String::new(),
+            interface: None,
+            reason,
+        });
     }
 
     fn remove_others(&mut self, kept: &BTreeSet<&str>) -> Result<(), Error> {
