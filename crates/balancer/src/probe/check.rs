@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::matcher::Matcher;
 use super::track::{Failure, Outcome};
+use crate::http::body::{Body, Keep};
 use crate::http::request::fields;
 use crate::http::response;
 use crate::netns::{self, Namespace};
@@ -34,12 +35,12 @@ pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
             .write_all(request(spec).as_bytes())
             .await
             .map_err(|error| broken("send", &error))?;
-        let status = read_status(&mut stream).await?;
-        Ok((stream, status))
+        let (status, body, rest) = read_head(&mut stream).await?;
+        Ok((stream, status, body, rest))
     });
     match checked.await {
-        Ok(Ok((stream, status))) => {
-            tokio::task::spawn_local(timeout(spec.timeout, drain(stream)));
+        Ok(Ok((stream, status, body, rest))) => {
+            let _ = timeout(spec.timeout, drain(stream, body, rest)).await;
             if spec.matcher.matches(status) {
                 Outcome::Pass
             } else {
@@ -78,7 +79,8 @@ async fn connect(namespace: Option<&Namespace>, spec: &Spec) -> Result<TcpStream
     }
 }
 
-async fn read_status(stream: &mut TcpStream) -> Result<u16, Failure> {
+/// Status, framing of the body, and what of it came with the head.
+async fn read_head(stream: &mut TcpStream) -> Result<(u16, Body, Vec<u8>), Failure> {
     let mut buffer = Vec::with_capacity(4096);
     loop {
         match stream.read_buf(&mut buffer).await {
@@ -92,20 +94,24 @@ async fn read_status(stream: &mut TcpStream) -> Result<u16, Failure> {
                 let length = response.length;
                 buffer.drain(..length);
             }
-            Ok(Some(response)) => return Ok(response.status),
+            Ok(Some(response)) => {
+                let (status, body, length) = (response.status, response.body, response.length);
+                return Ok((status, body, buffer.split_off(length)));
+            }
             Ok(None) => {}
             Err(_) => return Err(Failure::Broken("malformed response".into())),
         }
     }
 }
 
-async fn drain(mut stream: TcpStream) {
+/// Reads the body to its end; whether the target then closes is its own affair.
+async fn drain(mut stream: TcpStream, mut body: Body, mut piece: Vec<u8>) {
     let mut left = DRAIN_LIMIT;
-    let mut buffer = [0; 4096];
-    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-        left = left.saturating_sub(length);
-        if left == 0 {
-            break;
+    while body.advance(&mut piece, Keep::Data).is_ok() && !body.is_done() {
+        piece.clear();
+        match stream.read_buf(&mut piece).await {
+            Ok(length @ 1..) if length < left => left -= length,
+            _ => return,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::forward::{self, Arrival};
 use crate::access_log::Entry;
-use crate::config::{Action, Forward, Protocol, ProtocolVersion, Stickiness};
+use crate::config::{Action, FixedResponse, Forward, Protocol, ProtocolVersion, Stickiness};
 use crate::count::bump;
 use crate::http::answer::Answer;
 use crate::http::body::Body;
@@ -70,31 +70,42 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
     let mitigation = parsed
         .classification
         .mitigation(attributes.desync_mitigation_mode);
-    let mut decision = Decision {
+    let wants_entry = attributes.access_log.is_some();
+    let mut entry = wants_entry.then(|| Box::new(describe(context, &parsed)));
+    let what = match mitigation {
+        Mitigation::Refuse => {
+            context.node.counters.answered(400);
+            What::Answer(Answer::page(400))
+        }
+        Mitigation::Route | Mitigation::RouteAndClose => {
+            act(context, &parsed, entry.as_deref_mut(), out)
+        }
+    };
+    Some(Decision {
         length: parsed.length,
-        body: parsed.body.clone(),
         minor: parsed.minor,
         keep_alive: parsed.keeps_alive() && mitigation == Mitigation::Route,
         to_head_request: parsed.method == "HEAD",
         expects_continue: parsed.expects_continue,
-        entry: attributes
-            .access_log
-            .is_some()
-            .then(|| Box::new(describe(context, &parsed))),
-        what: What::Answer(Answer::page(400)),
-    };
-    if mitigation == Mitigation::Refuse {
-        context.node.counters.answered(400);
-        decision.keep_alive = false;
-        return Some(decision);
-    }
-    let subject = Subject::of(&parsed, context.peer.ip());
+        body: parsed.body,
+        entry,
+        what,
+    })
+}
+
+/// Finds the rule and does what it says.
+fn act(
+    context: &Context<'_>,
+    request: &Request<'_, '_>,
+    mut entry: Option<&mut Entry>,
+    out: &mut Vec<u8>,
+) -> What {
+    let subject = Subject::of(request, context.peer.ip());
     let found = context.routes.find(&subject);
     let counters = &context.node.counters;
-    counters
-        .rule_evaluations
-        .set(counters.rule_evaluations.get() + found.evaluated);
-    if let Some(entry) = &mut decision.entry {
+    let evaluated = counters.rule_evaluations.get() + found.evaluated;
+    counters.rule_evaluations.set(evaluated);
+    if let Some(entry) = &mut entry {
         entry.rule_priority = Some(found.priority);
         entry.actions = match **found.action {
             Action::Forward(_) => "forward",
@@ -102,62 +113,60 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
             Action::FixedResponse(_) => "fixed-response",
         };
     }
-    decision.what = match &**found.action {
+    match &**found.action {
         Action::FixedResponse(fixed) => {
             bump(&counters.fixed_responses);
-            let body = fixed.body.clone().into_bytes();
-            let plain = || (!body.is_empty()).then(|| "text/plain".to_owned());
-            let content_type = fixed.content_type.clone().or_else(plain);
-            What::Answer(Answer {
-                status: fixed.status,
-                content_type,
-                location: None,
-                body,
-            })
+            What::Answer(fixed_response(fixed))
         }
         Action::Redirect(redirect) => {
             let from = Location {
                 protocol: Protocol::Http,
-                host: parsed.host.unwrap_or(&context.front.dns_name),
+                host: request.host.unwrap_or(&context.front.dns_name),
                 port: context.port,
-                path: parsed.target.path,
-                query: parsed.target.query(),
+                path: request.target.path,
+                query: request.target.query(),
             };
             let location = expand(redirect, &from);
-            let status = match &location {
-                Some(url) => {
-                    bump(&counters.redirects);
-                    if let Some(entry) = &mut decision.entry {
-                        entry.redirect_url = url.clone();
-                    }
-                    redirect.status
-                }
-                None => {
-                    bump(&counters.redirects_too_long);
-                    507
-                }
+            let status = if location.is_some() {
+                redirect.status
+            } else {
+                507
             };
+            let counter = if location.is_some() {
+                &counters.redirects
+            } else {
+                &counters.redirects_too_long
+            };
+            bump(counter);
             counters.answered(status);
+            if let (Some(entry), Some(url)) = (entry, &location) {
+                entry.redirect_url = url.clone();
+            }
             What::Answer(Answer {
                 location,
                 ..Answer::page(status)
             })
         }
-        Action::Forward(forward) => match plan(
-            context,
-            &parsed,
-            forward,
-            decision.entry.as_deref_mut(),
-            out,
-        ) {
-            Ok(plan) => What::Forward(plan),
-            Err(status) => {
+        Action::Forward(forward) => plan(context, request, forward, entry, out).map_or_else(
+            |status| {
                 counters.answered(status);
                 What::Answer(Answer::page(status))
-            }
-        },
-    };
-    Some(decision)
+            },
+            What::Forward,
+        ),
+    }
+}
+
+fn fixed_response(fixed: &FixedResponse) -> Answer {
+    let body = fixed.body.clone().into_bytes();
+    let plain = || (!body.is_empty()).then(|| "text/plain".to_owned());
+    let content_type = fixed.content_type.clone().or_else(plain);
+    Answer {
+        status: fixed.status,
+        content_type,
+        location: None,
+        body,
+    }
 }
 
 /// Chooses group and target and writes the head; else the status to answer with.
@@ -191,7 +200,7 @@ fn plan(
     forward::write(out, request, &arrival, &context.front.attributes).map_err(|_| 463u16)?;
     let (target, app_session) = choose_target(&group, request, now, &mut cookies).ok_or(503u16)?;
     if let Some(entry) = &mut entry {
-        entry.trace_id = format!("Root={trace_id}");
+        entry.trace_id = format!("Root={}", String::from_utf8_lossy(&trace_id));
         entry.target = Some(target.address);
         entry.is_websocket = request.is_websocket;
     }

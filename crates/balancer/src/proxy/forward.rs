@@ -22,7 +22,7 @@ pub struct Arrival<'a> {
     pub listener_port: u16,
     pub dns_name: &'a str,
     /// A new id, `1-…-…`.
-    pub trace_id: &'a str,
+    pub trace_id: &'a [u8],
 }
 
 /// Too many addresses in `X-Forwarded-For`.
@@ -148,7 +148,7 @@ fn push_host(out: &mut Vec<u8>, host: &str, listener_port: u16) {
 }
 
 /// The client's id with our `Self` in front if it has a root, else a new root.
-fn push_trace_id(out: &mut Vec<u8>, request: &Request<'_, '_>, new: &str) {
+fn push_trace_id(out: &mut Vec<u8>, request: &Request<'_, '_>, new: &[u8]) {
     let sent = request
         .first(Field::TraceId)
         .filter(|_| request.length <= TRACE_LIMIT);
@@ -162,10 +162,10 @@ fn push_trace_id(out: &mut Vec<u8>, request: &Request<'_, '_>, new: &str) {
     };
     if parts().any(|part| is(part, b"root=")) {
         out.extend_from_slice(b"Self=");
-        out.extend_from_slice(new.as_bytes());
+        out.extend_from_slice(new);
     } else {
         out.extend_from_slice(b"Root=");
-        out.extend_from_slice(new.as_bytes());
+        out.extend_from_slice(new);
     }
     for part in parts().filter(|part| !part.is_empty() && !is(part, b"self=")) {
         out.push(b';');
@@ -217,7 +217,7 @@ mod tests {
             client_port: 4711,
             listener_port,
             dns_name: "lb.example",
-            trace_id: "1-new",
+            trace_id: b"1-new",
         };
         let mut out = Vec::new();
         write(&mut out, &request, &arrival, attributes)?;

@@ -52,6 +52,14 @@ impl Wildcard {
     /// Whether the whole of `text` matches. Only the last `*` is ever reconsidered, so the time is at
     /// most the product of both lengths whatever the pattern.
     pub fn matches(&self, text: &[u8]) -> bool {
+        // Most rules do not match, and most of those show it at the last character.
+        if let Some(Part::Byte(last)) = self.parts.last()
+            && text
+                .last()
+                .is_none_or(|byte| !last.eq_ignore_ascii_case(byte))
+        {
+            return false;
+        }
         let (mut at, mut part) = (0, 0);
         let mut retry: Option<(usize, usize)> = None;
         while at < text.len() {

@@ -51,7 +51,7 @@ impl Core {
     }
 
     /// A new trace id: `1-<seconds>-<24 hex digits>`.
-    pub fn trace_id(&self) -> String {
+    pub fn trace_id(&self) -> [u8; 35] {
         let seconds = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -59,11 +59,35 @@ impl Core {
             self.serial.set(rand::random());
         }
         self.serial.set(self.serial.get().wrapping_add(1));
-        format!(
-            "1-{:08x}-{:08x}{:016x}",
-            seconds as u32,
-            rand::random::<u32>(),
-            self.serial.get()
-        )
+        let mut id = *b"1-00000000-000000000000000000000000";
+        push_hex(&mut id[2..10], seconds);
+        push_hex(&mut id[11..19], rand::random::<u32>().into());
+        push_hex(&mut id[19..], self.serial.get());
+        id
+    }
+}
+
+/// Fills `out` with the low digits of `number`.
+fn push_hex(out: &mut [u8], number: u64) {
+    let mut rest = number;
+    for digit in out.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_ids_are_distinct_and_well_formed() {
+        let core = Core::default();
+        let (one, two) = (core.trace_id(), core.trace_id());
+        assert_ne!(one, two);
+        let mut digits = [0; 8];
+        push_hex(&mut digits, 0x12_3456_789a);
+        assert_eq!(&digits, b"3456789a");
+        assert!(one.starts_with(b"1-") && one[10] == b'-');
     }
 }

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""CPU per request of the balancer beside nginx and HAProxy.
+
+One thread each, the same origin (nginx), the same load (wrk), rounds interleaved, medians.
+CPU is what the proxy's own threads used, from /proc/*/schedstat: on a shared machine it is far
+steadier than requests per second.
+
+    apt-get install nginx-light haproxy wrk
+    cargo build --release -p balancer --example serve
+    benches/balancer/run.py [--rounds 5] [--seconds 3] [--serve target/release/examples/serve]
+"""
+
+import argparse
+import glob
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+ORIGIN, OURS, NGINX, HAPROXY = 18080, 18081, 18082, 18083
+
+ORIGIN_CONF = """
+daemon off; worker_processes 1; pid {dir}/origin.pid; error_log {dir}/origin.err;
+events {{ worker_connections 4096; }}
+http {{ access_log off; keepalive_requests 100000000; root {dir}/www; client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2;
+  fastcgi_temp_path {dir}/t3; uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
+  open_file_cache max=10; sendfile on; tcp_nopush off;
+  server {{ listen 127.0.0.1:{origin} backlog=4096; }} }}
+"""
+
+NGINX_CONF = """
+daemon off; worker_processes 1; pid {dir}/proxy.pid; error_log {dir}/proxy.err;
+events {{ worker_connections 8192; }}
+http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {dir}/u1; proxy_temp_path {dir}/u2;
+  fastcgi_temp_path {dir}/u3; uwsgi_temp_path {dir}/u4; scgi_temp_path {dir}/u5;
+  upstream origin {{ server 127.0.0.1:{origin}; keepalive 512; keepalive_requests 100000000; }}
+  server {{ listen 127.0.0.1:{nginx} backlog=4096;
+    location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffers 16 32k; proxy_buffer_size 32k; proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Port $server_port; }} }} }}
+"""
+
+HAPROXY_CONF = """
+global
+  nbthread 1
+  maxconn 8192
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+  option forwardfor
+  http-reuse always
+frontend f
+  bind 127.0.0.1:{haproxy}
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Port %[dst_port]
+  default_backend b
+backend b
+  server o 127.0.0.1:{origin}
+"""
+
+
+def start(command):
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def family(pid):
+    pids, queue = [], [pid]
+    while queue:
+        one = queue.pop()
+        pids.append(one)
+        for path in glob.glob(f"/proc/{one}/task/*/children"):
+            queue += [int(child) for child in open(path).read().split()]
+    return pids
+
+
+def cpu_seconds(pid):
+    total = 0
+    for one in family(pid):
+        for path in glob.glob(f"/proc/{one}/task/*/schedstat"):
+            total += int(open(path).read().split()[0])
+    return total / 1e9
+
+
+def memory_kb(pid):
+    total = 0
+    for one in family(pid):
+        total += int(re.search(r"Pss:\s+(\d+)", open(f"/proc/{one}/smaps_rollup").read()).group(1))
+    return total
+
+
+def wait_for(port):
+    for _ in range(100):
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/1k", timeout=1).read()
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"nothing answers on port {port}")
+
+
+def wrk(port, path, connections, seconds, headers=()):
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    for header in headers:
+        command += ["-H", header]
+    out = subprocess.run(command + [f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True).stdout
+    requests = int(re.search(r"(\d+) requests in", out).group(1))
+    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", out)
+    scale = {"us": 1, "ms": 1e3, "s": 1e6}[p99.group(2)]
+    errors = re.search(r"Socket errors.*|Non-2xx.*", out)
+    return requests, float(p99.group(1)) * scale, errors.group(0) if errors else ""
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=int, default=3)
+    options.add_argument("--serve", default="target/release/examples/serve")
+    options.add_argument("--idle", type=int, default=0, help="idle client connections to measure memory with")
+    arguments = options.parse_args()
+    running = []
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        os.mkdir(f"{directory}/www")
+        for name, size in (("1k", 1024), ("64k", 65536)):
+            open(f"{directory}/www/{name}", "w").write("x" * size)
+        names = dict(dir=directory, origin=ORIGIN, nginx=NGINX, haproxy=HAPROXY)
+        for name, text in (("origin", ORIGIN_CONF), ("nginx", NGINX_CONF), ("haproxy", HAPROXY_CONF)):
+            open(f"{directory}/{name}.conf", "w").write(text.format(**names))
+        try:
+            running.append(start(["nginx", "-p", directory, "-c", f"{directory}/origin.conf"]))
+            proxies = {
+                "nginx": (NGINX, start(["nginx", "-p", directory, "-c", f"{directory}/nginx.conf"])),
+                "haproxy": (HAPROXY, start(["haproxy", "-db", "-f", f"{directory}/haproxy.conf"])),
+                "nines": (OURS, start([arguments.serve, f"127.0.0.1:{OURS}", "1", f"127.0.0.1:{ORIGIN}"])),
+                "nines, 100 rules and log": (
+                    OURS + 10,
+                    start([arguments.serve, f"127.0.0.1:{OURS + 10}", "1", f"127.0.0.1:{ORIGIN}",
+                           "--rules", "100", "--log", f"{directory}/access.log"]),
+                ),
+            }
+            running += [process for _, process in proxies.values()]
+            for port, _ in [(ORIGIN, None), *proxies.values()]:
+                wait_for(port)
+            cases = {
+                "1 KB, keep-alive": ("/1k", 32, ()),
+                "64 KB, keep-alive": ("/64k", 32, ()),
+                "1 KB, connection per request": ("/1k", 32, ("Connection: close",)),
+            }
+            for case, (path, connections, headers) in cases.items():
+                results = {name: [] for name in proxies}
+                for _ in range(arguments.rounds):
+                    for name, (port, process) in proxies.items():
+                        before, began = cpu_seconds(process.pid), time.monotonic()
+                        requests, p99, errors = wrk(port, path, connections, arguments.seconds, headers)
+                        used, took = cpu_seconds(process.pid) - before, time.monotonic() - began
+                        results[name].append((used / requests * 1e6, requests / took, p99))
+                        if errors:
+                            print(f"{name}: {errors}")
+                middle = lambda name, at: statistics.median(result[at] for result in results[name])
+                base = middle("nginx", 0)
+                print(f"\n{case}")
+                for name in proxies:
+                    cpu, rate, p99 = (middle(name, at) for at in range(3))
+                    print(f"  {name:26} {cpu:7.1f} µs CPU/request ({cpu / base:4.2f})  {rate:8.0f}/s  p99 {p99 / 1000:6.2f} ms",
+                          flush=True)
+            if arguments.idle:
+                idle(proxies, arguments.idle)
+        finally:
+            for process in running:
+                process.terminate()
+            for process in running:
+                process.wait()
+
+
+def idle(proxies, count):
+    import socket
+
+    print(f"\nmemory per idle client connection, after one request each, {count} connections")
+    for name, (port, process) in proxies.items():
+        before = memory_kb(process.pid)
+        clients = []
+        for _ in range(count):
+            client = socket.create_connection(("127.0.0.1", port))
+            client.sendall(b"GET /1k HTTP/1.1\r\nHost: h\r\n\r\n")
+            while not client.recv(65536).endswith(b"xxx"):
+                pass
+            clients.append(client)
+        print(f"  {name:26} {(memory_kb(process.pid) - before) / count:6.2f} KB")
+        for client in clients:
+            client.close()
+
+
+if __name__ == "__main__":
+    main()
