@@ -101,8 +101,8 @@ pub enum Action {
         target_groups: Vec<(String, u32)>,
         /// Seconds, when on.
         stickiness: Option<u32>,
-        /// Given as the short `TargetGroupArn`, which answers repeat.
-        short: bool,
+        /// Seconds given while off; answers repeat them.
+        stickiness_off: Option<u32>,
     },
     Redirect {
         order: Option<u32>,

@@ -1,0 +1,133 @@
+//! What the balancer's nodes found, as the controller recorded it.
+
+use super::arn::find;
+use super::check::one_of;
+use super::error::{Result, unsupported};
+use super::target::TargetShape;
+use crate::Ctx;
+use model::elbv2::{Target, TargetGroup, TargetHealth, TargetState};
+use serde::{Deserialize, Serialize};
+use store::TargetHealthKey;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeTargetHealth {
+    target_group_arn: String,
+    #[serde(default)]
+    targets: Vec<TargetShape>,
+    #[serde(default)]
+    include: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TargetHealthDescriptions {
+    target_health_descriptions: Vec<Description>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Description {
+    target: TargetShape,
+    health_check_port: Option<String>,
+    target_health: HealthShape,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct HealthShape {
+    state: &'static str,
+    reason: Option<String>,
+    description: Option<String>,
+}
+
+fn state_name(state: TargetState) -> &'static str {
+    match state {
+        TargetState::Initial => "initial",
+        TargetState::Healthy => "healthy",
+        TargetState::Unhealthy => "unhealthy",
+        TargetState::Unused => "unused",
+        TargetState::Draining => "draining",
+        TargetState::Unavailable => "unavailable",
+    }
+}
+
+pub fn describe(ctx: &mut Ctx, input: DescribeTargetHealth) -> Result<TargetHealthDescriptions> {
+    let group = find::<TargetGroup>(ctx, &input.target_group_arn)?;
+    for include in &input.include {
+        one_of(include, "include.member", &["AnomalyDetection", "All"])?;
+        if include == "AnomalyDetection" {
+            return Err(unsupported("Detection of anomalous targets is"));
+        }
+    }
+    let mut descriptions = Vec::new();
+    if input.targets.is_empty() {
+        for target in &group.targets {
+            descriptions.push(registered(ctx, &group, target));
+        }
+    }
+    for asked in input.targets {
+        let port = asked.port_in(&group)?;
+        let mut targets = group.targets.iter();
+        let known = targets.find(|t| t.id == asked.id && t.port == port);
+        descriptions.push(match known {
+            Some(target) => registered(ctx, &group, target),
+            None => unregistered(asked, port),
+        });
+    }
+    Ok(TargetHealthDescriptions {
+        target_health_descriptions: descriptions,
+    })
+}
+
+fn registered(ctx: &Ctx, group: &TargetGroup, target: &Target) -> Description {
+    let record = ctx.tx.get::<TargetHealth>(&TargetHealthKey {
+        target_group: group.arn.clone(),
+        target: target.id.clone(),
+        port: target.port,
+    });
+    let (state, reason) = match record {
+        Some(record) => (record.state, record.reason.clone()),
+        None => (
+            TargetState::Initial,
+            Some((
+                "Elb.RegistrationInProgress".to_owned(),
+                "Target registration is in progress".to_owned(),
+            )),
+        ),
+    };
+    let (reason, description) = reason.unzip();
+    let health_check_port = match group.health_check.port.as_str() {
+        "traffic-port" => target.port.to_string(),
+        port => port.to_owned(),
+    };
+    Description {
+        target: TargetShape {
+            id: target.id.clone(),
+            port: Some(target.port.into()),
+            availability_zone: target.zone.clone(),
+            quic_server_id: None,
+        },
+        health_check_port: Some(health_check_port),
+        target_health: HealthShape {
+            state: state_name(state),
+            reason,
+            description,
+        },
+    }
+}
+
+fn unregistered(asked: TargetShape, port: u16) -> Description {
+    Description {
+        target: TargetShape {
+            port: Some(port.into()),
+            ..asked
+        },
+        health_check_port: None,
+        target_health: HealthShape {
+            state: state_name(TargetState::Unused),
+            reason: Some("Target.NotRegistered".into()),
+            description: Some("Target is not registered to the target group".into()),
+        },
+    }
+}
