@@ -427,7 +427,7 @@ fn spec(world: &World, state: &Snapshot, record: &Instance) -> Result<InstanceSp
     let (hostname, domain) = private_name(primary.primary_ip(), &record.scope.region);
     Ok(InstanceSpec {
         id: record.id.clone(),
-        image: world.settings.images_dir.join(recipe).join("rootfs"),
+        image: world.settings.images_dir.join(recipe).join("current/rootfs"),
         uid_base: record.uid_base,
         hostname,
         domain,

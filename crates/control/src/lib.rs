@@ -6,13 +6,16 @@
 //! and recovery after a crash are the same path. `now` is a parameter: the same
 //! code runs on the real clock, N times faster, or on a virtual one.
 
+pub mod alarm;
 mod bell;
 pub mod clock;
 pub mod edge;
+pub mod group;
 pub mod instance;
 pub mod load_balancer;
 pub mod nat_gateway;
 pub mod network;
+pub mod policy;
 pub mod usage;
 
 pub use bell::Bell;
@@ -21,9 +24,9 @@ pub use clock::Speed;
 use host::Host;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
-use model::autoscaling::AutoScalingGroup;
 use model::event::Severity;
-use model::{InstanceId, SubnetId};
+use model::instance::{LaunchError, TemplateLaunch};
+use model::{InstanceId, Scope};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -95,24 +98,12 @@ impl Inbox {
     }
 }
 
-/// An instance that a group wants.
-pub struct GroupLaunch<'a> {
-    pub group: &'a AutoScalingGroup,
-    /// The template version, resolved.
-    pub version: u64,
-    pub subnet: &'a SubnetId,
-}
-
-/// EC2's refusal of a launch: its error code and message.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LaunchFailure {
-    pub code: String,
-    pub message: String,
-}
-
-/// Makes the records of a group's instance as `RunInstances` does.
-pub type Launcher =
-    Box<dyn Fn(&mut Tx, &GroupLaunch<'_>, Timestamp) -> Result<InstanceId, LaunchFailure> + Send>;
+/// Makes the records of a group's instance as `RunInstances` does; gives its id and the
+/// number of the template version used. The API's layer does it: controllers know no shapes.
+pub type Launcher = Box<
+    dyn Fn(&mut Tx, &Scope, &TemplateLaunch, Timestamp) -> Result<(InstanceId, u64), LaunchError>
+        + Send,
+>;
 
 /// Everything controllers work with.
 pub struct World {
@@ -129,6 +120,7 @@ pub struct World {
     pub balancer: load_balancer::Balancer,
     pub edge: edge::Edge,
     pub usage: usage::Usage,
+    pub(crate) alarms: alarm::Evaluated,
     pub(crate) host_names: BTreeMap<String, Vec<Ipv4Addr>>,
     pub(crate) network_retry: Option<Timestamp>,
 }
@@ -160,6 +152,7 @@ impl World {
             balancer: Default::default(),
             edge: Default::default(),
             usage: Default::default(),
+            alarms: Default::default(),
             host_names: BTreeMap::new(),
             network_retry: None,
         }
@@ -168,13 +161,16 @@ impl World {
     /// Runs every controller once; says when to run them again at the latest.
     pub fn pass(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.take_reports(now);
-        let passes: [fn(&mut World, Timestamp) -> Option<Timestamp>; 6] = [
+        let passes: [fn(&mut World, Timestamp) -> Option<Timestamp>; 8] = [
             instance::pass,
             nat_gateway::pass,
             load_balancer::pass,
+            group::pass,
             network::pass,
             edge::pass,
+            // Measures close a period before alarms look at it.
             usage::pass,
+            alarm::pass,
         ];
         let mut again = None;
         for pass in passes {

@@ -1,1 +1,156 @@
-fn main() {}
+//! One binary: the control plane, its data-plane processes, and the command line.
+
+mod admin;
+mod cli;
+mod daemon;
+mod dispatch;
+mod launch;
+mod layout;
+mod plane;
+mod server;
+mod why;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Reserved for benchmarks (RFC 2544): no host on the internet has an address in it.
+const PUBLIC_POOL: &str = "198.18.0.0/15";
+
+/// A small cloud on one Linux machine: AWS's APIs over a data plane that is real.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    /// The endpoint's port on 127.0.0.1.
+    #[arg(long, global = true, default_value_t = 4566, env = "NINES_PORT")]
+    port: u16,
+    /// Where the cloud keeps its records, logs and root volumes.
+    #[arg(long, global = true, default_value = "/var/lib/nines", env = "NINES_STATE")]
+    state: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the cloud: in the foreground, or detached with -d.
+    Up(Up),
+    /// Stop the cloud; records and root volumes stay unless --purge.
+    Down {
+        /// Remove all records and volumes too, and restore what `up` changed on the host.
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Check the host: names every missing thing with its fix, changes nothing.
+    Doctor {
+        /// The public addresses that `up` will use.
+        #[arg(long, default_value = PUBLIC_POOL)]
+        public_pool: ipnet::Ipv4Net,
+    },
+    /// Print the environment with which Terraform, the AWS CLI and SDKs use this cloud.
+    Env,
+    /// Run terraform (or tofu) with that environment, and a local provider mirror if there is one.
+    Tf {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Instances, targets, groups, alarms: what runs.
+    Ps {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What happened and why.
+    Events {
+        /// Keep printing as it happens.
+        #[arg(short)]
+        follow: bool,
+    },
+    /// An instance's console output.
+    Console {
+        instance: String,
+        /// Keep printing as it is written.
+        #[arg(short)]
+        follow: bool,
+    },
+    /// A root shell in an instance, or one command.
+    Shell {
+        instance: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// Walk the path FROM -> TO[:PORT], or explain a target group: the first thing that says no.
+    Why {
+        /// An instance, an address, `internet`; or `target-group/NAME` alone.
+        from: String,
+        to: Option<String>,
+    },
+    /// Break something: `az us-east-1a`, `nat nat-…`, `instance i-…`, `network i-…`.
+    Break { kind: String, what: String },
+    /// End every fault.
+    Heal,
+    #[command(hide = true)]
+    Balancer { dir: PathBuf },
+    #[command(hide = true)]
+    Edge { dir: PathBuf },
+    #[command(hide = true)]
+    InstanceShim { dir: PathBuf },
+}
+
+#[derive(Args, Clone)]
+struct Up {
+    /// Return once the cloud is ready.
+    #[arg(short, long)]
+    detach: bool,
+    /// Control-plane waits (metric periods, cooldowns, probe intervals) take 1/N of AWS's time; 1–1000.
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Directory of the built machine images.
+    #[arg(long, env = "NINES_IMAGES")]
+    images: Option<PathBuf>,
+    /// No uplink: the cloud's internet ends in the cloud.
+    #[arg(long)]
+    offline: bool,
+    /// Do not write load balancer names to /etc/hosts.
+    #[arg(long)]
+    no_hosts: bool,
+    /// Part of a host core that makes one vCPU; by default a quarter of the host over eight vCPUs.
+    #[arg(long)]
+    vcpu: Option<f64>,
+    /// Prefix of everything the cloud makes on the host.
+    #[arg(long, default_value = "nines")]
+    name: String,
+    /// Public addresses; the host gets a route to it.
+    #[arg(long, default_value = PUBLIC_POOL)]
+    public_pool: ipnet::Ipv4Net,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    // The shim forks: it must stay single-threaded and quiet.
+    if let Command::InstanceShim { dir } = &cli.command {
+        return Ok(host::linux::instance::shim_main(dir)?);
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("NINES_LOG").unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    match cli.command {
+        Command::Up(up) => cli::up::run(&cli.state, cli.port, &up),
+        Command::Down { purge } => cli::down::run(&cli.state, purge),
+        Command::Doctor { public_pool } => cli::doctor::run(&cli.state, public_pool),
+        Command::Env => cli::env::print(cli.port),
+        Command::Tf { arguments } => cli::env::terraform(cli.port, &cli.state, &arguments),
+        Command::Ps { json } => cli::ps::run(cli.port, json),
+        Command::Events { follow } => cli::events::run(cli.port, follow),
+        Command::Console { instance, follow } => cli::instance::console(&cli.state, &instance, follow),
+        Command::Shell { instance, command } => cli::instance::shell(&cli.state, &instance, &command),
+        Command::Why { from, to } => cli::why::run(cli.port, &from, to.as_deref()),
+        Command::Break { kind, what } => cli::fault::start(cli.port, &kind, &what),
+        Command::Heal => cli::fault::heal(cli.port),
+        Command::Balancer { dir } => Ok(balancer::run(&dir)?),
+        Command::Edge { dir } => match edge::run(&dir)? {},
+        Command::InstanceShim { .. } => Ok(()),
+    }
+}

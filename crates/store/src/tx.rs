@@ -15,6 +15,7 @@ pub(crate) type Changes = BTreeMap<(&'static str, String), Option<String>>;
 const LOG_LENGTH: usize = 10_000;
 
 /// Reads see the transaction's own writes. Dropping it without a commit changes nothing.
+#[derive(Default)]
 pub struct Tx {
     state: State,
     changes: Changes,

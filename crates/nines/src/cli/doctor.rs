@@ -1,0 +1,17 @@
+//! `nines doctor`: what this host has and lacks.
+
+use anyhow::{Result, bail};
+
+pub fn run(state: &std::path::Path, public_pool: ipnet::Ipv4Net) -> Result<()> {
+    let checks = host::linux::doctor::checks(state, public_pool);
+    for check in &checks {
+        println!("{} {}: {}", if check.ok { "ok     " } else { "MISSING" }, check.name, check.found);
+        if !check.ok {
+            println!("        fix: {}", check.fix);
+        }
+    }
+    if checks.iter().any(|c| !c.ok && c.required) {
+        bail!("this host cannot run a cloud yet");
+    }
+    Ok(())
+}

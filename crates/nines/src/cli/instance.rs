@@ -1,0 +1,55 @@
+//! `nines console` and `nines shell`.
+
+use crate::daemon::open_host;
+use crate::layout::State;
+use anyhow::{Context, Result};
+use host::linux::host::LinuxHost;
+use model::InstanceId;
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn open(state: &Path, instance: &str) -> Result<(Arc<LinuxHost>, InstanceId)> {
+    let state = State(state.to_owned());
+    let cloud = state.read_cloud().with_context(|| format!("no cloud has been up with --state {}", state.0.display()))?;
+    let id = instance.parse::<InstanceId>()?;
+    Ok((open_host(&state, &cloud.name, cloud.public_pool, cloud.offline)?, id))
+}
+
+pub fn console(state: &Path, instance: &str, follow: bool) -> Result<()> {
+    let (host, id) = open(state, instance)?;
+    let mut out = std::io::stdout();
+    if !follow {
+        out.write_all(&host.instances.console(&id)?)?;
+        return Ok(());
+    }
+    let path = host.instances.console_path(&id);
+    let mut file = std::fs::File::open(&path).with_context(|| format!("failed to read the console of {id}"))?;
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read > 0 {
+            out.write_all(&buffer[..read])?;
+            out.flush()?;
+            continue;
+        }
+        // The log is begun anew when it grows too long.
+        if let Ok(fresh) = std::fs::metadata(&path)
+            && fresh.ino() != file.metadata()?.ino()
+        {
+            file = std::fs::File::open(&path)?;
+            continue;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+pub fn shell(state: &Path, instance: &str, command: &[OsString]) -> Result<()> {
+    let (host, id) = open(state, instance)?;
+    let mut command = host.instances.enter(&id, command)?;
+    Err(command.exec()).with_context(|| format!("failed to enter {id}"))
+}

@@ -1,0 +1,169 @@
+//! `nines up`: puts the parts together, and takes them apart.
+
+use crate::admin::Admin;
+use crate::dispatch::Dispatcher;
+use crate::layout::{self, Cloud, State};
+use crate::plane::Processes;
+use crate::server::{Server, serve};
+use anyhow::{Context, Result, bail};
+use control::{Bell, Inbox, Parts, Settings, Speed, World};
+use host::linux::host::LinuxHost;
+use jiff::Timestamp;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use store::Store;
+
+/// What `nines up` was asked.
+#[derive(Debug, Clone)]
+pub struct Up {
+    pub state: PathBuf,
+    pub name: String,
+    pub images_dir: PathBuf,
+    pub port: u16,
+    pub speed: f64,
+    pub offline: bool,
+    pub public_pool: ipnet::Ipv4Net,
+    pub hosts_file: Option<PathBuf>,
+    /// Thousandths of a host core per vCPU.
+    pub millicores_per_vcpu: u32,
+}
+
+/// Runs the control plane until a signal or `nines down` ends it; the data plane runs on.
+pub fn run(up: &Up) -> Result<()> {
+    let state = State(up.state.clone());
+    for dir in [state.0.clone(), state.0.join("log"), state.registry()] {
+        std::fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let address = SocketAddr::from(([127, 0, 0, 1], up.port));
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).with_context(|| {
+        format!("failed to listen on {address}: is a cloud up already (`nines ps`), or another program there? choose --port")
+    })?;
+    let store = Arc::new(Store::open(&state.0)?);
+    state.write_cloud(&Cloud {
+        name: up.name.clone(),
+        port: up.port,
+        speed: up.speed,
+        offline: up.offline,
+        public_pool: up.public_pool,
+        hosts_file: up.hosts_file.clone(),
+        pid: std::process::id(),
+        sysctls: raise_sysctls(state.read_cloud().map(|c| c.sysctls).unwrap_or_default()),
+    })?;
+    let host = open_host(&state, &up.name, up.public_pool, up.offline)?;
+    let bell = Bell::default();
+    let inbox = Inbox::new(bell.clone());
+    let ring = bell.clone();
+    store.on_commit(move |_| ring.ring());
+    let ring = bell.clone();
+    let _watch = host.instances.watch(Arc::new(move || ring.ring()))?;
+    let plane = Arc::new(Processes::start(&state, &up.name, up.hosts_file.clone(), &inbox)?);
+    let metrics = Arc::new(metrics::Metrics::default());
+    let images = layout::built_images(&up.images_dir);
+
+    let console_host = Arc::clone(&host);
+    let cloud = Arc::new(api::Cloud {
+        metrics: Arc::clone(&metrics),
+        public_pool: up.public_pool,
+        state_dir: state.0.clone(),
+        images: images.clone(),
+        console: Box::new(move |id| host::Host::console(&*console_host, id)),
+    });
+    let stop = Arc::new(AtomicBool::new(false));
+    let world = World::new(Parts {
+        store: Arc::clone(&store),
+        host: host.clone(),
+        plane,
+        metrics,
+        settings: settings(up, &state, images),
+        inbox,
+        bell: bell.clone(),
+        launcher: crate::launch::launcher(Arc::clone(&cloud)),
+    });
+    let ended = Arc::clone(&stop);
+    let controllers = std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || control::run(world, Timestamp::now, move || ended.load(Ordering::Relaxed)))?;
+    let server = Arc::new(Server {
+        dispatcher: Dispatcher::new(Arc::clone(&store), cloud),
+        admin: Admin { store, host, up: up.clone() },
+    });
+    tracing::info!(%address, state = %state.0.display(), "ready");
+    runtime.block_on(async {
+        tokio::select! {
+            () = serve(listener, server) => {}
+            () = ended_by_signal() => {}
+        }
+    });
+    stop.store(true, Ordering::Relaxed);
+    bell.ring();
+    if controllers.join().is_err() {
+        bail!("the control thread ended by a panic; see the log");
+    }
+    Ok(())
+}
+
+/// The host layer of a cloud, for the daemon and for `down`.
+pub fn open_host(state: &State, name: &str, public_pool: ipnet::Ipv4Net, offline: bool) -> Result<Arc<LinuxHost>> {
+    let host = LinuxHost::open(host::linux::host::Settings {
+        cloud: name.to_owned(),
+        state_dir: state.0.clone(),
+        public_pool,
+        offline,
+        shim: vec!["/proc/self/exe".into(), "instance-shim".into()],
+    });
+    Ok(Arc::new(host.map_err(|why| anyhow::anyhow!("failed to open the host layer: {why}"))?))
+}
+
+fn settings(up: &Up, state: &State, images: Vec<String>) -> Settings {
+    let (registry, checkip) = (layout::registry_address(up.public_pool), layout::checkip_address(up.public_pool));
+    let internet = Some(std::path::Path::new("/run/netns").join(format!("{}-internet", up.name)));
+    let name = |address| edge::config::Name::new([address]);
+    Settings {
+        cloud: up.name.clone(),
+        speed: Speed::new(up.speed),
+        offline: up.offline,
+        public_pool: up.public_pool,
+        images_dir: up.images_dir.clone(),
+        images,
+        millicores_per_vcpu: up.millicores_per_vcpu,
+        internet_services: vec![registry, checkip],
+        internet_names: [("registry.nines.internal".to_owned(), name(registry)), ("checkip.amazonaws.com".to_owned(), name(checkip))].into(),
+        registry: Some(edge::config::Registry { netns: internet.clone(), address: (registry, 80).into(), root: state.registry() }),
+        checkip: Some(edge::config::Checkip { netns: internet, address: (checkip, 80).into() }),
+    }
+}
+
+async fn ended_by_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Raises what hosting instances needs; returns former values, those of an earlier `up` first.
+fn raise_sysctls(mut former: Vec<(String, String)>) -> Vec<(String, String)> {
+    for (name, least, why) in host::linux::instance::required_sysctls() {
+        let path = std::path::Path::new("/proc/sys").join(name);
+        let Ok(found) = std::fs::read_to_string(&path) else { continue };
+        if found.trim().parse::<u64>().is_ok_and(|found| found >= *least) {
+            continue;
+        }
+        match std::fs::write(&path, least.to_string()) {
+            Ok(()) => {
+                tracing::info!(name, from = found.trim(), to = least, why, "raised a host limit; `down --purge` restores it");
+                if !former.iter().any(|(n, _)| n == name) {
+                    former.push(((*name).to_owned(), found.trim().to_owned()));
+                }
+            }
+            Err(error) => tracing::warn!(name, %error, why, "failed to raise a host limit"),
+        }
+    }
+    former
+}

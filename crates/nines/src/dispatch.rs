@@ -1,0 +1,121 @@
+//! From a request to the action that answers it: service, account, transaction, envelope.
+
+use api::{Cloud, Ctx};
+use jiff::Timestamp;
+use model::{Scope, zone};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{Store, Tx};
+use wire::auth::Credential;
+use wire::{ApiError, Call, ErrorStyle, HttpRequest, HttpResponse, Protocol, Service};
+
+/// The account of access keys that name none.
+const DEFAULT_ACCOUNT: &str = "000000000000";
+const DEFAULT_REGION: &str = "us-east-1";
+
+pub struct Dispatcher {
+    store: Arc<Store>,
+    cloud: Arc<Cloud>,
+    services: Vec<Service<Ctx>>,
+    /// Accounts and regions that have their default VPC already.
+    prepared: Mutex<BTreeSet<Scope>>,
+}
+
+impl Dispatcher {
+    pub fn new(store: Arc<Store>, cloud: Arc<Cloud>) -> Self {
+        Self { store, cloud, services: api::services(), prepared: Mutex::default() }
+    }
+
+    pub async fn answer(&self, request: HttpRequest) -> HttpResponse {
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let call = match Call::detect(&request) {
+            Ok(call) => call,
+            Err(error) => return error.into_response(Protocol::Query, plain(), &request_id),
+        };
+        let scope = scope_of(&request);
+        let scope = match scope {
+            Ok(scope) => scope,
+            Err(error) => return error.into_response(call.payload.protocol(), plain(), &request_id),
+        };
+        if let Err(error) = self.prepare(&scope.0).await {
+            return error.into_response(call.payload.protocol(), plain(), &request_id);
+        }
+        let Some(service) = self.services.iter().find(|s| s.answers(&call)) else {
+            return unknown_service(&call).into_response(call.payload.protocol(), plain(), &request_id);
+        };
+        let protocol = service.protocol(&call);
+        let done = match service.prepare(&call) {
+            Ok(job) => {
+                let name = job.action.name;
+                self.run(job.action.read_only, scope, |ctx| job.input.run(ctx)).await.map(|answer| (name, answer))
+            }
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok((action, answer)) => service.success(protocol, action, &*answer, &request_id),
+            Err(error) => {
+                tracing::debug!(service = service.name, action = call.action(), code = %error.code, message = %error.message, "refused");
+                service.failure(protocol, error, &request_id)
+            }
+        }
+    }
+
+    /// Readers run on a snapshot; writers in the one transaction, and wait until it is on disk.
+    async fn run<T>(&self, read_only: bool, (scope, access_key): (Scope, String), action: impl FnOnce(&mut Ctx) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let now = Timestamp::now();
+        let ctx = |tx| Ctx { tx, scope, now, access_key, cloud: Arc::clone(&self.cloud) };
+        if read_only {
+            return action(&mut ctx(Tx::reading(&self.store.snapshot())));
+        }
+        let (value, commit) = self.store.transact(|tx| {
+            let mut ctx = ctx(std::mem::take(tx));
+            let value = action(&mut ctx)?;
+            *tx = ctx.tx;
+            Ok::<T, ApiError>(value)
+        })?;
+        commit.durable().await.map_err(|why| ApiError::internal(format!("The change could not be made durable: {why}")))?;
+        Ok(value)
+    }
+
+    /// An account has a default VPC in a region from its first call there on.
+    async fn prepare(&self, scope: &Scope) -> Result<(), ApiError> {
+        if self.prepared.lock().unwrap_or_else(PoisonError::into_inner).contains(scope) {
+            return Ok(());
+        }
+        let (done, commit) = self.store.transact(|tx| {
+            api::ec2::ensure_defaults(tx, scope, Timestamp::now());
+            Ok::<_, ApiError>(())
+        })?;
+        commit.durable().await.map_err(ApiError::internal)?;
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone());
+        Ok(done)
+    }
+}
+
+fn plain() -> ErrorStyle {
+    ErrorStyle { xml_namespace: "", query_compatible: false }
+}
+
+/// Account and region of a request, and its access key. Any key works: twelve digits
+/// (the convention of local clouds) name an account, every other key is the default one.
+fn scope_of(request: &HttpRequest) -> Result<(Scope, String), ApiError> {
+    let credential = Credential::of(request);
+    let (key, region) = match &credential {
+        Some(c) => (c.access_key.as_str(), c.region.as_str()),
+        None => ("", DEFAULT_REGION),
+    };
+    let account = if key.len() == 12 && key.bytes().all(|b| b.is_ascii_digit()) { key } else { DEFAULT_ACCOUNT };
+    // Global services sign for us-east-1 or a pseudo region.
+    let region = if region == "aws-global" { DEFAULT_REGION } else { region };
+    if zone::region(region).is_none() {
+        let message = format!("Credential should be scoped to a valid region, not '{region}'.");
+        return Err(ApiError::client("SignatureDoesNotMatch", message).with_status(403));
+    }
+    Ok((Scope::new(account, region), key.to_owned()))
+}
+
+fn unknown_service(call: &Call<'_>) -> ApiError {
+    let service = call.service.as_deref().unwrap_or("unsigned requests");
+    let message = format!("Nines does not emulate the service {service} (docs/coverage.md lists what it does).");
+    ApiError::client("UnsupportedOperation", message)
+}

@@ -1,0 +1,79 @@
+//! The data-plane processes and the host's name table.
+
+use crate::layout::State;
+use control::{DataPlane, Inbox, Report};
+use sidecar::Sidecar;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+type Balancer = Sidecar<balancer::config::Config, balancer::report::Report>;
+type Edge = Sidecar<edge::config::Config, edge::config::Report>;
+
+pub struct Processes {
+    balancer: Mutex<Balancer>,
+    edge: Mutex<Edge>,
+    cloud: String,
+    hosts_file: Option<PathBuf>,
+}
+
+impl Processes {
+    /// Starts the balancer and the edge, or adopts those that run already.
+    pub fn start(state: &State, cloud: &str, hosts_file: Option<PathBuf>, inbox: &Inbox) -> Result<Self, sidecar::Error> {
+        let command = |name: &str, dir: PathBuf| {
+            vec!["/proc/self/exe".to_owned(), name.to_owned(), dir.to_string_lossy().into_owned()]
+        };
+        let to_balancer = inbox.clone();
+        let to_edge = inbox.clone();
+        let balancer = Sidecar::start_or_adopt(
+            &state.balancer(),
+            &command("balancer", state.balancer()),
+            &state.log("balancer"),
+            Arc::new(move |report| to_balancer.put(Report::Balancer(report))),
+        )?;
+        let edge = Sidecar::start_or_adopt(
+            &state.edge(),
+            &command("edge", state.edge()),
+            &state.log("edge"),
+            Arc::new(move |report| to_edge.put(Report::Edge(report))),
+        )?;
+        Ok(Self { balancer: Mutex::new(balancer), edge: Mutex::new(edge), cloud: cloud.to_owned(), hosts_file })
+    }
+}
+
+impl DataPlane for Processes {
+    fn push_balancer(&self, config: &balancer::config::Config) {
+        let mut balancer = self.balancer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = balancer.push(config) {
+            tracing::error!(%error, "failed to configure the balancer");
+        }
+    }
+
+    fn push_edge(&self, config: &edge::config::Config) {
+        let mut edge = self.edge.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = edge.push(config) {
+            tracing::error!(%error, "failed to configure the edge");
+        }
+    }
+
+    fn publish_names(&self, names: &BTreeMap<String, Vec<Ipv4Addr>>) {
+        let Some(path) = &self.hosts_file else { return };
+        let names: Vec<(String, Vec<Ipv4Addr>)> = names.iter().map(|(n, a)| (n.clone(), a.clone())).collect();
+        if let Err(error) = host::linux::hosts_file::write_block(path, &self.cloud, &names) {
+            tracing::error!(%error, path = %path.display(), "failed to write load balancer names");
+        }
+    }
+
+    fn keep_alive(&self) {
+        let mut balancer = self.balancer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = balancer.ensure_alive() {
+            tracing::error!(%error, "failed to restart the balancer");
+        }
+        drop(balancer);
+        let mut edge = self.edge.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = edge.ensure_alive() {
+            tracing::error!(%error, "failed to restart the edge");
+        }
+    }
+}
