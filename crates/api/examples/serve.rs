@@ -6,7 +6,7 @@
 
 use api::{Cloud, Ctx};
 use jiff::Timestamp;
-use model::instance::{DesiredInstance, Instance, InstanceState};
+use model::instance::{DesiredInstance, Instance, InstanceState, Volume};
 use model::vpc::{NatGateway, NatGatewayState};
 use model::{Scope, zone};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -36,7 +36,7 @@ fn main() -> std::io::Result<()> {
             images: vec!["debian-12".into(), "debian-12-docker".into()],
             console: Box::new(|_| None),
         }),
-        services: services(),
+        services: api::services(),
     });
     println!("http://{}", listener.local_addr()?);
     let observer = server.clone();
@@ -46,37 +46,6 @@ fn main() -> std::io::Result<()> {
         std::thread::spawn(move || server.serve(stream));
     }
     Ok(())
-}
-
-fn services() -> Vec<Service<Ctx>> {
-    vec![api::ec2::service(), sts()]
-}
-
-/// What Terraform asks before anything else.
-fn sts() -> Service<Ctx> {
-    #[derive(serde::Deserialize)]
-    struct Nothing {}
-    #[derive(serde::Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Identity {
-        account: String,
-        arn: String,
-        user_id: String,
-    }
-    fn identity(ctx: &mut Ctx, _: Nothing) -> Result<Identity, ApiError> {
-        Ok(Identity {
-            account: ctx.scope.account.to_string(),
-            arn: format!("arn:aws:iam::{}:root", ctx.scope.account),
-            user_id: ctx.scope.account.to_string(),
-        })
-    }
-    Service {
-        version: "2011-06-15",
-        xml_namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-        query_kind: Some(wire::QueryKind::Query),
-        actions: vec![wire::action("GetCallerIdentity", identity)],
-        ..Service::new("sts")
-    }
 }
 
 impl Server {
@@ -113,6 +82,13 @@ impl Server {
                         for interface in api::ec2::network_interface::of_instance(tx, &instance.id)
                         {
                             api::ec2::network_interface::remove(tx, &interface.id);
+                        }
+                        let volumes = tx.volumes.values().filter(|v| {
+                            let attachment = v.attachment.as_ref();
+                            attachment.is_some_and(|a| a.instance == instance.id)
+                        });
+                        for id in volumes.map(|v| v.id.clone()).collect::<Vec<_>>() {
+                            tx.remove::<Volume>(&id);
                         }
                     }
                     tx.modify::<Instance>(&instance.id, |i| {
@@ -176,8 +152,7 @@ impl Server {
         let credential = Credential::of(request);
         let key = credential.as_ref().map_or("", |c| c.access_key.as_str());
         let region = credential.as_ref().map_or("us-east-1", |c| &c.region);
-        let digits = key.len() == 12 && key.bytes().all(|b| b.is_ascii_digit());
-        let account = if digits { key } else { "000000000000" };
+        let account = api::sts::account_of(key);
         if zone::region(region).is_none() {
             return Err(ApiError::client("SignatureDoesNotMatch", "No such region."));
         }

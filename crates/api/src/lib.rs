@@ -6,5 +6,22 @@
 
 mod context;
 pub mod ec2;
+pub mod elbv2;
+pub mod iam;
+pub mod ssm;
+pub mod sts;
+#[cfg(test)]
+mod testing;
 
 pub use context::{Cloud, Ctx};
+
+/// Every service, the list that dispatch and coverage work from. S3 binds its calls by path instead.
+pub fn services() -> Vec<wire::Service<Ctx>> {
+    vec![
+        ec2::service(),
+        elbv2::service(),
+        iam::service(),
+        sts::service(),
+        ssm::service(),
+    ]
+}

@@ -22,6 +22,8 @@ pub struct Instance {
     /// Decoded bytes, at most 16,384.
     #[serde(default)]
     pub user_data: Option<Vec<u8>>,
+    /// A public address was assigned at launch, so one is at every start.
+    pub assign_public_ip: bool,
     /// ARN of the instance profile and the association's id.
     pub profile: Option<(ProfileAssociationId, String)>,
     pub monitoring: bool,
@@ -170,8 +172,9 @@ pub struct LaunchTemplate {
     pub created: Timestamp,
     pub created_by: String,
     pub default_version: u64,
-    /// Versions are numbered upward and never reused.
+    /// The highest number given so far: versions count upward and none is used again.
     pub latest_version: u64,
+    /// In order of their numbers; never empty.
     pub versions: Vec<LaunchTemplateVersion>,
     pub client_token: Option<String>,
     pub tags: Tags,
@@ -183,6 +186,7 @@ pub struct LaunchTemplateVersion {
     pub description: Option<String>,
     pub created: Timestamp,
     pub created_by: String,
+    pub client_token: Option<String>,
     pub data: LaunchTemplateData,
 }
 

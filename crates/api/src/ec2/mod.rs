@@ -13,8 +13,17 @@ pub mod dhcp_options;
 pub mod dns_name;
 pub mod error;
 pub mod filter;
+pub mod image;
+pub mod instance;
+mod instance_filter;
+pub mod instance_state;
+pub mod instance_type;
 pub mod internet_gateway;
 mod ip_permission;
+pub mod launch;
+pub mod launch_template;
+pub mod launch_template_data;
+pub mod launch_template_version;
 pub mod nat_gateway;
 pub mod network_acl;
 mod network_acl_entry;
@@ -29,6 +38,7 @@ pub mod public_address;
 pub mod resource;
 pub mod route;
 pub mod route_table;
+pub mod run_instances;
 pub mod security_group;
 pub mod security_group_rule;
 pub mod subnet;
@@ -81,9 +91,45 @@ pub fn service() -> Service<Ctx> {
         version: VERSION,
         xml_namespace: "http://ec2.amazonaws.com/doc/2016-11-15/",
         query_kind: Some(QueryKind::Ec2),
-        actions: network_actions().into_iter().collect(),
+        actions: network_actions()
+            .into_iter()
+            .chain(compute_actions())
+            .collect(),
         ..Service::new("ec2")
     }
+}
+
+fn compute_actions() -> Vec<Action<Ctx>> {
+    vec![
+        action("RunInstances", run_instances::run),
+        action("DescribeInstances", instance::describe_all),
+        action("StartInstances", instance_state::start),
+        action("StopInstances", instance_state::stop),
+        action("RebootInstances", instance_state::reboot),
+        action("TerminateInstances", instance_state::terminate),
+        action("CreateLaunchTemplate", launch_template::create),
+        action("DescribeLaunchTemplates", launch_template::describe_all),
+        action("ModifyLaunchTemplate", launch_template::modify),
+        action("DeleteLaunchTemplate", launch_template::delete),
+        action(
+            "CreateLaunchTemplateVersion",
+            launch_template_version::create,
+        ),
+        action(
+            "DescribeLaunchTemplateVersions",
+            launch_template_version::describe_all,
+        ),
+        action(
+            "DeleteLaunchTemplateVersions",
+            launch_template_version::delete,
+        ),
+        action("DescribeImages", image::describe_all),
+        action("DescribeInstanceTypes", instance_type::describe_all),
+        action(
+            "DescribeInstanceTypeOfferings",
+            instance_type::describe_offerings,
+        ),
+    ]
 }
 
 fn network_actions() -> Vec<Action<Ctx>> {

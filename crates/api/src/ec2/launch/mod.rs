@@ -1,0 +1,357 @@
+//! Launching instances: everything is checked, then the records of instances,
+//! interfaces and volumes are made in one transaction.
+//!
+//! RunInstances and the Auto Scaling groups' controller both launch through
+//! here, so it knows neither requests nor who calls. The records start as
+//! `pending`; the instance controller brings them to life.
+
+mod interface;
+mod options;
+mod volume;
+
+use super::error::{Result, error, invalid_combination, invalid_parameter, invalid_value};
+use super::launch_template_data::LaunchTemplateData;
+use super::resource::{Resource, owned, parse_id};
+use super::{launch_template, tag};
+use crate::ssm;
+use ipnet::Ipv4Net;
+use model::event::{Fault, Severity};
+use model::image::{self, Image};
+use model::instance::{
+    DesiredInstance, Instance, InstanceState, KeyPair, LaunchError, TemplateLaunch,
+};
+use model::instance_type::{self, InstanceType};
+use model::vpc::Subnet;
+use model::{ImageId, InstanceId, LaunchTemplateId, ReservationId, Scope, Tags, Timestamp, zone};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use store::{State, Tx};
+use wire::ApiError;
+
+/// vCPUs of one account and region: AWS's quota of running On-Demand Standard
+/// instances, set high enough for what one machine could ever hold.
+const VCPU_QUOTA: u32 = 4096;
+
+/// User namespaces map 65,536 host ids each, from here up.
+const FIRST_UID: u32 = 1 << 20;
+const UIDS: u32 = 1 << 16;
+
+/// Where and when a launch happens.
+pub struct Site<'a> {
+    pub scope: &'a Scope,
+    pub now: Timestamp,
+    /// Public addresses assigned at launch come from here.
+    pub public_pool: Ipv4Net,
+    /// Names of the image recipes that are built.
+    pub images: &'a [String],
+}
+
+/// What is to be launched.
+#[derive(Default)]
+pub struct Launch {
+    pub data: LaunchTemplateData,
+    pub subnet: Option<String>,
+    pub private_ip: Option<String>,
+    /// At least and at most so many.
+    pub count: (u32, u32),
+    pub client_token: Option<String>,
+    /// The template and version that `data` comes from.
+    pub template: Option<(LaunchTemplateId, u64)>,
+    /// Win over the instance tags of `data`; keys that users may not set are allowed.
+    pub tags: Tags,
+}
+
+/// One instance for an Auto Scaling group, and the version of the template it was made from.
+pub fn from_template(
+    tx: &mut Tx,
+    site: &Site<'_>,
+    request: &TemplateLaunch,
+) -> Result<(InstanceId, u64), LaunchError> {
+    let launched = one_from_template(tx, site, request);
+    launched.map_err(|e: ApiError| LaunchError {
+        code: e.code.into_owned(),
+        message: e.message,
+    })
+}
+
+fn one_from_template(
+    tx: &mut Tx,
+    site: &Site<'_>,
+    request: &TemplateLaunch,
+) -> Result<(InstanceId, u64)> {
+    let template = record(tx, site.scope, request.template.as_str())?;
+    let version = launch_template::version(&template, &request.version)?;
+    let mut data = LaunchTemplateData::load(&version.data)?;
+    if let Some(instance_type) = &request.instance_type {
+        data.instance_type = Some(instance_type.clone());
+    }
+    let mut subnet = Some(request.subnet.to_string());
+    if let Some(primary) = data.network_interfaces.first_mut() {
+        primary.subnet_id = subnet.take();
+    }
+    let number = version.number;
+    let launch = Launch {
+        data,
+        subnet,
+        count: (1, 1),
+        template: Some((template.id.clone(), number)),
+        tags: request.tags.clone(),
+        ..Launch::default()
+    };
+    let ids = run(tx, site, launch)?;
+    match ids.into_iter().next() {
+        Some(id) => Ok((id, number)),
+        None => Err(ApiError::internal("No instance was launched.")),
+    }
+}
+
+/// Launches as many instances as `count` and the subnet allow, or fails whole.
+///
+/// On an error the transaction may hold parts of the launch: the caller drops it,
+/// or tries on a clone of its own.
+pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceId>> {
+    let data = &launch.data;
+    data.check()?;
+    options::refuse_unserved(data)?;
+    check_count(launch.count)?;
+    let instance_type = instance_type_of(data)?;
+    let (image_id, image) = image_of(data, site, instance_type)?;
+    check_key_pair(tx, site.scope, data.key_name.as_deref())?;
+    let profile = options::profile(tx, site.scope, data.iam_instance_profile.as_ref())?;
+    let tags = options::tags(&launch, "instance")?;
+    let volumes = volume::plan(image, data)?;
+    let volume_tags = tag::of(&data.tags_of("volume"), "volume")?;
+    let interfaces = interface::plan(tx, site, &launch, instance_type)?;
+    let Some(subnet) = interfaces.first().map(|i| i.subnet.clone()) else {
+        return Err(invalid_value("At least one network interface is required."));
+    };
+    check_capacity(tx, &subnet, instance_type)?;
+    check_quota(tx, site.scope, instance_type, launch.count.0)?;
+
+    let mut warnings = options::not_emulated(data, instance_type);
+    warnings.extend(volume::not_emulated(&volumes));
+    warnings.extend(image::backing(&image_id, site.images).differs);
+
+    let reservation = ReservationId::random();
+    let mut launched = Vec::new();
+    for launch_index in 0..launch.count.1 {
+        let enough = launch_index >= launch.count.0;
+        if enough && !interface::has_room(tx, &interfaces) {
+            break;
+        }
+        let id = InstanceId::random();
+        interface::attach(tx, site, &interfaces, &id)?;
+        let root_volume = volume::attach(tx, site, &volumes, &volume_tags, &subnet, &id);
+        let instance = Instance {
+            id: id.clone(),
+            scope: site.scope.clone(),
+            reservation: reservation.clone(),
+            launch_index,
+            image: image_id.clone(),
+            root_device: volumes
+                .first()
+                .map(|v| v.device.clone())
+                .unwrap_or_default(),
+            architecture: instance_type.architecture.name().to_owned(),
+            instance_type: instance_type.name.clone(),
+            vpc: subnet.vpc.clone(),
+            subnet: subnet.id.clone(),
+            zone: subnet.zone.clone(),
+            key_name: data.key_name.clone(),
+            user_data: data.user_data_bytes()?,
+            assign_public_ip: interfaces.first().is_some_and(|i| i.public),
+            profile: profile
+                .clone()
+                .map(|arn| (model::ProfileAssociationId::random(), arn)),
+            monitoring: data
+                .monitoring
+                .as_ref()
+                .and_then(|m| m.enabled)
+                .unwrap_or(false),
+            metadata: options::metadata(data, image),
+            disable_api_termination: data.disable_api_termination.unwrap_or(false),
+            disable_api_stop: data.disable_api_stop.unwrap_or(false),
+            shutdown_behavior: options::shutdown_behavior(data),
+            ebs_optimized: data.ebs_optimized.unwrap_or(false),
+            tenancy: options::tenancy(tx, data, &subnet),
+            placement_group: None,
+            cpu_options: options::cpu(data, instance_type)?,
+            hibernation: options::hibernation(data),
+            enclave: options::enclave(data),
+            auto_recovery: options::auto_recovery(data),
+            capacity_reservation_preference: options::capacity_reservation(data),
+            private_dns: options::private_dns(data, &subnet),
+            cpu_credits: options::cpu_credits(data, instance_type)?,
+            root_volume,
+            client_token: launch.client_token.clone(),
+            launch_template: launch.template.clone(),
+            launched: site.now,
+            desired: DesiredInstance::Running,
+            reboots_wanted: 0,
+            reboots_done: 0,
+            state: InstanceState::Pending,
+            state_reason: None,
+            state_transition_reason: String::new(),
+            state_since: site.now,
+            ready: None,
+            uid_base: free_uid_base(tx)?,
+            tags: tags.clone(),
+        };
+        tx.put(instance);
+        for warning in &warnings {
+            tx.event(site.now, Severity::Warning, &id, "not-emulated", warning);
+        }
+        launched.push(id);
+    }
+    Ok(launched)
+}
+
+/// The caller's record of that id, without a context.
+fn record<R: Resource>(state: &State, scope: &Scope, id: &str) -> Result<Arc<R>> {
+    let key = parse_id::<R>(id)?;
+    match R::table(state).get(&key) {
+        Some(record) if record.scope() == scope => Ok(record.clone()),
+        _ => Err(R::not_found(id)),
+    }
+}
+
+fn check_count((min, max): (u32, u32)) -> Result<()> {
+    if min == 0 {
+        return Err(invalid_parameter(min, "minCount", "It must be at least 1."));
+    }
+    if max < min {
+        return Err(invalid_parameter(
+            max,
+            "maxCount",
+            "It must not be less than minCount.",
+        ));
+    }
+    Ok(())
+}
+
+fn instance_type_of(data: &LaunchTemplateData) -> Result<&'static InstanceType> {
+    // AWS's default of old, which this cloud does not have.
+    let name = data.instance_type.as_deref().unwrap_or("m1.small");
+    instance_type::find(name)
+        .ok_or_else(|| invalid_value(format!("Invalid value '{name}' for InstanceType.")))
+}
+
+fn image_of(
+    data: &LaunchTemplateData,
+    site: &Site<'_>,
+    instance_type: &InstanceType,
+) -> Result<(ImageId, Option<&'static Image>)> {
+    let Some(given) = data.image_id.as_deref() else {
+        return Err(super::error::missing("ImageId"));
+    };
+    let id: ImageId = match given.strip_prefix("resolve:ssm:") {
+        Some(parameter) => ssm::image(&site.scope.region, parameter).ok_or_else(|| {
+            invalid_value(format!(
+                "The parameter {parameter} could not be resolved to an image."
+            ))
+        })?,
+        None => super::image::parse(given)?,
+    };
+    let image = image::find(&id);
+    if image.is_some_and(|i| *i.region != *site.scope.region) {
+        return Err(super::image::not_found(given));
+    }
+    if let Some(image) = image
+        && image.architecture != instance_type.architecture
+    {
+        return Err(invalid_value(format!(
+            "The architecture '{}' of the specified instance type does not match the architecture '{}' of the specified AMI. Specify an instance type and an AMI that have matching architectures, and try again. You can use 'describe-instance-types' or 'describe-images' to discover the architecture of the instance type or AMI.",
+            instance_type.architecture.name(),
+            image.architecture.name()
+        )));
+    }
+    Ok((id, image))
+}
+
+fn check_key_pair(state: &State, scope: &Scope, name: Option<&str>) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    if owned::<KeyPair>(state, scope).any(|k| k.name == name) {
+        return Ok(());
+    }
+    Err(error(
+        "InvalidKeyPair.NotFound",
+        format!("The key pair '{name}' does not exist"),
+    ))
+}
+
+/// Whether the zone offers the type and takes launches.
+fn check_capacity(state: &State, subnet: &Subnet, instance_type: &InstanceType) -> Result<()> {
+    let usable = |zone: &str| has_capacity(state, zone, instance_type);
+    if usable(&subnet.zone) {
+        return Ok(());
+    }
+    let zones = zone::region(&subnet.scope.region)
+        .map(|r| r.zones())
+        .into_iter()
+        .flatten();
+    let others: Vec<String> = zones.map(|(name, _)| name).filter(|z| usable(z)).collect();
+    let (name, zone, others) = (&instance_type.name, &subnet.zone, others.join(", "));
+    if !instance_type::offered_in(instance_type, zone) {
+        return Err(error(
+            "Unsupported",
+            format!(
+                "Your requested instance type ({name}) is not supported in your requested Availability Zone ({zone}). Please retry your request by not specifying an Availability Zone or choosing {others}."
+            ),
+        ));
+    }
+    Err(ApiError::new(
+        500,
+        "InsufficientInstanceCapacity",
+        format!(
+            "We currently do not have sufficient {name} capacity in the Availability Zone you requested ({zone}). Our system will be working on provisioning additional capacity. You can currently get {name} capacity by not specifying an Availability Zone in your request or choosing {others}."
+        ),
+    ))
+}
+
+fn has_capacity(state: &State, zone: &str, instance_type: &InstanceType) -> bool {
+    instance_type::offered_in(instance_type, zone)
+        && !state.faults.contains_key(&Fault::Zone(zone.to_owned()))
+}
+
+fn check_quota(
+    state: &State,
+    scope: &Scope,
+    instance_type: &InstanceType,
+    count: u32,
+) -> Result<()> {
+    let counted = owned::<Instance>(state, scope)
+        .filter(|i| matches!(i.state, InstanceState::Pending | InstanceState::Running));
+    let used: u32 = counted
+        .filter_map(|i| instance_type::find(&i.instance_type))
+        .map(|t| t.vcpus)
+        .sum();
+    if used.saturating_add(count.saturating_mul(instance_type.vcpus)) <= VCPU_QUOTA {
+        return Ok(());
+    }
+    Err(error(
+        "VcpuLimitExceeded",
+        format!(
+            "You have requested more vCPU capacity than your current vCPU limit of {VCPU_QUOTA} allows for the instance bucket that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."
+        ),
+    ))
+}
+
+/// The lowest range of host ids that no instance of any account has.
+fn free_uid_base(state: &State) -> Result<u32> {
+    let taken: BTreeSet<u32> = state.instances.values().map(|i| i.uid_base).collect();
+    let mut bases = (FIRST_UID..=u32::MAX - UIDS).step_by(UIDS as usize);
+    bases.find(|base| !taken.contains(base)).ok_or_else(|| {
+        ApiError::new(
+            500,
+            "InsufficientInstanceCapacity",
+            "There is no free range of user ids for another instance.",
+        )
+    })
+}
+
+/// Two ways to say the same thing, of which a launch takes one.
+fn not_together(what: &str) -> ApiError {
+    invalid_combination(format!(
+        "Network interfaces and an instance-level {what} may not be specified on the same request"
+    ))
+}

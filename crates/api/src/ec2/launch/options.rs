@@ -1,0 +1,262 @@
+//! The options of a launch: defaults, what is refused, what is only described.
+
+use super::Launch;
+use crate::ec2::error::{Result, error, invalid_combination, invalid_value, unsupported};
+use crate::ec2::launch_template_data::{
+    AutoRecovery, HostnameType, HttpTokens, IamInstanceProfile, LaunchTemplateData,
+    ShutdownBehavior, Switch, Tenancy,
+};
+use crate::ec2::tag;
+use model::image::Image;
+use model::instance::{MetadataOptions, PrivateDnsOptions};
+use model::instance_type::InstanceType;
+use model::vpc::Subnet;
+use model::{Scope, Tags};
+use store::State;
+
+/// What a launch may ask of in tags.
+const TAGGABLE: [&str; 5] = [
+    "instance",
+    "volume",
+    "network-interface",
+    "spot-instances-request",
+    "elastic-gpu",
+];
+
+/// What AWS could do and this cloud cannot, where doing without it would be a lie.
+pub fn refuse_unserved(data: &LaunchTemplateData) -> Result<()> {
+    if let Some(placement) = &data.placement {
+        if let Some(group) = placement.group_name.as_deref().filter(|g| !g.is_empty()) {
+            return Err(error(
+                "InvalidPlacementGroup.Unknown",
+                format!("The placement group '{group}' is unknown."),
+            ));
+        }
+        let on_host = placement.host_id.is_some()
+            || placement.host_resource_group_arn.is_some()
+            || placement.group_id.is_some()
+            || placement.tenancy == Some(Tenancy::Host);
+        if on_host {
+            return Err(unsupported(
+                "Dedicated Hosts are not supported by this cloud.",
+            ));
+        }
+    }
+    let reservation = data.capacity_reservation_specification.as_ref();
+    if reservation.is_some_and(|r| r.capacity_reservation_target.is_some()) {
+        return Err(unsupported(
+            "Capacity Reservations are not supported by this cloud.",
+        ));
+    }
+    if let Some(market) = data
+        .instance_market_options
+        .as_ref()
+        .and_then(|m| m.market_type.as_deref())
+        && market != "spot"
+    {
+        return Err(invalid_value(format!(
+            "Value ({market}) for parameter MarketType is invalid."
+        )));
+    }
+    for specification in &data.tag_specifications {
+        let kind = specification.resource_type.as_deref().unwrap_or_default();
+        if !TAGGABLE.contains(&kind) {
+            return Err(invalid_value(format!(
+                "'{kind}' is not a valid taggable resource type for this operation."
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What is accepted and described but changes nothing here, in words for the event log.
+pub fn not_emulated(data: &LaunchTemplateData, instance_type: &InstanceType) -> Vec<String> {
+    let mut notes = Vec::new();
+    if data.instance_market_options.is_some() {
+        notes.push("the spot market is not emulated; runs on demand".to_owned());
+    }
+    if enclave(data) {
+        notes.push("Nitro enclaves are not emulated".to_owned());
+    }
+    if hibernation(data) {
+        notes.push("hibernation is not emulated; stopping does not keep the memory".to_owned());
+    }
+    let given = data.cpu_options.as_ref();
+    if let Some((cores, threads)) = given.and_then(|c| Some((c.core_count?, c.threads_per_core?)))
+        && cores.saturating_mul(threads) != instance_type.vcpus
+    {
+        notes.push(format!(
+            "CPU options are described only; it gets the {} vCPUs of {}",
+            instance_type.vcpus, instance_type.name
+        ));
+    }
+    notes
+}
+
+/// The ARN of the instance profile.
+pub fn profile(
+    state: &State,
+    scope: &Scope,
+    given: Option<&IamInstanceProfile>,
+) -> Result<Option<String>> {
+    let Some(given) = given else { return Ok(None) };
+    let (parameter, value) = match (&given.arn, &given.name) {
+        (Some(arn), _) => ("arn", arn),
+        (None, Some(name)) => ("name", name),
+        (None, None) => return Ok(None),
+    };
+    let mut profiles = state
+        .instance_profiles
+        .values()
+        .filter(|p| p.scope.account == scope.account);
+    let found = profiles.find(|p| match parameter {
+        "arn" => p.arn == *value,
+        _ => p.name == *value,
+    });
+    match found {
+        Some(profile) => Ok(Some(profile.arn.clone())),
+        None => {
+            let what = if parameter == "arn" { "ARN" } else { "name" };
+            Err(invalid_value(format!(
+                "Value ({value}) for parameter iamInstanceProfile.{parameter} is invalid. Invalid IAM Instance Profile {what}"
+            )))
+        }
+    }
+}
+
+/// The tags of the instances, with those that AWS itself adds.
+pub fn tags(launch: &Launch, kind: &str) -> Result<Tags> {
+    let mut tags = tag::of(&launch.data.tags_of(kind), kind)?;
+    tags.extend(launch.tags.clone());
+    if let Some((id, version)) = &launch.template {
+        tags.insert("aws:ec2launchtemplate:id".into(), id.to_string());
+        tags.insert("aws:ec2launchtemplate:version".into(), version.to_string());
+    }
+    Ok(tags)
+}
+
+pub fn metadata(data: &LaunchTemplateData, image: Option<&Image>) -> MetadataOptions {
+    let given = data.metadata_options.clone().unwrap_or_default();
+    let imds_v2 = image.is_some_and(|i| i.imds_v2);
+    let default_tokens = if imds_v2 {
+        HttpTokens::Required
+    } else {
+        HttpTokens::Optional
+    };
+    let default_limit = if imds_v2 { 2 } else { 1 };
+    let limit = given.http_put_response_hop_limit.unwrap_or(default_limit);
+    let switch =
+        |given: Option<Switch>, default: Switch| given.unwrap_or(default).name().to_owned();
+    MetadataOptions {
+        http_tokens: given
+            .http_tokens
+            .unwrap_or(default_tokens)
+            .name()
+            .to_owned(),
+        http_endpoint: switch(given.http_endpoint, Switch::Enabled),
+        // Checked to be 1 to 64 before.
+        http_put_response_hop_limit: u8::try_from(limit).unwrap_or(64),
+        instance_metadata_tags: switch(given.instance_metadata_tags, Switch::Disabled),
+        http_protocol_ipv6: switch(given.http_protocol_ipv6, Switch::Disabled),
+    }
+}
+
+pub fn shutdown_behavior(data: &LaunchTemplateData) -> String {
+    let given = data.instance_initiated_shutdown_behavior;
+    given.unwrap_or(ShutdownBehavior::Stop).name().to_owned()
+}
+
+/// The VPC's tenancy where the launch does not say.
+pub fn tenancy(state: &State, data: &LaunchTemplateData, subnet: &Subnet) -> String {
+    let given = data.placement.as_ref().and_then(|p| p.tenancy);
+    let vpc = || {
+        state
+            .vpcs
+            .get(&subnet.vpc)
+            .map(|vpc| vpc.instance_tenancy.clone())
+    };
+    match given {
+        Some(tenancy) => tenancy.name().to_owned(),
+        None => vpc().unwrap_or_else(|| "default".to_owned()),
+    }
+}
+
+/// `(cores, threads per core)`.
+pub fn cpu(data: &LaunchTemplateData, instance_type: &InstanceType) -> Result<(u32, u32)> {
+    let threads = instance_type.threads_per_core;
+    let cores = instance_type.vcpus / threads.max(1);
+    let Some(given) = &data.cpu_options else {
+        return Ok((cores, threads));
+    };
+    let chosen = (
+        given.core_count.unwrap_or(cores),
+        given.threads_per_core.unwrap_or(threads),
+    );
+    if chosen.0 == 0 || chosen.0 > cores || chosen.1 == 0 || chosen.1 > threads {
+        return Err(invalid_value(format!(
+            "The specified CPU options, {} cores with {} threads each, are not valid for the instance type {}.",
+            chosen.0, chosen.1, instance_type.name
+        )));
+    }
+    Ok(chosen)
+}
+
+pub fn hibernation(data: &LaunchTemplateData) -> bool {
+    let options = data.hibernation_options.as_ref();
+    options.and_then(|h| h.configured).unwrap_or(false)
+}
+
+pub fn enclave(data: &LaunchTemplateData) -> bool {
+    let options = data.enclave_options.as_ref();
+    options.and_then(|e| e.enabled).unwrap_or(false)
+}
+
+pub fn auto_recovery(data: &LaunchTemplateData) -> String {
+    let given = data
+        .maintenance_options
+        .as_ref()
+        .and_then(|m| m.auto_recovery);
+    given.unwrap_or(AutoRecovery::Default).name().to_owned()
+}
+
+pub fn capacity_reservation(data: &LaunchTemplateData) -> String {
+    let given = data.capacity_reservation_specification.as_ref();
+    let preference = given.and_then(|c| c.capacity_reservation_preference.clone());
+    preference.unwrap_or_else(|| "open".to_owned())
+}
+
+pub fn private_dns(data: &LaunchTemplateData, subnet: &Subnet) -> PrivateDnsOptions {
+    let given = data.private_dns_name_options.clone().unwrap_or_default();
+    PrivateDnsOptions {
+        hostname_type: match given.hostname_type {
+            Some(kind) => HostnameType::name(kind).to_owned(),
+            None => subnet.private_dns_hostname_type.clone(),
+        },
+        resource_name_a_record: given
+            .enable_resource_name_dns_a_record
+            .unwrap_or(subnet.enable_resource_name_dns_a_record),
+        resource_name_aaaa_record: given
+            .enable_resource_name_dns_aaaa_record
+            .unwrap_or(subnet.enable_resource_name_dns_aaaa_record),
+    }
+}
+
+/// The credit option of a burstable type; other types have none and refuse one.
+pub fn cpu_credits(
+    data: &LaunchTemplateData,
+    instance_type: &InstanceType,
+) -> Result<Option<String>> {
+    let given = data
+        .credit_specification
+        .as_ref()
+        .and_then(|c| c.cpu_credits.clone());
+    match (&instance_type.burst, given) {
+        (Some(_), Some(given)) => Ok(Some(given)),
+        (Some(burst), None) => Ok(Some(burst.default_option.to_owned())),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(invalid_combination(format!(
+            "The CPU credit specification is not supported by the instance type {}.",
+            instance_type.name
+        ))),
+    }
+}

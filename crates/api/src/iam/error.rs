@@ -1,0 +1,127 @@
+//! IAM's errors and the rules that names, paths and documents share.
+
+use wire::ApiError;
+
+pub type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+/// The answer of actions that only do.
+pub fn done() -> Result<()> {
+    Ok(())
+}
+
+pub fn no_such_entity(message: impl Into<String>) -> ApiError {
+    ApiError::not_found("NoSuchEntity", message)
+}
+
+pub fn already_exists(message: impl Into<String>) -> ApiError {
+    ApiError::new(409, "EntityAlreadyExists", message)
+}
+
+pub fn delete_conflict(message: impl Into<String>) -> ApiError {
+    ApiError::new(409, "DeleteConflict", message)
+}
+
+pub fn limit_exceeded(message: impl Into<String>) -> ApiError {
+    ApiError::new(409, "LimitExceeded", message)
+}
+
+pub fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::client("ValidationError", message)
+}
+
+/// Names are unique whatever their letters' case; `member` is spelled as in AWS's text.
+pub fn check_name(name: &str, member: &str, longest: usize) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    if name.is_empty() || !name.chars().all(allowed) {
+        return Err(invalid(format!(
+            "The specified value for {member} is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-"
+        )));
+    }
+    if name.len() > longest {
+        return Err(invalid(format!(
+            "1 validation error detected: Value '{name}' at '{member}' failed to satisfy constraint: Member must have length less than or equal to {longest}"
+        )));
+    }
+    Ok(())
+}
+
+/// A path begins and ends with a slash; absent it is `/`.
+pub fn path(given: Option<String>) -> Result<String> {
+    let path = given.unwrap_or_else(|| "/".to_owned());
+    let printable = path.bytes().all(|b| (0x21..=0x7f).contains(&b));
+    let slashes = path.starts_with('/') && path.ends_with('/');
+    if slashes && printable && path.len() <= 512 {
+        return Ok(path);
+    }
+    Err(invalid(
+        "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.",
+    ))
+}
+
+/// A policy is a JSON object with at least one statement.
+pub fn check_document(document: &str) -> Result<()> {
+    let malformed = |why: &str| ApiError::client("MalformedPolicyDocument", why);
+    let value: serde_json::Value = serde_json::from_str(document)
+        .map_err(|_| malformed("This policy contains invalid Json"))?;
+    let statements = match value.get("Statement") {
+        Some(serde_json::Value::Array(list)) => list.as_slice(),
+        Some(one @ serde_json::Value::Object(_)) => std::slice::from_ref(one),
+        _ => return Err(malformed("Syntax errors in policy.")),
+    };
+    for statement in statements {
+        let effect = statement.get("Effect").and_then(|e| e.as_str());
+        if !matches!(effect, Some("Allow" | "Deny")) {
+            return Err(malformed("Syntax errors in policy."));
+        }
+        if statement.get("Action").is_none() && statement.get("NotAction").is_none() {
+            return Err(malformed("Policy statement must contain actions."));
+        }
+    }
+    Ok(())
+}
+
+/// Documents are answered percent-encoded (RFC 3986), as AWS does.
+pub fn encoded(document: &str) -> String {
+    let mut out = String::with_capacity(document.len() * 2);
+    for byte in document.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte));
+            }
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_checked() {
+        let check = |document: &str, good: bool| {
+            assert_eq!(check_document(document).is_ok(), good, "{document}");
+        };
+        check(
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
+            true,
+        );
+        check(
+            r#"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole"}}"#,
+            true,
+        );
+        check(r#"{"Statement":[{"Effect":"allow","Action":"*"}]}"#, false);
+        check(r#"{"Statement":[{"Effect":"Allow"}]}"#, false);
+        check("{}", false);
+        check("not json", false);
+    }
+
+    #[test]
+    fn documents_are_answered_encoded() {
+        assert_eq!(
+            encoded(r#"{"a": "b/ü"}"#),
+            "%7B%22a%22%3A%20%22b%2F%C3%BC%22%7D"
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! Tags of identities.
+
+use super::error::{Result, invalid, limit_exceeded};
+use model::Tags;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Tag {
+    pub key: String,
+    pub value: String,
+}
+
+/// Tags as answers list them.
+pub fn list(tags: &Tags) -> Vec<Tag> {
+    let tag = |(key, value): (&String, &String)| Tag {
+        key: key.clone(),
+        value: value.clone(),
+    };
+    tags.iter().map(tag).collect()
+}
+
+/// Adds `given` within AWS's limits.
+pub fn add(tags: &mut Tags, given: &[Tag]) -> Result<()> {
+    for tag in given {
+        let (key, value) = (tag.key.chars().count(), tag.value.chars().count());
+        if !(1..=128).contains(&key) || value > 256 {
+            return Err(invalid(
+                "Tag keys have 1 to 128 characters, tag values at most 256.",
+            ));
+        }
+        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(wire::ApiError::client(
+                "InvalidInput",
+                "Tag keys starting with 'aws:' are reserved for internal use",
+            ));
+        }
+        tags.insert(tag.key.clone(), tag.value.clone());
+    }
+    if tags.len() > 50 {
+        return Err(limit_exceeded(
+            "Cannot exceed quota for TagsPerResource: 50",
+        ));
+    }
+    Ok(())
+}
+
+/// The tags that a new identity gets.
+pub fn of(given: &[Tag]) -> Result<Tags> {
+    let mut tags = Tags::new();
+    add(&mut tags, given)?;
+    Ok(tags)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TagList {
+    pub tags: Vec<Tag>,
+    pub is_truncated: bool,
+}

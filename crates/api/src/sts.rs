@@ -1,0 +1,232 @@
+//! STS: who is calling, and temporary credentials.
+//!
+//! Access keys are accepted as they come, so what matters of temporary ones is
+//! that they carry the account: their key id holds its digits, which
+//! [`account_of`] reads back.
+
+use crate::Ctx;
+use crate::iam;
+use jiff::SignedDuration;
+use model::Scope;
+use serde::{Deserialize, Serialize};
+use wire::{ApiError, QueryKind, Service, Timestamp, action};
+
+/// Of callers whose key names no account.
+pub const DEFAULT_ACCOUNT: &str = "000000000000";
+
+/// Before the account's digits in the key ids of temporary credentials.
+const TEMPORARY: &str = "ASIA";
+
+pub fn service() -> Service<Ctx> {
+    Service {
+        version: "2011-06-15",
+        xml_namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+        query_kind: Some(QueryKind::Query),
+        actions: vec![
+            action("GetCallerIdentity", get_caller_identity),
+            action("GetAccessKeyInfo", get_access_key_info),
+            action("AssumeRole", assume_role),
+            action("GetSessionToken", get_session_token),
+        ],
+        ..Service::new("sts")
+    }
+}
+
+/// The account that an access key id stands for: twelve digits are the account
+/// itself, temporary keys carry it, every other key is the default account's.
+pub fn account_of(access_key: &str) -> &str {
+    let is_account = |text: &str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+    if is_account(access_key) {
+        return access_key;
+    }
+    let temporary = access_key
+        .strip_prefix(TEMPORARY)
+        .and_then(|tail| tail.get(..12));
+    temporary
+        .filter(|t| is_account(t))
+        .unwrap_or(DEFAULT_ACCOUNT)
+}
+
+/// Nobody has logged in: every caller is its account's root user.
+pub fn caller_arn(scope: &Scope) -> String {
+    format!("arn:aws:iam::{}:root", scope.account)
+}
+
+#[derive(Deserialize)]
+pub struct GetCallerIdentity {}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CallerIdentity {
+    user_id: String,
+    account: String,
+    arn: String,
+}
+
+fn get_caller_identity(ctx: &mut Ctx, _: GetCallerIdentity) -> Result<CallerIdentity, ApiError> {
+    Ok(CallerIdentity {
+        user_id: ctx.scope.account.to_string(),
+        account: ctx.scope.account.to_string(),
+        arn: caller_arn(&ctx.scope),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetAccessKeyInfo {
+    access_key_id: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AccessKeyInfo {
+    account: String,
+}
+
+fn get_access_key_info(_: &mut Ctx, input: GetAccessKeyInfo) -> Result<AccessKeyInfo, ApiError> {
+    Ok(AccessKeyInfo {
+        account: account_of(&input.access_key_id).to_owned(),
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Credentials {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    expiration: Timestamp,
+}
+
+fn credentials(ctx: &Ctx, account: &str, seconds: u32) -> Credentials {
+    let lifetime = SignedDuration::from_secs(i64::from(seconds));
+    Credentials {
+        access_key_id: format!(
+            "{TEMPORARY}{account}{}",
+            model::random_hex(4).to_uppercase()
+        ),
+        secret_access_key: model::random_hex(40),
+        session_token: model::random_hex(128),
+        expiration: ctx.now.checked_add(lifetime).unwrap_or(ctx.now).into(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetSessionToken {
+    duration_seconds: Option<u32>,
+    serial_number: Option<String>,
+    token_code: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SessionToken {
+    credentials: Credentials,
+}
+
+fn get_session_token(ctx: &mut Ctx, input: GetSessionToken) -> Result<SessionToken, ApiError> {
+    if input.serial_number.is_some() || input.token_code.is_some() {
+        return Err(validation("MFA devices are not supported by this cloud."));
+    }
+    let seconds = within(input.duration_seconds.unwrap_or(43_200), 900, 129_600)?;
+    let account = ctx.scope.account.to_string();
+    Ok(SessionToken {
+        credentials: credentials(ctx, &account, seconds),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AssumeRole {
+    role_arn: String,
+    role_session_name: String,
+    duration_seconds: Option<u32>,
+    /// Policies only narrow what is allowed; nothing here is ever denied.
+    #[serde(rename = "Policy")]
+    _policy: Option<String>,
+    #[serde(rename = "ExternalId")]
+    _external_id: Option<String>,
+    source_identity: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AssumedRole {
+    credentials: Credentials,
+    assumed_role_user: AssumedRoleUser,
+    source_identity: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AssumedRoleUser {
+    assumed_role_id: String,
+    arn: String,
+}
+
+/// The role must exist; its trust policy is not evaluated.
+fn assume_role(ctx: &mut Ctx, input: AssumeRole) -> Result<AssumedRole, ApiError> {
+    let name = &input.role_session_name;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_=,.@-".contains(c);
+    if !(2..=64).contains(&name.len()) || !name.chars().all(allowed) {
+        return Err(validation(format!(
+            "1 validation error detected: Value '{name}' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*"
+        )));
+    }
+    let Some(role) = iam::role_by_arn(&ctx.tx, &input.role_arn) else {
+        return Err(ApiError::new(
+            403,
+            "AccessDenied",
+            format!(
+                "User: {} is not authorized to perform: sts:AssumeRole on resource: {}",
+                caller_arn(&ctx.scope),
+                input.role_arn
+            ),
+        ));
+    };
+    let seconds = within(
+        input.duration_seconds.unwrap_or(3600),
+        900,
+        role.max_session_duration,
+    )?;
+    let (account, role_name) = (role.scope.account.to_string(), role.name.clone());
+    let assumed_role_id = format!("{}:{name}", role.id);
+    Ok(AssumedRole {
+        credentials: credentials(ctx, &account, seconds),
+        assumed_role_user: AssumedRoleUser {
+            assumed_role_id,
+            arn: format!("arn:aws:sts::{account}:assumed-role/{role_name}/{name}"),
+        },
+        source_identity: input.source_identity,
+    })
+}
+
+fn within(seconds: u32, least: u32, most: u32) -> Result<u32, ApiError> {
+    if (least..=most).contains(&seconds) {
+        return Ok(seconds);
+    }
+    Err(validation(format!(
+        "The requested DurationSeconds of {seconds} is not between {least} and {most}."
+    )))
+}
+
+fn validation(message: impl Into<String>) -> ApiError {
+    ApiError::client("ValidationError", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_name_their_account() {
+        let check = |key: &str, account: &str| assert_eq!(account_of(key), account, "{key}");
+        check("111122223333", "111122223333");
+        check("ASIA1111222233330AF9", "111122223333");
+        check("AKIAIOSFODNN7EXAMPLE", DEFAULT_ACCOUNT);
+        check("ASIAIOSFODNN7EXAMPLE", DEFAULT_ACCOUNT);
+        check("", DEFAULT_ACCOUNT);
+        check("1111222233334", DEFAULT_ACCOUNT);
+    }
+}

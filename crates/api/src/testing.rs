@@ -1,0 +1,35 @@
+//! What tests of actions share: a context on a store in memory.
+
+use crate::{Cloud, Ctx, ec2};
+use model::{Scope, Timestamp};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use store::Store;
+
+/// Runs `f` in one transaction of an account with its default VPC in us-east-1.
+pub fn run<T>(f: impl FnOnce(&mut Ctx) -> T) -> T {
+    let scope = Scope::new("000000000000", "us-east-1");
+    let now = Timestamp::UNIX_EPOCH;
+    let store = Store::in_memory();
+    store.update(|tx| ec2::ensure_defaults(tx, &scope, now));
+    let cloud = Cloud {
+        metrics: Arc::default(),
+        public_pool: "198.18.0.0/15".parse().unwrap(),
+        state_dir: std::env::temp_dir(),
+        images: vec!["debian-12".into(), "debian-12-docker".into()],
+        console: Box::new(|_| None),
+    };
+    let mut ctx = Ctx {
+        tx: store::Tx::reading(&store.snapshot()),
+        scope,
+        now,
+        access_key: "test".into(),
+        cloud: Arc::new(cloud),
+    };
+    f(&mut ctx)
+}
+
+/// The input of an action, by the names of the wire.
+pub fn input<T: DeserializeOwned>(members: serde_json::Value) -> T {
+    serde_json::from_value(members).unwrap()
+}
