@@ -417,6 +417,147 @@ fn the_uplink_carries_only_the_internet() {
     namespace::remove(&outside).expect("removed");
 }
 
+/// The host is a namespace here, with a LAN and a Docker bridge that overlap the VPCs, an
+/// address of the real internet, and slirp4netns to reach it.
+#[test]
+fn beside_a_lan_and_with_the_real_uplink() {
+    let Some(mut lab) = Lab::new("nlan", 27) else {
+        return;
+    };
+    lab.settings.offline = false;
+    lab.settings.public_pool = PUBLIC_POOL;
+    namespace::scratch(|| {
+        for line in [
+            "link set lo up",
+            "link add lan type veth peer name lan-end",
+            "link set lan-end up",
+            "addr add 10.0.0.5/16 dev lan",
+            "link set lan up",
+            "link add docker0 type bridge",
+            "addr add 172.17.0.1/16 dev docker0",
+            "link set docker0 up",
+            "addr add 8.8.8.8/32 dev lo",
+            "route add default dev lan",
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            program_in("", "ip", &words);
+        }
+        let routes =
+            || program::run("ip", &["-4", "route", "show", "table", "all"], "").expect("routes");
+        let before = routes();
+        lab.networks = Some(Networks::open(lab.settings.clone()).expect("opened"));
+        lab.two_vpcs();
+        lab.apply();
+        let pid = || std::fs::read_to_string(lab.settings.state_dir.join("uplink.pid"));
+        let first = pid().expect("an uplink");
+
+        let _web = lab.serve("web", "web", 8080);
+        let _app = lab.serve("app1", "app1", 8080);
+        let real: Ipv4Addr = "8.8.8.8".parse().expect("address");
+        let _real = lab.serve_on("", real, "real", 8080);
+        let _lan = lab.serve_on("", "10.0.0.5".parse().expect("address"), "lan", 8080);
+        let _bridge = lab.serve_on("", "172.17.0.1".parse().expect("address"), "bridge", 8080);
+        let who = |from: &str, to: Ipv4Addr| lab.ask(from, (to, 8080)).map(|(name, _)| name);
+
+        // The same address means the VPC's inside and the LAN's outside.
+        assert_eq!(who("app1", lab.address("web")).as_deref(), Some("web"));
+        assert_eq!(who("host", lab.address("web")).as_deref(), Some("lan"));
+        assert_eq!(who("host", lab.public("web")).as_deref(), Some("web"));
+        // The uplink reaches the internet, and neither the LAN nor the bridge nor loopback.
+        assert_eq!(
+            who("web", real).as_deref(),
+            Some("real"),
+            "by the internet gateway"
+        );
+        assert_eq!(
+            who("app1", real).as_deref(),
+            Some("real"),
+            "by the NAT gateway"
+        );
+        assert_eq!(
+            who("other", real).as_deref(),
+            Some("real"),
+            "from the other VPC"
+        );
+        assert_eq!(who("lonely", real), None);
+        for private in ["172.17.0.1", "10.0.2.2"] {
+            assert_eq!(
+                who("web", private.parse().expect("address")),
+                None,
+                "{private}"
+            );
+        }
+
+        // It is adopted, and started again when it died.
+        lab.networks = Some(Networks::open(lab.settings.clone()).expect("opened"));
+        assert!(lab.apply().changed.is_empty());
+        let pid = || std::fs::read_to_string(lab.settings.state_dir.join("uplink.pid"));
+        assert_eq!(pid().expect("an uplink"), first);
+        let number = first.split(' ').next().expect("a pid").to_owned();
+        program::run("kill", &["-KILL", &number], "").expect("killed");
+        lab.wait_for("the death of the uplink", || {
+            let stat = std::fs::read_to_string(format!("/proc/{number}/stat"));
+            stat.is_err() || stat.is_ok_and(|text| text.contains(") Z "))
+        });
+        lab.apply();
+        assert_ne!(
+            std::fs::read_to_string(lab.settings.state_dir.join("uplink.pid")).ok(),
+            Some(first)
+        );
+        assert_eq!(
+            lab.ask("app1", (real, 8080))
+                .map(|(name, _)| name)
+                .as_deref(),
+            Some("real")
+        );
+
+        let number = std::fs::read_to_string(lab.settings.state_dir.join("uplink.pid"));
+        let number = number
+            .expect("an uplink")
+            .split(' ')
+            .next()
+            .expect("a pid")
+            .to_owned();
+        drop((_web, _app));
+        lab.networks
+            .take()
+            .expect("open")
+            .remove_all()
+            .expect("removed");
+        assert!(
+            !std::path::Path::new("/proc").join(number).exists(),
+            "the uplink has ended"
+        );
+        assert_eq!(routes(), before, "the host is as it was");
+    })
+    .expect("a host");
+}
+
+#[test]
+fn a_route_of_the_host_is_spared() {
+    let Some(mut lab) = Lab::new("nspare", 28) else {
+        return;
+    };
+    namespace::scratch(|| {
+        let pool = lab.pool().to_string();
+        program_in("", "ip", &["link", "add", "vpn", "type", "veth"]);
+        program_in("", "ip", &["link", "set", "vpn", "up"]);
+        program_in("", "ip", &["route", "add", &pool, "dev", "vpn"]);
+        lab.two_vpcs();
+        let applied = lab
+            .networks
+            .as_mut()
+            .expect("open")
+            .apply(&lab.network)
+            .expect("applied");
+        let said: Vec<_> = applied.failures.iter().map(|f| f.reason.as_str()).collect();
+        assert_eq!(said, [format!("the host already routes {pool} to vpn")]);
+        let _web = lab.serve("web", "web", 8080);
+        assert_eq!(lab.seen_as("app1", "web"), "10.0.10.5", "the rest stands");
+    })
+    .expect("a host");
+}
+
 #[test]
 fn zones_and_interfaces_are_cut_and_healed() {
     let Some(mut lab) = Lab::new("ncut", 22) else {
@@ -616,7 +757,35 @@ fn a_restart_adopts_and_the_end_leaves_nothing() {
         .iter()
         .map(|f| f.interface.clone())
         .collect();
-    assert_eq!(named, [Some(node)], "{:?}", applied.failures);
+    assert_eq!(named, [Some(node.clone())], "{:?}", applied.failures);
+
+    // One that the kernel refuses (its ids do not exist) is named; the rest is built.
+    lab.vpc().interfaces.remove(&node);
+    lab.add_instance("refused", "private-a", "10.0.10.78", 62);
+    lab.add_instance("fine", "private-a", "10.0.10.79", 63);
+    let refused = lab.id("refused");
+    if let Owner::Instance { uid_base, .. } = &mut lab.interface("refused").owner {
+        *uid_base = u32::MAX - 9;
+    }
+    let applied = lab
+        .networks
+        .as_mut()
+        .expect("open")
+        .apply(&lab.network)
+        .expect("applied");
+    assert!(!applied.failures.is_empty());
+    for failure in applied.failures {
+        assert_eq!(failure.interface.as_ref(), Some(&refused), "{failure:?}");
+        assert_eq!(failure.vpc.as_ref(), lab.network.vpcs.keys().next());
+    }
+    assert_eq!(lab.seen_as("fine", "app1"), "10.0.10.79");
+    // It is tried again, and succeeds when its cause is gone.
+    lab.interface("refused").owner = lab.interface("fine").owner.clone();
+    if let Owner::Instance { instance, .. } = &mut lab.interface("refused").owner {
+        *instance = "i-000000000000000aa".parse().expect("id");
+    }
+    lab.apply();
+    assert_eq!(lab.seen_as("refused", "app1"), "10.0.10.78");
 
     let (cloud, device) = (lab.cloud().to_owned(), names::host_device(lab.cloud()));
     let state = lab.settings.state_dir.clone();

@@ -272,7 +272,7 @@ fn on_scratch_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io
             .spawn_scoped(scope, work)?;
         thread
             .join()
-            .unwrap_or_else(|_| Err(io::Error::other("work in the namespace panicked")))
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 

@@ -318,8 +318,21 @@ impl Lab {
         } else {
             Ipv4Addr::UNSPECIFIED
         };
+        self.serve_on(namespace, address, says, port)
+    }
+
+    pub fn serve_on(&self, namespace: &str, address: Ipv4Addr, says: &str, port: u16) -> Server {
         let listener = within(namespace, || TcpListener::bind((address, port))).expect("bound");
         Server::start(listener, says.to_owned())
+    }
+
+    /// For what has no event to wait on.
+    pub fn wait_for(&self, what: &str, done: impl Fn() -> bool) {
+        let start = std::time::Instant::now();
+        while !done() {
+            assert!(start.elapsed() < CERTAINTY, "{what}");
+            std::thread::yield_now();
+        }
     }
 
     pub fn connect(&self, from: &str, to: &str, port: u16) -> Option<TcpStream> {

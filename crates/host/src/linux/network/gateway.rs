@@ -13,7 +13,7 @@ use super::router::{default_route, route};
 use super::text::{elements, list};
 use crate::network::{Interface, Owner, Vpc};
 use ipnet::Ipv4Net;
-use model::InternetGatewayId;
+use model::{InternetGatewayId, VpcId};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -37,7 +37,7 @@ pub fn public_addresses(vpc: &Vpc) -> BTreeMap<Ipv4Addr, Ipv4Addr> {
         .collect()
 }
 
-pub fn internet(cloud: &str, id: &InternetGatewayId, vpc: &Vpc) -> Plan {
+pub fn internet(cloud: &str, id: &InternetGatewayId, vpc_id: &VpcId, vpc: &Vpc) -> Plan {
     let mut settings = Vec::new();
     for device in [VPC, INTERNET] {
         settings.push(Setting::Neighbour {
@@ -54,12 +54,11 @@ pub fn internet(cloud: &str, id: &InternetGatewayId, vpc: &Vpc) -> Plan {
     for &cidr in &vpc.cidrs {
         settings.push(route(cidr, MAIN, via(VPC)));
     }
+    let name = names::internet_gateway(cloud, id);
     Plan {
-        namespace: names::internet_gateway(cloud, id),
-        kind: Kind::InternetGateway,
         filter: internet_filter(&public_addresses(vpc)),
-        links: BTreeMap::new(),
         settings,
+        ..Plan::new(name, Kind::InternetGateway, Some(vpc_id))
     }
 }
 

@@ -88,7 +88,6 @@ pub fn plan(cloud: &str, pool: Ipv4Net, offline: bool, network: &Network) -> Pla
         links.insert(
             device,
             Link {
-                interface: None,
                 mac: NEAR,
                 peer: names::internet_gateway(cloud, gateway),
                 peer_device: names::GATEWAY_TO_INTERNET.into(),
@@ -97,11 +96,10 @@ pub fn plan(cloud: &str, pool: Ipv4Net, offline: bool, network: &Network) -> Pla
         );
     }
     Plan {
-        namespace: names::internet(cloud),
-        kind: Kind::Internet,
         filter: filter(network),
         links,
         settings,
+        ..Plan::new(names::internet(cloud), Kind::Internet, None)
     }
 }
 
@@ -110,9 +108,6 @@ pub fn host(cloud: &str, pool: Ipv4Net) -> Plan {
     let device = names::host_device(cloud);
     let gateway = internet_address(pool);
     Plan {
-        namespace: String::new(),
-        kind: Kind::Host,
-        filter: String::new(),
         settings: vec![
             Setting::Address {
                 address: host_address(pool).into(),
@@ -135,13 +130,13 @@ pub fn host(cloud: &str, pool: Ipv4Net) -> Plan {
         links: BTreeMap::from([(
             device,
             Link {
-                interface: None,
                 mac: NEAR,
                 peer: names::internet(cloud),
                 peer_device: HOST.into(),
                 peer_mac: FAR,
             },
         )]),
+        ..Plan::new(String::new(), Kind::Host, None)
     }
 }
 

@@ -6,20 +6,16 @@
 //! or deleted by the next run. A namespace of ours without a record is foreign and made
 //! anew. What disappears by itself (a veth whose other end went) is seen by listing links.
 
+use super::batch::{self, DOOMED, Does};
 use super::names;
-use super::plan::{Kind, Link, Plan, Setting, difference};
+use super::plan::{Failure, Kind, Link, Plan, Setting};
 use crate::linux::{namespace, program};
-use model::NetworkInterfaceId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::{fs, mem};
-
-/// Links that go are put into this group, because the kernel deletes a group at once but
-/// waits a few milliseconds for every single link.
-const DOOMED: u32 = 7_777;
 
 pub struct Kernel {
     cloud: String,
@@ -32,6 +28,7 @@ pub struct Kernel {
 
 /// What was set in one namespace.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 struct Record {
     /// The boot and the inode of the namespace it speaks of.
     boot: String,
@@ -43,28 +40,6 @@ struct Record {
     unfinished: bool,
     /// Devices to raise before anything is set on them.
     down: BTreeSet<String>,
-}
-
-/// A step that failed, and whose it was.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
-    pub namespace: String,
-    pub interface: Option<NetworkInterfaceId>,
-    pub reason: String,
-}
-
-/// One line of `ip -batch` and what to make of its failure.
-struct Line<'a> {
-    text: String,
-    does: Does<'a>,
-}
-
-enum Does<'a> {
-    /// Gone already is as good.
-    Delete,
-    Raise(&'a str),
-    Link(&'a str),
-    Set(&'a Setting),
 }
 
 impl Kernel {
@@ -103,12 +78,7 @@ impl Kernel {
 
     /// The namespace of a plan, with the kernel parameters of its kind.
     pub fn ensure_namespace(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let name = &plan.namespace;
-        self.ensure(plan).map_err(|e| Failure {
-            namespace: name.clone(),
-            interface: None,
-            reason: e.to_string(),
-        })
+        self.ensure(plan).map_err(|e| plan.failure(e))
     }
 
     fn ensure(&mut self, plan: &Plan) -> io::Result<()> {
@@ -164,18 +134,17 @@ impl Kernel {
         }
         // Unknown until it is done.
         record.filter.clear();
-        self.save(name)?;
+        self.save(name).map_err(|e| plan.failure(e))?;
         let text = if plan.filter.is_empty() {
             "table ip nines\ndelete table ip nines\n"
         } else {
             &plan.filter
         };
-        run_in(name, || program::run("nft", &["-f", "-"], text))
-            .map_err(|reason| failure(name, reason))?;
+        run_in(name, || program::run("nft", &["-f", "-"], text)).map_err(|e| plan.failure(e))?;
         if let Some(record) = self.records.get_mut(name) {
             record.filter.clone_from(&plan.filter);
         }
-        self.save(name)
+        self.save(name).map_err(|e| plan.failure(e))
     }
 
     /// Forgets what was set on a device that is not the one it was.
@@ -191,22 +160,32 @@ impl Kernel {
     /// Veths and settings of a namespace, in one batch. Far ends of new veths are raised
     /// when their own namespace's plan is applied, which must come after.
     pub fn apply_settings(&mut self, plan: &Plan, failures: &mut Vec<Failure>) {
-        if let Err(failed) = self.try_settings(plan, failures) {
-            failures.push(failed);
+        if let Err(reason) = self.try_settings(plan, failures) {
+            failures.push(plan.failure(reason));
         }
     }
 
-    fn try_settings(&mut self, plan: &Plan, failures: &mut Vec<Failure>) -> Result<(), Failure> {
+    /// A plan without the links whose far namespace could not be made, which was told:
+    /// `ip` gives up a whole batch over a name it does not know.
+    fn possible(&self, plan: &Plan) -> Plan {
+        let mut plan = plan.clone();
+        let Plan {
+            links, settings, ..
+        } = &mut plan;
+        links.retain(|device, link| {
+            let possible = self.known(&link.peer);
+            if !possible {
+                settings.retain(|setting| setting.device() != Some(device));
+            }
+            possible
+        });
+        plan
+    }
+
+    fn try_settings(&mut self, plan: &Plan, failures: &mut Vec<Failure>) -> Result<(), String> {
+        let plan = &self.possible(plan);
         let name = &plan.namespace;
-        let Some(record) = self.records.get(name) else {
-            return Ok(());
-        };
-        let present = if plan.links.is_empty() && record.links.is_empty() {
-            BTreeSet::new()
-        } else {
-            devices(name).map_err(|e| failure(name, e))?
-        };
-        let (doomed, born) = self.links_to_change(plan, &present);
+        let (doomed, born) = self.links_to_change(plan).map_err(|e| e.to_string())?;
         for device in &born {
             self.device_is_new(name, device);
             if let Some(link) = plan.links.get(device) {
@@ -216,141 +195,71 @@ impl Kernel {
         let Some(record) = self.records.get(name).cloned() else {
             return Ok(());
         };
-        let (gone, mut new) = difference(&record.settings, &plan.settings);
-        if record.unfinished {
-            new = plan.settings.iter().collect();
-        }
-        let mut lines = Vec::new();
-        for setting in gone {
-            // Settings of a device go with it.
-            if !setting
-                .device()
-                .is_some_and(|device| doomed.contains(device))
-            {
-                lines.push(Line {
-                    text: setting.delete(),
-                    does: Does::Delete,
-                });
-            }
-        }
-        for device in &doomed {
-            let text = format!("link set {device} group {DOOMED}");
-            lines.push(Line {
-                text,
-                does: Does::Delete,
-            });
-        }
-        if !doomed.is_empty() {
-            let text = format!("link del group {DOOMED}");
-            lines.push(Line {
-                text,
-                does: Does::Delete,
-            });
-        }
-        for device in &born {
-            if let Some(link) = plan.links.get(device) {
-                lines.push(Line {
-                    text: link.add(device),
-                    does: Does::Link(device),
-                });
-            }
-        }
-        for device in &record.down {
-            let text = format!("link set {device} up");
-            lines.push(Line {
-                text,
-                does: Does::Raise(device),
-            });
-        }
-        lines.extend(new.into_iter().map(|s| Line {
-            text: s.add(),
-            does: Does::Set(s),
-        }));
-        if lines.is_empty()
-            && !record.unfinished
-            && record.links == plan.links
-            && record.settings == plan.settings
-        {
+        let have = match record.unfinished {
+            // Only good for what to delete.
+            true => (record.settings.as_slice(), &[] as &[Setting]),
+            false => (record.settings.as_slice(), record.settings.as_slice()),
+        };
+        let lines = batch::lines(plan, have, &doomed, &born, &record.down);
+        if lines.is_empty() && record.links == plan.links && record.settings == plan.settings {
             return Ok(());
         }
 
-        let mut wider = Record {
-            unfinished: true,
-            ..record.clone()
-        };
-        wider.settings.extend(plan.settings.iter().cloned());
-        wider
-            .links
-            .extend(plan.links.iter().map(|(d, l)| (d.clone(), l.clone())));
+        let mut during = record.clone();
+        during.unfinished = true;
+        during.settings.extend(plan.settings.iter().cloned());
+        during.links.extend(plan.links.clone());
+        self.records.insert(name.clone(), during);
+        self.save(name)?;
+        // The far ends' records must not claim more than is there either.
+        for link in born.iter().filter_map(|device| plan.links.get(device)) {
+            self.save(&link.peer)?;
+        }
+        let failed = run_in(name, || batch::run(&lines))?;
         let mut after = Record {
             links: plan.links.clone(),
             settings: plan.settings.clone(),
             down: BTreeSet::new(),
-            unfinished: false,
-            ..record.clone()
+            ..record
         };
-        self.write(name, &wider)?;
-        // The far ends' records must not claim more than is there either.
-        for device in &born {
-            if let Some(link) = plan.links.get(device) {
-                self.save(&link.peer)?;
-            }
-        }
-        let failed = batch(name, &lines).map_err(|reason| failure(name, reason))?;
-        for (index, reason) in failed {
-            let Some(line) = lines.get(index) else {
-                continue;
-            };
-            let device = match line.does {
+        after.unfinished = false;
+        for (line, reason) in failed {
+            // What failed is not on record, so the next run tries again.
+            match line.does {
                 Does::Delete => continue,
-                Does::Link(device) => {
-                    after.links.remove(device);
-                    Some(device)
-                }
-                Does::Raise(device) => {
-                    after.down.insert(device.to_owned());
-                    Some(device)
-                }
                 Does::Set(Setting::Rule { .. }) if reason.contains("File exists") => continue,
-                Does::Set(setting) => {
-                    after.settings.retain(|other| other != setting);
-                    setting.device()
-                }
-            };
-            let link = device.and_then(|device| plan.links.get(device));
-            failures.push(Failure {
-                namespace: name.clone(),
-                interface: link.and_then(|link| link.interface.clone()),
-                reason: format!("ip {}: {reason}", line.text),
-            });
+                Does::Set(setting) => after.settings.retain(|other| other != setting),
+                Does::Link(device) => _ = after.links.remove(device),
+                Does::Raise(device) => _ = after.down.insert(device.to_owned()),
+            }
+            let reason = format!("ip {}: {reason}", line.text);
+            failures.push(plan.device_failure(line.device(), reason));
         }
         self.records.insert(name.clone(), after);
         if plan.kind == Kind::Router && !born.is_empty() {
-            answer_arp_at_once(name, &born).map_err(|e| failure(name, e))?;
+            answer_arp_at_once(name, &born).map_err(|e| e.to_string())?;
         }
         self.save(name)
     }
 
     /// Links to delete (with their settings) and links to make.
-    fn links_to_change(
-        &self,
-        plan: &Plan,
-        present: &BTreeSet<String>,
-    ) -> (BTreeSet<String>, BTreeSet<String>) {
+    fn links_to_change(&self, plan: &Plan) -> io::Result<(BTreeSet<String>, BTreeSet<String>)> {
         let empty = BTreeMap::new();
         let had = self
             .records
             .get(&plan.namespace)
             .map_or(&empty, |record| &record.links);
+        if plan.links.is_empty() && had.is_empty() {
+            return Ok(Default::default());
+        }
+        let present = devices(&plan.namespace)?;
         let born: BTreeSet<String> = plan
             .links
             .iter()
             .filter(|(device, link)| {
                 // A far end that still waits to be raised is in a namespace made anew.
-                let far_is_new = self
-                    .records
-                    .get(&link.peer)
-                    .is_some_and(|far| far.down.contains("lo"));
+                let far = self.records.get(&link.peer);
+                let far_is_new = far.is_some_and(|record| record.down.contains("lo"));
                 !present.contains(*device) || had.get(*device) != Some(*link) || far_is_new
             })
             .map(|(device, _)| device.clone())
@@ -362,7 +271,7 @@ impl Kernel {
             .filter(|device| present.contains(*device))
             .cloned()
             .collect();
-        (doomed, born)
+        Ok((doomed, born))
     }
 
     /// Removes a namespace with all its links, whoever still holds it open.
@@ -391,22 +300,18 @@ impl Kernel {
         }
     }
 
-    fn save(&mut self, name: &str) -> Result<(), Failure> {
-        match self.records.get(name).cloned() {
-            Some(record) => self.write(name, &record),
-            None => Ok(()),
-        }
-    }
-
-    fn write(&mut self, name: &str, record: &Record) -> Result<(), Failure> {
-        self.changed.insert(name.to_owned());
+    fn save(&mut self, name: &str) -> Result<(), String> {
+        let Some(record) = self.records.get(name) else {
+            return Ok(());
+        };
         let file = self.file(name);
         let new = file.with_extension("new");
-        serde_json::to_vec_pretty(record)
+        let written = serde_json::to_vec_pretty(record)
             .map_err(io::Error::from)
             .and_then(|text| fs::write(&new, text))
-            .and_then(|()| fs::rename(&new, &file))
-            .map_err(|e| failure(name, format!("write record: {e}")))
+            .and_then(|()| fs::rename(&new, &file));
+        self.changed.insert(name.to_owned());
+        written.map_err(|e| format!("write record: {e}"))
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -450,43 +355,6 @@ pub fn run_in<T: Send>(
         namespace::enter(name, work).map_err(|e| e.to_string())?
     };
     done.map_err(|e| e.to_string())
-}
-
-/// The batch's failed lines, by index, with what `ip` said.
-fn batch(name: &str, lines: &[Line<'_>]) -> Result<Vec<(usize, String)>, String> {
-    if lines.is_empty() {
-        return Ok(Vec::new());
-    }
-    let text: String = lines
-        .iter()
-        .map(|line| format!("{}\n", line.text))
-        .collect();
-    let output = run_in(name, || {
-        program::output("ip", &["-force", "-batch", "-"], &text)
-    })?;
-    let failed = failed_lines(&String::from_utf8_lossy(&output.stderr));
-    if failed.is_empty() && !output.status.success() {
-        return Err(format!("ip: {}", output.status));
-    }
-    Ok(failed)
-}
-
-/// `RTNETLINK answers: No such device` and then `Command failed -:3`, counted from 1.
-fn failed_lines(stderr: &str) -> Vec<(usize, String)> {
-    let mut said = Vec::new();
-    let mut failed = Vec::new();
-    for line in stderr.lines() {
-        match line
-            .strip_prefix("Command failed -:")
-            .map(str::parse::<usize>)
-        {
-            Some(Ok(number)) => {
-                failed.push((number.saturating_sub(1), mem::take(&mut said).join("; ")));
-            }
-            _ => said.push(line.to_owned()),
-        }
-    }
-    failed
 }
 
 fn devices(name: &str) -> io::Result<BTreeSet<String>> {
@@ -562,31 +430,4 @@ fn inode(name: &str) -> io::Result<u64> {
         return Ok(0);
     }
     Ok(fs::metadata(namespace::path(name))?.ino())
-}
-
-fn failure(namespace: &str, reason: impl ToString) -> Failure {
-    Failure {
-        namespace: namespace.to_owned(),
-        interface: None,
-        reason: reason.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_batch_tells_which_line_failed() {
-        let stderr = "RTNETLINK answers: File exists\nCommand failed -:2\n\
-                      Cannot find device \"x\"\nCommand failed -:5\n";
-        let expected = [
-            (1, "RTNETLINK answers: File exists"),
-            (4, "Cannot find device \"x\""),
-        ];
-        let found = failed_lines(stderr);
-        let found: Vec<_> = found.iter().map(|(n, said)| (*n, said.as_str())).collect();
-        assert_eq!(found, expected);
-        assert!(failed_lines("").is_empty());
-    }
 }

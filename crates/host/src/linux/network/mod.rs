@@ -16,6 +16,7 @@
 //! Two things besides: `uplink`, the way to the real internet, and `tracking`, which ends
 //! flows that outlive what allowed them.
 
+mod batch;
 mod filter;
 mod gateway;
 pub mod host_route;
@@ -31,7 +32,7 @@ mod tracking;
 mod uplink;
 mod validity;
 
-pub use kernel::Failure;
+pub use plan::Failure;
 
 use crate::linux::{namespace, program};
 use crate::network::Network;
@@ -118,25 +119,17 @@ impl Networks {
         let (network, mut failures) = validity::split(&self.settings, wanted);
         let mut plans = self.plans(&network);
 
-        plans.retain(|plan| match self.kernel.ensure_namespace(plan) {
-            Ok(()) => true,
-            Err(failure) => {
-                failures.push(failure);
-                false
-            }
-        });
+        // What fails below is kept as it is.
+        let kept: Vec<String> = plans.iter().map(|plan| plan.namespace.clone()).collect();
+        plans.retain(|plan| done(self.kernel.ensure_namespace(plan), &mut failures));
         self.uplink(&mut plans, &network, &mut failures);
         self.spare_host(&mut plans, &mut failures);
-        for plan in &plans {
-            if let Err(failure) = self.kernel.apply_filter(plan) {
-                failures.push(failure);
-            }
-        }
+        // Without its filter a router would pass everything: rather no links at all.
+        plans.retain(|plan| done(self.kernel.apply_filter(plan), &mut failures));
         // Near ends first, they make the veths; plans come in that order.
         for plan in &plans {
             self.kernel.apply_settings(plan, &mut failures);
         }
-        let kept: BTreeSet<&str> = plans.iter().map(|plan| plan.namespace.as_str()).collect();
         self.remove_others(&kept)?;
         for forgotten in tracking::forgotten(&self.settings.cloud, &self.last, &network) {
             failures.extend(forgotten.delete().err());
@@ -237,12 +230,8 @@ impl Networks {
             Ok(true) => self.kernel.device_is_new(&name, names::UPLINK),
             Err(e) => {
                 self.kernel.device_is_new(&name, names::UPLINK);
-                failures.push(Failure {
-                    namespace: name.clone(),
-                    interface: None,
-                    reason: format!("start the uplink: {e}"),
-                });
                 for plan in plans.iter_mut().filter(|plan| plan.namespace == name) {
+                    failures.push(plan.failure(format!("start the uplink: {e}")));
                     *plan = internet::plan(cloud, *public_pool, true, network);
                 }
             }
@@ -259,21 +248,21 @@ impl Networks {
             Err(e) => format!("read the host's routes: {e}"),
         };
         plans.retain(|plan| plan.kind != Kind::Host);
-        failures.push(Failure {
-            namespace: String::new(),
-            interface: None,
-            reason,
-        });
+        for plan in plans.iter_mut().filter(|plan| plan.kind == Kind::Internet) {
+            plan.settings
+                .retain(|setting| setting.device() != Some(names::INTERNET_TO_HOST));
+        }
+        failures.push(internet::host(&self.settings.cloud, pool).failure(reason));
     }
 
-    fn remove_others(&mut self, kept: &BTreeSet<&str>) -> Result<(), Error> {
+    fn remove_others(&mut self, kept: &[String]) -> Result<(), Error> {
         let cloud = &self.settings.cloud;
         for name in namespace::list(cloud).map_err(Error::Namespaces)? {
             let ours = match names::holder(cloud, &name) {
                 None | Some(Holder::Instance(_) | Holder::Internet) => false,
                 Some(Holder::Router | Holder::InternetGateway | Holder::Interface) => true,
             };
-            if ours && !kept.contains(name.as_str()) {
+            if ours && !kept.contains(&name) {
                 self.kernel
                     .remove(&name)
                     .map_err(|source| Error::Remove { what: name, source })?;
@@ -298,6 +287,17 @@ impl Networks {
         Error::State {
             path: self.settings.state_dir.clone(),
             source,
+        }
+    }
+}
+
+/// Whether a step succeeded; if not, why goes to the failures.
+fn done(outcome: Result<(), Failure>, failures: &mut Vec<Failure>) -> bool {
+    match outcome {
+        Ok(()) => true,
+        Err(failure) => {
+            failures.push(failure);
+            false
         }
     }
 }

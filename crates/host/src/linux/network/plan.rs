@@ -5,7 +5,7 @@
 //! the shortest batch: replace what is new or differs, delete the slots that are gone.
 
 use ipnet::Ipv4Net;
-use model::NetworkInterfaceId;
+use model::{NetworkInterfaceId, VpcId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +31,62 @@ pub struct Plan {
     /// Veths whose near end is here, by device name.
     pub links: BTreeMap<String, Link>,
     pub settings: Vec<Setting>,
+    /// The VPC it belongs to, and whose its devices are: for the report of a failure.
+    pub vpc: Option<VpcId>,
+    pub interfaces: BTreeMap<String, NetworkInterfaceId>,
+}
+
+/// A step that failed, and whose it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    pub namespace: String,
+    pub vpc: Option<VpcId>,
+    pub interface: Option<NetworkInterfaceId>,
+    pub reason: String,
+}
+
+impl Plan {
+    pub fn new(namespace: String, kind: Kind, vpc: Option<&VpcId>) -> Self {
+        Self {
+            namespace,
+            kind,
+            filter: String::new(),
+            links: BTreeMap::new(),
+            settings: Vec::new(),
+            vpc: vpc.cloned(),
+            interfaces: BTreeMap::new(),
+        }
+    }
+
+    /// A failure of the whole namespace, laid to its interface if it has just one end.
+    pub fn failure(&self, reason: impl ToString) -> Failure {
+        let only = match self.kind {
+            Kind::Router => None,
+            _ => self
+                .interfaces
+                .values()
+                .next()
+                .filter(|_| self.interfaces.len() == 1),
+        };
+        Failure {
+            namespace: self.namespace.clone(),
+            vpc: self.vpc.clone(),
+            interface: only.cloned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// A failure on one device.
+    pub fn device_failure(&self, device: Option<&str>, reason: impl ToString) -> Failure {
+        let interface = device
+            .and_then(|device| self.interfaces.get(device))
+            .cloned();
+        let whole = self.failure(reason);
+        Failure {
+            interface: interface.or(whole.interface),
+            ..whole
+        }
+    }
 }
 
 /// What a namespace is for: decides its kernel parameters and who makes it.
@@ -52,8 +108,6 @@ pub enum Kind {
 /// A veth from a plan's namespace to another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Link {
-    /// Whose it is, for the report when it fails.
-    pub interface: Option<NetworkInterfaceId>,
     pub mac: Mac,
     /// The other namespace.
     pub peer: String,

@@ -22,7 +22,7 @@ use std::net::Ipv4Addr;
 pub fn plans(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>) -> Vec<Plan> {
     let mut plans = vec![router(cloud, id, vpc, cut)];
     if let Some(internet_gateway) = &vpc.internet_gateway {
-        plans.push(gateway::internet(cloud, internet_gateway, vpc));
+        plans.push(gateway::internet(cloud, internet_gateway, id, vpc));
     }
     let mut guests: BTreeMap<String, Plan> = BTreeMap::new();
     for (interface_id, interface) in &vpc.interfaces {
@@ -32,13 +32,10 @@ pub fn plans(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterface
         let Some(subnet) = vpc.subnets.get(&interface.subnet) else {
             continue;
         };
-        let plan = guests.entry(namespace.clone()).or_insert_with(|| Plan {
-            namespace,
-            kind,
-            filter: String::new(),
-            links: BTreeMap::new(),
-            settings: Vec::new(),
-        });
+        let plan = guests
+            .entry(namespace.clone())
+            .or_insert_with(|| Plan::new(namespace, kind, Some(id)));
+        plan.interfaces.insert(device.clone(), interface_id.clone());
         plan.settings
             .extend(guest_settings(interface, subnet, &device));
         if matches!(interface.owner, Owner::NatGateway) {
@@ -80,6 +77,7 @@ pub fn guest(
 fn router(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>) -> Plan {
     let tables = table_numbers(vpc);
     let mut links = BTreeMap::new();
+    let mut interfaces = BTreeMap::new();
     let mut settings = Vec::new();
 
     for address in local_addresses(vpc) {
@@ -102,10 +100,10 @@ fn router(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>
                 mac: Mac(interface.mac),
             });
         }
+        interfaces.insert(device.clone(), interface_id.clone());
         links.insert(
             device,
             Link {
-                interface: Some(interface_id.clone()),
                 mac: NEAR,
                 peer,
                 peer_device,
@@ -123,7 +121,6 @@ fn router(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>
         links.insert(
             device.into(),
             Link {
-                interface: None,
                 mac: NEAR,
                 peer: names::internet_gateway(cloud, internet_gateway),
                 peer_device: names::GATEWAY_TO_ROUTER.into(),
@@ -144,11 +141,11 @@ fn router(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>
         }
     }
     Plan {
-        namespace: names::router(cloud, id),
-        kind: Kind::Router,
         filter: filter::render(vpc, &tables, cut),
         links,
         settings,
+        interfaces,
+        ..Plan::new(names::router(cloud, id), Kind::Router, Some(id))
     }
 }
 

@@ -9,11 +9,12 @@
 //!
 //! Not tracking such flows in the first place was rejected: translation needs the entries.
 
-use super::kernel::Failure;
 use super::names;
+use super::plan::Failure;
 use crate::linux::conntrack::{self, Flow, Tuple};
 use crate::linux::namespace;
 use crate::network::{Interface, Network, Owner, Peer, SecurityGroupRule, Traffic, Vpc};
+use model::VpcId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
@@ -22,6 +23,7 @@ use std::net::Ipv4Addr;
 #[derive(Debug, Default, PartialEq)]
 pub struct Forgotten<'a> {
     namespace: String,
+    vpc: Option<&'a VpcId>,
     /// Whatever has one of these at either end, before or after translation.
     addresses: BTreeSet<Ipv4Addr>,
     revoked: Vec<Revoked<'a>>,
@@ -48,6 +50,7 @@ pub fn forgotten<'a>(cloud: &str, old: &'a Network, new: &'a Network) -> Vec<For
         };
         found.push(Forgotten {
             namespace: names::router(cloud, id),
+            vpc: Some(id),
             addresses: moved(private_addresses(before), &private_addresses(after)),
             revoked: revoked(before, after),
         });
@@ -56,6 +59,7 @@ pub fn forgotten<'a>(cloud: &str, old: &'a Network, new: &'a Network) -> Vec<For
         {
             found.push(Forgotten {
                 namespace: names::internet_gateway(cloud, gateway),
+                vpc: Some(id),
                 addresses: moved(mapped(before), &mapped(after)),
                 revoked: Vec::new(),
             });
@@ -92,6 +96,7 @@ impl Forgotten<'_> {
             .flatten()
             .map_err(|e| Failure {
                 namespace: self.namespace.clone(),
+                vpc: self.vpc.cloned(),
                 interface: None,
                 reason: format!("end flows: {e}"),
             })

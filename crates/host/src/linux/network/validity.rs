@@ -3,7 +3,7 @@
 //! The API refuses such values long before; here they are sorted out once more, because a
 //! single duplicate would make the kernel refuse a whole VPC's filter.
 
-use super::kernel::Failure;
+use super::plan::Failure;
 use super::{Settings, names, router};
 use crate::network::{Interface, Network, Owner, Vpc, host_address, internet_address};
 use model::VpcId;
@@ -128,6 +128,7 @@ fn failure(
 ) -> Failure {
     Failure {
         namespace: names::router(cloud, vpc),
+        vpc: Some(vpc.clone()),
         interface,
         reason,
     }
