@@ -138,10 +138,12 @@ pub enum InstanceError {
     Missing(InstanceId),
     #[error("{operation}: {reason}")]
     Refused { operation: String, reason: String },
-    #[error("{operation}: {source}")]
+    /// The cause is part of the text, for the reader of an instance's `failure`; it is no
+    /// `source`, which would be printed twice.
+    #[error("{operation}: {cause}")]
     Os {
         operation: String,
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 
@@ -163,7 +165,7 @@ impl<T, E: Into<std::io::Error>> During<T> for Result<T, E> {
     fn during(self, operation: impl FnOnce() -> String) -> Result<T, InstanceError> {
         self.map_err(|e| InstanceError::Os {
             operation: operation(),
-            source: e.into(),
+            cause: e.into(),
         })
     }
 }

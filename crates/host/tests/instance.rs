@@ -255,8 +255,13 @@ fn runs_containers() {
         "from 1"
     );
     // A hybrid host keeps its controllers to itself, a pure v2 host shares them.
-    if cloud.sh("grep -q memory /sys/fs/cgroup/cgroup.controllers").0 == Some(0) {
-        let limited = "docker run --rm --memory 64m --cpus 0.5 tiny /bin/cat /sys/fs/cgroup/memory.max";
+    if cloud
+        .sh("grep -q memory /sys/fs/cgroup/cgroup.controllers")
+        .0
+        == Some(0)
+    {
+        let limited =
+            "docker run --rm --memory 64m --cpus 0.5 tiny /bin/cat /sys/fs/cgroup/memory.max";
         assert_eq!(cloud.say(limited), "67108864");
     }
     // A bridge, a published port and NAT rules of its own.

@@ -2,7 +2,7 @@
 
 use super::doorbell::{Waker, Watch};
 use super::shim::{self, Order};
-use super::status::{self, Process, Status};
+use super::status::{Process, Status};
 use super::wish::Request;
 use super::{SPEC, console, enter, usage};
 use crate::instance::{
@@ -92,20 +92,25 @@ impl Instances {
                 "it has no network namespace yet",
             ));
         }
-        let prepare = || {
-            fs::create_dir_all(&directory)?;
-            match fs::remove_file(directory.join(status::FILE)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
-            let order = Order {
-                cloud: self.settings.cloud.clone(),
-                instance: spec.clone(),
-            };
-            fs::write(directory.join(SPEC), serde_json::to_vec(&order)?)
+        let order = Order {
+            cloud: self.settings.cloud.clone(),
+            instance: spec.clone(),
         };
-        prepare().during(|| format!("prepare {}", directory.display()))?;
-        self.run_shim(&directory)
+        let prepare = || {
+            // Until the shim writes its own, for whoever looks meanwhile.
+            let status = Status::starting(spec, Process::own()?);
+            fs::create_dir_all(&directory)?;
+            fs::write(directory.join(SPEC), serde_json::to_vec(&order)?)?;
+            status.write(&directory).map(|()| status)
+        };
+        let mut status = prepare().during(|| format!("prepare {}", directory.display()))?;
+        self.run_shim(&directory).inspect_err(|error| {
+            status.stopped(Exit::Crashed(-1));
+            status.failure = Some(error.to_string());
+            if let Err(error) = status.write(&directory) {
+                tracing::warn!(id, %error, "failed to note that a launch failed");
+            }
+        })
     }
 
     fn run_shim(&self, directory: &Path) -> Result<()> {
@@ -175,7 +180,9 @@ impl Instances {
 
     /// Ends the instance if it runs and removes everything of it but its namespaces. Idempotent.
     pub fn terminate(&self, id: &InstanceId) -> Result<()> {
-        if let Some(status) = self.status(id) {
+        let own = std::process::id() as i32;
+        // One that is being launched right now is still in this process's hands.
+        if let Some(status) = self.status(id).filter(|s| s.shim.pid != own) {
             // The shim should reap its init; where it does not get to it, the host's will.
             self.stop(id, true, Duration::ZERO)?;
             end(status.shim).during(|| format!("end the shim of {id}"))?;
@@ -267,11 +274,16 @@ impl Instances {
         Watch::new(&self.settings.state, waker)
     }
 
-    /// Ends and removes all instances and their cgroups.
+    /// Ends and removes all instances and the cloud's cgroups.
     pub fn remove_all(&self) -> Result<()> {
         for instance in self.list()? {
             self.terminate(&instance.id)?;
         }
+        self.remove_cgroups()
+    }
+
+    /// Removes the cloud's cgroups once no instance runs; a launch makes them anew.
+    pub fn remove_cgroups(&self) -> Result<()> {
         self.cgroups.remove_all()
     }
 

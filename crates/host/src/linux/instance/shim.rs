@@ -74,19 +74,8 @@ impl Shim {
         signals.thread_block().during(|| "block signals".into())?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&signals, flags).during(|| "watch signals".into())?;
-        let shim = Process::find(std::process::id() as i32)
-            .ok_or_else(|| InstanceError::refused("find the shim in /proc", "it is not there"))?;
-        let status = Status {
-            shim,
-            init: None,
-            state: RunState::Starting,
-            ready: false,
-            started: Timestamp::now(),
-            ready_at: None,
-            boots: 0,
-            cpu_quota_usec_per_sec: spec.cpu.quota_usec_per_sec(),
-            failure: None,
-        };
+        let shim = Process::own().during(|| "find the shim".into())?;
+        let status = Status::starting(&spec, shim);
         status.write(here).during(|| "write the status".into())?;
         let notify = bind(root::NOTIFY)?;
         chown(root::NOTIFY, Some(spec.uid_base), Some(spec.uid_base))
@@ -116,9 +105,7 @@ impl Shim {
         if let Err(e) = removed {
             self.status.failure.get_or_insert(e.to_string());
         }
-        self.status.init = None;
-        self.status.ready = false;
-        self.status.state = RunState::Stopped(exit);
+        self.status.stopped(exit);
         self.publish();
     }
 

@@ -1,6 +1,6 @@
 //! What a shim leaves on disk for whoever asks: `status.json`, replaced whole.
 
-use crate::instance::{Exit, RunState};
+use crate::instance::{Exit, InstanceSpec, RunState};
 use model::Timestamp;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,27 @@ pub struct Status {
 }
 
 impl Status {
+    /// Of a run that begins now and is in the hands of a process.
+    pub fn starting(spec: &InstanceSpec, shim: Process) -> Self {
+        Self {
+            shim,
+            init: None,
+            state: RunState::Starting,
+            ready: false,
+            started: Timestamp::now(),
+            ready_at: None,
+            boots: 0,
+            cpu_quota_usec_per_sec: spec.cpu.quota_usec_per_sec(),
+            failure: None,
+        }
+    }
+
+    pub fn stopped(&mut self, exit: Exit) {
+        self.state = RunState::Stopped(exit);
+        self.init = None;
+        self.ready = false;
+    }
+
     pub fn read(directory: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(directory.join(FILE)).ok()?).ok()
     }
@@ -39,10 +60,8 @@ impl Status {
     /// The state as it is: a shim that vanished can no longer write.
     pub fn seen(mut self) -> Self {
         if !matches!(self.state, RunState::Stopped(_)) && !self.shim.lives() {
-            self.state = RunState::Stopped(Exit::Crashed(-1));
+            self.stopped(Exit::Crashed(-1));
             self.failure = Some("its shim ended unexpectedly".into());
-            self.init = None;
-            self.ready = false;
         }
         self
     }
@@ -57,6 +76,11 @@ pub struct Process {
 }
 
 impl Process {
+    pub fn own() -> io::Result<Self> {
+        let own = Self::find(std::process::id() as i32);
+        own.ok_or_else(|| io::Error::other("/proc does not show this process"))
+    }
+
     pub fn find(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         Some(Self {
@@ -139,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_process_is_itself_and_no_other() {
-        let own = Process::find(std::process::id() as i32).expect("lives");
+        let own = Process::own().expect("lives");
         assert!(own.lives());
         let impostor = Process {
             start: own.start + 1,
