@@ -7,7 +7,7 @@
 mod lab;
 
 use host::linux::network::{Networks, names};
-use host::linux::{namespace, program};
+use host::linux::{conntrack, namespace, program};
 use host::network::*;
 use lab::*;
 use std::fmt::Write as _;
@@ -649,11 +649,8 @@ fn services_of_the_router() {
     let _server = lab.serve("app1", "app1", 8080);
     for (ttl, expected) in [("1", None), ("2", Some(("app1".into(), "10.0.0.5".into())))] {
         let web = lab.namespace("web");
-        program_in(
-            &web,
-            "sysctl",
-            &["-qw", &format!("net.ipv4.ip_default_ttl={ttl}")],
-        );
+        let default = ("ipv4/ip_default_ttl".to_owned(), ttl.to_owned());
+        namespace::set_parameters(&web, &[default]).expect("set");
         assert_eq!(
             lab.ask("web", (lab.address("app1"), 8080)),
             expected,
@@ -678,7 +675,10 @@ fn a_nat_gateway_forgets() {
     });
     assert_eq!(limit.expect("entered").expect("read").trim(), "350");
     // What the idle timeout does after 350 s.
-    program_in(&nat, "conntrack", &["-D", "-p", "tcp"]);
+    let forget = || conntrack::flows().and_then(|flows| conntrack::delete(&flows));
+    namespace::enter(&nat, forget)
+        .expect("entered")
+        .expect("forgotten");
     flow.write_all(b"x").expect("sent");
     let error = flow.read(&mut [0]).expect_err("no answer");
     assert_eq!(

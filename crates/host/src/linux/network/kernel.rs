@@ -98,6 +98,7 @@ impl Kernel {
                 }
                 if namespace::create(name)? {
                     self.records.remove(name);
+                    load_tracking()?;
                     namespace::set_parameters(name, &parameters(plan.kind))?;
                 }
             }
@@ -200,7 +201,14 @@ impl Kernel {
             true => (record.settings.as_slice(), &[] as &[Setting]),
             false => (record.settings.as_slice(), record.settings.as_slice()),
         };
-        let lines = batch::lines(plan, have, &doomed, &born, &record.down);
+        // A device that nothing is set on any more need not be raised.
+        let mut down = record.down.clone();
+        down.retain(|device| {
+            device == "lo"
+                || plan.links.contains_key(device)
+                || plan.settings.iter().any(|s| s.device() == Some(device))
+        });
+        let lines = batch::lines(plan, have, &doomed, &born, &down);
         if lines.is_empty() && record.links == plan.links && record.settings == plan.settings {
             return Ok(());
         }
@@ -423,6 +431,17 @@ fn parameters(kind: Kind) -> Vec<(String, String)> {
         // A kernel without IPv6 has nothing to switch off.
         .filter(|(key, _)| !key.starts_with("ipv6") || Path::new("/proc/sys/net/ipv6").exists())
         .collect()
+}
+
+/// Connection tracking's parameters exist once its module is loaded, which the first rule
+/// that asks for a state brings about.
+fn load_tracking() -> io::Result<()> {
+    if Path::new("/proc/sys/net/netfilter/nf_conntrack_tcp_loose").exists() {
+        return Ok(());
+    }
+    let text = "table ip nines { chain any { ct state new accept; }; }\n";
+    namespace::scratch(|| program::run("nft", &["-f", "-"], text))?.map_err(io::Error::other)?;
+    Ok(())
 }
 
 fn inode(name: &str) -> io::Result<u64> {
