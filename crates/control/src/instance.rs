@@ -177,7 +177,10 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             .iter()
             .all(|i| world.applied.has_interface(&record.vpc, &i.id))
             && !interfaces_of(&state, &record.id).is_empty();
-        for step in plan(record, seen.get(&record.id), attached, now, forget_after) {
+        // A run that ended with the cloud is as one that vanished with its machine.
+        let ended = |o: &&ObservedInstance| matches!(o.state, RunState::Stopped(_)) && world.resume.contains(&record.id);
+        let seen = seen.get(&record.id).filter(|o| !ended(o));
+        for step in plan(record, seen, attached, now, forget_after) {
             apply(world, &state, record, step, now);
         }
         if record.state == InstanceState::Terminated {
@@ -195,6 +198,9 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
 
 fn apply(world: &mut World, state: &Snapshot, record: &Instance, step: Step, now: Timestamp) {
     let id = &record.id;
+    if step == Step::Launch {
+        world.resume.remove(id);
+    }
     let done = match &step {
         Step::Launch => match spec(world, state, record) {
             Ok(spec) => world.host.launch(&spec).map_err(|e| e.to_string()),

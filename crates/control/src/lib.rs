@@ -25,9 +25,9 @@ use host::Host;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use model::event::Severity;
-use model::instance::{LaunchError, TemplateLaunch};
+use model::instance::{DesiredInstance, Instance, InstanceState, LaunchError, TemplateLaunch};
 use model::{InstanceId, Scope};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,6 +121,8 @@ pub struct World {
     pub edge: edge::Edge,
     pub usage: usage::Usage,
     pub(crate) alarms: alarm::Evaluated,
+    /// Instances that ran when the cloud was taken down, and are to run again.
+    pub(crate) resume: BTreeSet<InstanceId>,
     pub(crate) host_names: BTreeMap<String, Vec<Ipv4Addr>>,
     pub(crate) network_retry: Option<Timestamp>,
 }
@@ -135,10 +137,15 @@ pub struct Parts {
     pub inbox: Inbox,
     pub bell: Bell,
     pub launcher: Launcher,
+    /// Start again what ran when the cloud was taken down.
+    pub resume: bool,
 }
 
 impl World {
     pub fn new(parts: Parts) -> Self {
+        let ran = |i: &Instance| i.desired == DesiredInstance::Running && i.state == InstanceState::Running;
+        let state = parts.store.snapshot();
+        let resume = state.instances.values().filter(|i| parts.resume && ran(i)).map(|i| i.id.clone()).collect();
         Self {
             store: parts.store,
             host: parts.host,
@@ -153,6 +160,7 @@ impl World {
             edge: Default::default(),
             usage: Default::default(),
             alarms: Default::default(),
+            resume,
             host_names: BTreeMap::new(),
             network_retry: None,
         }

@@ -42,6 +42,7 @@ pub fn run(up: &Up) -> Result<()> {
         format!("failed to listen on {address}: is a cloud up already (`nines ps`), or another program there? choose --port")
     })?;
     let store = Arc::new(Store::open(&state.0)?);
+    let former = state.read_cloud();
     state.write_cloud(&Cloud {
         name: up.name.clone(),
         port: up.port,
@@ -50,7 +51,8 @@ pub fn run(up: &Up) -> Result<()> {
         public_pool: up.public_pool,
         hosts_file: up.hosts_file.clone(),
         pid: std::process::id(),
-        sysctls: raise_sysctls(state.read_cloud().map(|c| c.sysctls).unwrap_or_default()),
+        halted: false,
+        sysctls: raise_sysctls(former.as_ref().map(|c| c.sysctls.clone()).unwrap_or_default()),
     })?;
     let host = open_host(&state, &up.name, up.public_pool, up.offline)?;
     let bell = Bell::default();
@@ -78,6 +80,7 @@ pub fn run(up: &Up) -> Result<()> {
         plane,
         metrics,
         settings: settings(up, &state, images),
+        resume: former.is_some_and(|c| c.halted),
         inbox,
         bell: bell.clone(),
         launcher: crate::launch::launcher(Arc::clone(&cloud)),

@@ -16,6 +16,9 @@ pub struct Cloud {
     /// Absent when names shall not be written to the host's table.
     pub hosts_file: Option<PathBuf>,
     pub pid: u32,
+    /// `down` ended the instances: the next `up` starts again those that ran.
+    #[serde(default)]
+    pub halted: bool,
     /// Host settings that `up` raised, with their former values, for `down --purge`.
     pub sysctls: Vec<(String, String)>,
 }

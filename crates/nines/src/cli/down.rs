@@ -24,6 +24,11 @@ pub fn run(directory: &Path, purge: bool) -> Result<()> {
     } else {
         host.halt();
         await_halt(&host)?;
+        // What the processes served is gone from the host; they shall not begin with it.
+        for dir in [state.balancer(), state.edge()] {
+            let _ = std::fs::remove_file(dir.join("config.json"));
+        }
+        state.write_cloud(&Cloud { halted: true, ..cloud.clone() })?;
     }
     let host = Arc::into_inner(host).context("failed to take the host layer apart")?;
     host.remove_networks().map_err(|why| anyhow::anyhow!("failed to remove networks: {why}"))?;
