@@ -385,6 +385,36 @@ def surroundings(ec2):
     ec2.describe_prefix_lists()
 
 
+def prefix_lists(ec2, group):
+    made = ec2.create_managed_prefix_list(PrefixListName="offices", AddressFamily="IPv4", MaxEntries=2, Entries=[{"Cidr": "192.0.2.0/24", "Description": "a"}], TagSpecifications=tags("prefix-list", Name="offices"))
+    made = made["PrefixList"]["PrefixListId"]
+    here = dict(PrefixListId=made)
+    ec2.modify_managed_prefix_list(**here, CurrentVersion=1, AddEntries=[{"Cidr": "198.51.100.0/24"}])
+    entries = lambda **more: [e["Cidr"] for e in ec2.get_managed_prefix_list_entries(**here, **more)["Entries"]]
+    check("entries then", entries(), ["192.0.2.0/24", "198.51.100.0/24"])
+    check("entries before", entries(TargetVersion=1), ["192.0.2.0/24"])
+    rule = dict(GroupId=group, IpPermissions=[dict(IpProtocol="tcp", FromPort=22, ToPort=22, PrefixListIds=[here])])
+    ec2.authorize_security_group_egress(**rule)
+    users = ec2.get_managed_prefix_list_associations(**here)["PrefixListAssociations"]
+    check("used by", [u["ResourceId"] for u in users], [group])
+    aws = ec2.describe_prefix_lists()["PrefixLists"][0]["PrefixListId"]
+    for call, arguments, code in [
+        (ec2.modify_managed_prefix_list, dict(here, CurrentVersion=1, AddEntries=[{"Cidr": "203.0.113.0/24"}]), "PrefixListVersionMismatch"),
+        (ec2.modify_managed_prefix_list, dict(here, CurrentVersion=2, AddEntries=[{"Cidr": "203.0.113.0/24"}]), "PrefixListMaxEntriesExceeded"),
+        (ec2.modify_managed_prefix_list, dict(here, CurrentVersion=2, RemoveEntries=[{"Cidr": "203.0.113.0/24"}]), "InvalidParameterValue"),
+        (ec2.modify_managed_prefix_list, dict(PrefixListId=aws, PrefixListName="mine"), "OperationNotPermitted"),
+        (ec2.create_managed_prefix_list, dict(PrefixListName="x", AddressFamily="IPv4", MaxEntries=1, Entries=[{"Cidr": "::/0"}]), "InvalidParameterValue"),
+        (ec2.create_managed_prefix_list, dict(PrefixListName="x", AddressFamily="IPv4", MaxEntries=0), "InvalidParameterValue"),
+        (ec2.delete_managed_prefix_list, here, "DependencyViolation"),
+        (ec2.describe_managed_prefix_lists, dict(PrefixListIds=["pl-00000000"]), "InvalidPrefixListID.NotFound"),
+    ]:
+        check(f"{call.__name__} {arguments}", code_of(call, **arguments), code)
+    ec2.restore_managed_prefix_list_version(**here, PreviousVersion=1, CurrentVersion=2)
+    check("entries restored", entries(), ["192.0.2.0/24"])
+    ec2.revoke_security_group_egress(**rule)
+    ec2.delete_managed_prefix_list(**here)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--endpoint", required=True)
@@ -400,6 +430,7 @@ def main():
     gateway, table = routes(ec2, vpc, subnet)
     gateways(ec2, vpc, subnet, table, gateway)
     group = groups(ec2, vpc)
+    prefix_lists(ec2, group)
     acls(ec2, vpc, subnet)
     interfaces(ec2, subnet, group)
     options(ec2, vpc)

@@ -164,6 +164,35 @@ pub enum SecurityGroupPeer {
     PrefixList(PrefixListId),
 }
 
+/// A list of blocks under one id, which rules name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManagedPrefixList {
+    pub id: PrefixListId,
+    pub scope: Scope,
+    pub name: String,
+    /// `IPv4` or `IPv6`.
+    pub address_family: String,
+    pub max_entries: u32,
+    /// Version 1 first; the last one is in force.
+    pub versions: Vec<Vec<PrefixListEntry>>,
+    /// Idempotency token of the creating call.
+    pub client_token: Option<String>,
+    pub tags: Tags,
+}
+
+impl ManagedPrefixList {
+    /// The entries in force.
+    pub fn entries(&self) -> &[PrefixListEntry] {
+        self.versions.last().map_or(&[], Vec::as_slice)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PrefixListEntry {
+    pub cidr: ipnet::IpNet,
+    pub description: Option<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DhcpOptions {
     pub id: DhcpOptionsId,

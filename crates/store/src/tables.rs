@@ -9,8 +9,8 @@ use model::iam::{InstanceProfile, Policy, Role};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::s3::{Bucket, Object};
 use model::vpc::{
-    Address, DhcpOptions, InternetGateway, NatGateway, NetworkAcl, NetworkInterface, RouteTable,
-    SecurityGroup, Subnet, Vpc,
+    Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
+    NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
 };
 use model::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -97,6 +97,7 @@ tables! {
     route_tables: RouteTable, RouteTableId, |r| r.id.clone();
     network_acls: NetworkAcl, NetworkAclId, |r| r.id.clone();
     security_groups: SecurityGroup, SecurityGroupId, |r| r.id.clone();
+    prefix_lists: ManagedPrefixList, PrefixListId, |r| r.id.clone();
     dhcp_options: DhcpOptions, DhcpOptionsId, |r| r.id.clone();
     addresses: Address, AllocationId, |r| r.allocation.clone();
     nat_gateways: NatGateway, NatGatewayId, |r| r.id.clone();

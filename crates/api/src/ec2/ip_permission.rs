@@ -202,8 +202,8 @@ pub fn ipv6_peer(text: &str) -> Result<SecurityGroupPeer> {
 }
 
 pub fn prefix_list_peer(ctx: &Ctx, id: &str) -> Result<SecurityGroupPeer> {
-    let id = prefix_list::find_id(ctx, id)?;
-    Ok(SecurityGroupPeer::PrefixList(id))
+    let list = prefix_list::find(ctx, id)?;
+    Ok(SecurityGroupPeer::PrefixList(list.id))
 }
 
 /// A group named by id, or by name among those of the same VPC.

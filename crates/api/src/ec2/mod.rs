@@ -24,6 +24,7 @@ pub mod launch;
 pub mod launch_template;
 pub mod launch_template_data;
 pub mod launch_template_version;
+pub mod managed_prefix_list;
 pub mod nat_gateway;
 pub mod network_acl;
 mod network_acl_entry;
@@ -259,5 +260,16 @@ fn network_actions() -> Vec<Action<Ctx>> {
         action("DescribePrefixLists", prefix_list::describe_all),
         action("DescribeManagedPrefixLists", prefix_list::describe_managed),
         action("GetManagedPrefixListEntries", prefix_list::get_entries),
+        action(
+            "GetManagedPrefixListAssociations",
+            prefix_list::get_associations,
+        ),
+        action("CreateManagedPrefixList", managed_prefix_list::create),
+        action("ModifyManagedPrefixList", managed_prefix_list::modify),
+        action(
+            "RestoreManagedPrefixListVersion",
+            managed_prefix_list::restore,
+        ),
+        action("DeleteManagedPrefixList", managed_prefix_list::delete),
     ]
 }

@@ -4,8 +4,8 @@ use super::error::{Result, error};
 use crate::Ctx;
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::vpc::{
-    Address, DhcpOptions, InternetGateway, NatGateway, NetworkAcl, NetworkInterface, RouteTable,
-    SecurityGroup, Subnet, Vpc,
+    Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
+    NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
 };
 use model::{MalformedId, Scope, Tags};
 use std::fmt::Display;
@@ -53,6 +53,7 @@ resources! {
     RouteTable: "route-table", "InvalidRouteTableId.Malformed", "InvalidRouteTableID.NotFound", "The routeTable ID '{}' does not exist";
     NetworkAcl: "network-acl", "InvalidNetworkAclId.Malformed", "InvalidNetworkAclID.NotFound", "The networkAcl ID '{}' does not exist";
     SecurityGroup: "security-group", "InvalidGroupId.Malformed", "InvalidGroup.NotFound", "The security group '{}' does not exist";
+    ManagedPrefixList: "prefix-list", "InvalidPrefixListId.Malformed", "InvalidPrefixListID.NotFound", "The prefix list ID '{}' does not exist";
     DhcpOptions: "dhcp-options", "InvalidDhcpOptionsId.Malformed", "InvalidDhcpOptionID.NotFound", "The dhcpOption ID '{}' does not exist";
     Address: "elastic-ip", "InvalidAllocationID.Malformed", "InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist";
     NatGateway: "natgateway", "NatGatewayMalformed", "NatGatewayNotFound", "The Nat Gateway {} was not found";

@@ -9,8 +9,8 @@ use super::{Done, done};
 use crate::Ctx;
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::vpc::{
-    Address, DhcpOptions, InternetGateway, NatGateway, NetworkAcl, NetworkInterface, RouteTable,
-    SecurityGroup, Subnet, Vpc,
+    Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
+    NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
 };
 use model::{Scope, Tags};
 use serde::{Deserialize, Serialize};
@@ -235,6 +235,7 @@ taggable! {
     "rtb": RouteTable;
     "acl": NetworkAcl;
     "sg": SecurityGroup;
+    "pl": ManagedPrefixList;
     "dopt": DhcpOptions;
     "eipalloc": Address;
     "nat": NatGateway;
