@@ -121,6 +121,7 @@ def main():
     options.add_argument("--seconds", type=int, default=3)
     options.add_argument("--serve", default="target/release/examples/serve")
     options.add_argument("--idle", type=int, default=0, help="idle client connections to measure memory with")
+    options.add_argument("--only", default="", help="part of the name of the cases to run")
     arguments = options.parse_args()
     running = []
     with tempfile.TemporaryDirectory() as directory:
@@ -152,6 +153,8 @@ def main():
                 "1 KB, connection per request": ("/1k", 32, ("Connection: close",)),
             }
             for case, (path, connections, headers) in cases.items():
+                if arguments.only not in case:
+                    continue
                 results = {name: [] for name in proxies}
                 for _ in range(arguments.rounds):
                     for name, (port, process) in proxies.items():

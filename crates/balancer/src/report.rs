@@ -18,7 +18,8 @@ pub enum Report {
     /// This config is in force in every worker: removed listeners are closed, and of removed nodes
     /// no socket and no descriptor is left, so that their namespaces can go.
     Applied { revision: u64 },
-    /// No request of this draining target is running any more.
+    /// No request of this draining target is running any more. Only groups that a rule names are
+    /// watched.
     Drained {
         target_group: String,
         target: String,
@@ -99,6 +100,7 @@ pub struct GroupMetrics {
     pub unhealthy_host_count: u64,
     /// Requests sent while too few targets were healthy to choose among them.
     pub unhealthy_routing_request_count: u64,
+    /// Only those with something to tell.
     pub targets: Vec<TargetMetrics>,
 }
 
@@ -118,4 +120,18 @@ pub struct TargetMetrics {
     pub target_connection_error_count: u64,
     /// Request sent to first response header, in microseconds.
     pub response_time: Histogram,
+}
+
+impl Metrics {
+    /// A group may have a thousand targets; a second in which nothing happened to one is no news.
+    pub(crate) fn leave_out_quiet_targets(&mut self) {
+        for group in self.nodes.iter_mut().flat_map(|node| &mut node.groups) {
+            group.targets.retain(|target| {
+                target.request_count > 0
+                    || target.in_flight > 0
+                    || target.response_time.count > 0
+                    || target.target_connection_error_count > 0
+            });
+        }
+    }
 }

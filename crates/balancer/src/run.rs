@@ -88,7 +88,7 @@ async fn coordinate(
         problems: BTreeSet::new(),
         new_problems: BTreeSet::new(),
         drained: BTreeSet::new(),
-        metrics: Gathering::new(),
+        metrics: Gathering::starting_now(),
     };
     coordinator.apply(config.borrow_and_update().clone()).await;
     let mut ticks = interval(TICK);
@@ -232,10 +232,12 @@ impl<R: Fn(Report)> Coordinator<R> {
             }
             Event::Applied { .. } => {}
             Event::Metrics { sequence, nodes } => {
-                if let Some(metrics) = self.metrics.add(worker, self.pool.commands.len(), nodes) {
+                if let Some(mut metrics) = self.metrics.add(worker, self.pool.commands.len(), nodes)
+                {
                     if sequence == self.sequence {
                         self.find_drained(&metrics);
                     }
+                    metrics.leave_out_quiet_targets();
                     (self.report)(Report::Metrics(metrics));
                 }
             }

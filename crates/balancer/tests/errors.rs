@@ -177,7 +177,7 @@ fn no_targets_and_bad_targets() {
         "502 Bad Gateway",
     );
     balancer.wait_count("connection errors", 2, |node| {
-        node.groups[0].targets[0].target_connection_error_count
+        node.total(|target| target.target_connection_error_count)
     });
     balancer.wait_count("502", 2, |node| node.elb_502);
 }
@@ -266,7 +266,7 @@ fn clients_that_leave() {
     let requests = balancer
         .metrics
         .iter()
-        .map(|node| node.groups[0].targets[0].request_count)
+        .map(|node| node.total(|target| target.request_count))
         .sum::<u64>();
     assert_eq!(requests, 1);
 }

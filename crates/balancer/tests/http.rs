@@ -195,7 +195,7 @@ fn websockets_are_tunnelled() {
     client.send("hey");
     assert_eq!(client.rest(), "you said hey");
     balancer.wait_count("requests", 1, |node| {
-        node.groups[0].targets[0].request_count
+        node.total(|target| target.request_count)
     });
 }
 
@@ -259,11 +259,7 @@ fn many_clients_at_once_on_two_workers() {
         .into_iter()
         .for_each(|client| client.join().unwrap());
     balancer.wait_count("requests", 1000, |node| {
-        node.groups
-            .iter()
-            .flat_map(|group| &group.targets)
-            .map(|target| target.request_count)
-            .sum()
+        node.total(|target| target.request_count)
     });
     assert_eq!(one.count() + two.count(), 1000);
     assert!(

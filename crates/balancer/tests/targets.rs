@@ -400,7 +400,7 @@ fn access_logs_have_a_line_per_request() {
     balancer.ask("GET /a?b HTTP/1.1\r\nHost: h\r\nUser-Agent: \"me\"\r\n\r\n");
     balancer.ask("nonsense\r\n\r\n");
     balancer.wait_count("requests", 1, |node| {
-        node.groups[0].targets[0].request_count
+        node.total(|target| target.request_count)
     });
     drop(balancer);
     let log = std::fs::read_to_string(&path).unwrap();

@@ -15,7 +15,7 @@ pub struct Gathering {
 }
 
 impl Gathering {
-    pub fn new() -> Gathering {
+    pub fn starting_now() -> Gathering {
         Gathering {
             from: Timestamp::now(),
             heard: BTreeSet::new(),

@@ -158,7 +158,12 @@ fn act(
 }
 
 fn fixed_response(fixed: &FixedResponse) -> Answer {
-    let body = fixed.body.clone().into_bytes();
+    // A 204 ends with its head; bytes after it would be taken for the next response.
+    let body = if fixed.status == 204 {
+        Vec::new()
+    } else {
+        fixed.body.clone().into_bytes()
+    };
     let plain = || (!body.is_empty()).then(|| "text/plain".to_owned());
     let content_type = fixed.content_type.clone().or_else(plain);
     Answer {

@@ -36,7 +36,8 @@ pub fn write(
     arrival: &Arrival<'_>,
     attributes: &Attributes,
 ) -> Result<(), TooManyAddresses> {
-    let host = request.host.unwrap_or(arrival.dns_name);
+    let sent = request.host.filter(|host| !host.is_empty());
+    let host = sent.unwrap_or(arrival.dns_name);
     out.extend_from_slice(request.method.as_bytes());
     out.push(b' ');
     write_target(out, request);

@@ -4,8 +4,8 @@
 //!    pipelining).
 //! 2. `decide`: head → answer, or target and the head it gets. Synchronous: what was parsed borrows
 //!    from the input and never crosses an await.
-//! 3. `exchange`: connect or reuse, then request and response flow at the same time, in bounded
-//!    buffers, under one idle timer.
+//! 3. `exchange`: connect or reuse; in an `attempt` request and response flow at the same time, in
+//!    bounded buffers, under one idle timer.
 //! 4. `tunnel`: what an upgrade to WebSocket turns an exchange into.
 //!
 //! There are no retries but one, where nothing can have been processed: a request without body and
@@ -13,6 +13,7 @@
 //! is sent again, once, on a fresh connection to the same target. AWS documents none at all, but its
 //! 502s for a target that closes idle connections first would here be a race of our own making.
 
+mod attempt;
 mod client;
 mod decide;
 mod exchange;

@@ -219,6 +219,21 @@ pub fn plain_config(address: Ipv4Addr, targets: &[&Server]) -> Config {
     }
 }
 
+pub trait MetricsExt {
+    /// The sum over all targets.
+    fn total(&self, count: impl Fn(&TargetMetrics) -> u64) -> u64;
+}
+
+impl MetricsExt for NodeMetrics {
+    fn total(&self, count: impl Fn(&TargetMetrics) -> u64) -> u64 {
+        self.groups
+            .iter()
+            .flat_map(|group| &group.targets)
+            .map(count)
+            .sum()
+    }
+}
+
 pub trait ConfigExt {
     fn balancer(&mut self) -> &mut LoadBalancer;
     fn group(&mut self) -> &mut TargetGroup;
