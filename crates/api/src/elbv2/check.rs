@@ -10,6 +10,11 @@ fn constraint(value: impl Display, at: &str, rule: impl Display) -> wire::ApiErr
     ))
 }
 
+/// A member that may be left out; clients also leave it empty (Terraform's `ProtocolVersion=`).
+pub fn given(member: &Option<String>) -> Option<&str> {
+    member.as_deref().filter(|text| !text.is_empty())
+}
+
 pub fn one_of(value: &str, at: &str, allowed: &[&str]) -> Result<()> {
     if allowed.contains(&value) {
         return Ok(());

@@ -1,7 +1,7 @@
 //! Load balancers: asked for here, made active and let go by their controller.
 
 use super::arn::{self, Resource, find, not_found, owned};
-use super::check::{self, one_of};
+use super::check::{self, given, one_of};
 use super::error::{Result, error, not_permitted, refuse, unsupported, validation};
 use super::load_balancer_network::{self as network, SubnetMapping};
 use super::page::page;
@@ -129,7 +129,7 @@ struct IpamPools {
 }
 
 pub fn create(ctx: &mut Ctx, input: CreateLoadBalancer) -> Result<LoadBalancers> {
-    let kind = input.r#type.as_deref().unwrap_or("application");
+    let kind = given(&input.r#type).unwrap_or("application");
     one_of(kind, "type", &["application", "network", "gateway"])?;
     if kind != "application" {
         return Err(unsupported(format_args!(
@@ -145,9 +145,9 @@ pub fn create(ctx: &mut Ctx, input: CreateLoadBalancer) -> Result<LoadBalancers>
         return Err(unsupported("Source NAT for IPv6 is"));
     }
     check_name(&input.name)?;
-    let scheme = input.scheme.as_deref().unwrap_or("internet-facing");
+    let scheme = given(&input.scheme).unwrap_or("internet-facing");
     one_of(scheme, "scheme", &["internet-facing", "internal"])?;
-    network::check_ip_address_type(input.ip_address_type.as_deref())?;
+    network::check_ip_address_type(given(&input.ip_address_type))?;
     let tags = tag::of(&input.tags)?;
     let subnets = network::subnets(ctx, &input.subnets, &input.subnet_mappings)?;
     let vpc = network::vpc(ctx, &subnets)?;

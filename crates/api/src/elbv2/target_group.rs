@@ -1,7 +1,7 @@
 //! Target groups of instances or addresses, reached by HTTP.
 
 use super::arn::{self, Resource, find, owned};
-use super::check::{self, one_of, port};
+use super::check::{self, given, one_of, port};
 use super::error::{Result, error, refuse, unsupported, validation};
 use super::health_check::{self, Matcher};
 use super::page::page;
@@ -119,12 +119,12 @@ pub struct CreateTargetGroup {
 
 pub fn create(ctx: &mut Ctx, input: CreateTargetGroup) -> Result<TargetGroups> {
     check::name(&input.name, "Target group")?;
-    let target_type = input.target_type.as_deref().unwrap_or("instance");
+    let target_type = given(&input.target_type).unwrap_or("instance");
     check_target_type(target_type)?;
     let protocol = input.protocol.as_deref();
     let protocol = protocol.ok_or_else(|| validation("A protocol must be specified"))?;
     check_protocol(protocol)?;
-    let version = input.protocol_version.as_deref().unwrap_or("HTTP1");
+    let version = given(&input.protocol_version).unwrap_or("HTTP1");
     if !["HTTP1", "HTTP2", "GRPC"].contains(&version) {
         return Err(validation(format!(
             "Protocol version '{version}' must be one of '[GRPC, HTTP1, HTTP2]'"
@@ -134,7 +134,7 @@ pub fn create(ctx: &mut Ctx, input: CreateTargetGroup) -> Result<TargetGroups> {
     let number = number.ok_or_else(|| validation("A port must be specified"))?;
     let number = port(number, "port")?;
     refuse(&input.target_control_port, "TargetControlPort")?;
-    let ip_address_type = input.ip_address_type.as_deref().unwrap_or("ipv4");
+    let ip_address_type = given(&input.ip_address_type).unwrap_or("ipv4");
     one_of(ip_address_type, "ipAddressType", &["ipv4", "ipv6"])?;
     if ip_address_type == "ipv6" {
         return Err(unsupported("Target groups with IPv6 addresses are"));
