@@ -1,0 +1,194 @@
+"""A real cloud for the session: `nines up`, the demo's stack by real Terraform, and everything gone afterwards.
+
+Each run has a name, port, state directory and public addresses of its own, so it disturbs no other cloud.
+Nothing here waits for a fixed time: `eventually` asks until the answer is right or a generous limit has passed.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NINES = os.environ.get("NINES", str(ROOT / "target/debug/nines"))
+IMAGES = os.environ.get("IMAGES", str(ROOT / ".cache/images"))
+NAME = f"e{os.getpid() % 10000}"
+PORT = 4700 + os.getpid() % 200
+SPEED = 20
+
+
+def run(*command, check=True, timeout=120, **options):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return done
+
+
+def eventually(ask, what, within=90.0, every=0.25):
+    """The first truthy answer of `ask`; errors count as not yet."""
+    end = time.monotonic() + within
+    last = None
+    while True:
+        try:
+            last = ask()
+            if last:
+                return last
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
+            last = error
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {within} s: {what}; last: {last!r}")
+        time.sleep(every)
+
+
+class Cloud:
+    def __init__(self, state):
+        self.state = state
+        self.environment = os.environ | {"NINES_STATE": str(state), "NINES_PORT": str(PORT)}
+
+    def nines(self, *arguments, **options):
+        return run(NINES, *arguments, env=self.environment, **options).stdout
+
+    def up(self):
+        return self.nines("up", "-d", "--name", NAME, "--images", IMAGES, "--speed", str(SPEED), "--public-pool", "198.19.0.0/17")
+
+    def ps(self):
+        return json.loads(self.nines("ps", "--json"))
+
+    def events(self):
+        return self.nines("events")
+
+    def client(self, service, region="us-east-1"):
+        return boto3.client(service, endpoint_url=f"http://127.0.0.1:{PORT}", region_name=region, aws_access_key_id="test", aws_secret_access_key="test")
+
+    def control_plane(self):
+        return json.loads((self.state / "cloud.json").read_text())["pid"]
+
+    def shell(self, instance, *command, **options):
+        return run(NINES, "shell", instance, "--", *command, env=self.environment, **options).stdout
+
+    def in_namespace(self, what, *command, **options):
+        return run("ip", "netns", "exec", f"{NAME}-{what}", *command, **options)
+
+
+@pytest.fixture(scope="session")
+def cloud():
+    assert os.geteuid() == 0, "the end-to-end tests need root"
+    before = traces()
+    with tempfile.TemporaryDirectory(prefix="nines-e2e-") as directory:
+        cloud = Cloud(Path(directory) / "state")
+        cloud.up()
+        try:
+            yield cloud
+        except BaseException:
+            print(cloud.events())
+            raise
+        finally:
+            cloud.nines("down", "--purge")
+    assert traces() == before, "the cloud left something behind"
+
+
+def traces():
+    """What a cloud could leave on the host, of our name only: others may run beside."""
+    namespaces = [line.split()[0] for line in run("ip", "netns", "list").stdout.splitlines() if line.startswith(NAME)]
+    links = [line for line in run("ip", "-o", "link").stdout.splitlines() if NAME in line]
+    routes = [line for line in run("ip", "route").stdout.splitlines() if line.startswith("198.19.0.0/17")]
+    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if f"/{NAME}" in line or "nines-e2e" in line]
+    processes = [pid.name for pid in Path("/proc").iterdir() if pid.name.isdigit() and b"nines-e2e" in command_line(pid)]
+    groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{NAME}")]
+    hosts = [line for line in Path("/etc/hosts").read_text().splitlines() if NAME in line]
+    tables = [line for line in run("nft", "list", "tables").stdout.splitlines()]
+    return namespaces, links, routes, mounts, processes, groups, hosts, tables
+
+
+def command_line(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+class Stack:
+    """stacks/web-ha, applied."""
+
+    def __init__(self, cloud, directory):
+        self.cloud = cloud
+        self.directory = directory
+        self.environment = cloud.environment | {"TF_DATA_DIR": str(directory / "data"), "TF_IN_AUTOMATION": "1"}
+
+    def tf(self, *arguments, **options):
+        return run(NINES, "tf", f"-chdir={ROOT}/stacks/web-ha", *arguments, env=self.environment, timeout=900, **options)
+
+    VARIABLES = (
+        "-input=false",
+        "-no-color",
+        "-var=container_image=registry.nines.internal/web-ha:1",
+        '-var=insecure_registries=["registry.nines.internal"]',
+    )
+
+    def state(self):
+        return f"-state={self.directory}/terraform.tfstate"
+
+    def output(self, name):
+        return json.loads(self.tf("output", self.state(), "-json", name).stdout)
+
+    def group(self):
+        groups = self.cloud.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=["web-ha"])
+        return groups["AutoScalingGroups"][0]
+
+    def in_service(self):
+        members = self.group()["Instances"]
+        return [i for i in members if i["LifecycleState"] == "InService" and i["HealthStatus"] == "Healthy"]
+
+    def health(self):
+        elbv2 = self.cloud.client("elbv2")
+        arn = self.output_cached("target_group_arn")
+        return elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+
+    def healthy(self):
+        return {t["Target"]["Id"] for t in self.health() if t["TargetHealth"]["State"] == "healthy"}
+
+    def output_cached(self, name, _cache={}):
+        if name not in _cache:
+            _cache[name] = self.output(name)
+        return _cache[name]
+
+    def at_rest(self):
+        """Every wanted instance serves, balanced over the zones, and nothing is under way."""
+        group = self.group()
+        members = self.in_service()
+        zones = [i["AvailabilityZone"] for i in members]
+        balanced = not zones or max(zones.count(z) for z in set(zones)) - min(zones.count(z) for z in group["AvailabilityZones"]) <= 1
+        ids = {i["InstanceId"] for i in members}
+        return len(members) == len(group["Instances"]) == group["DesiredCapacity"] and balanced and ids <= self.healthy()
+
+    def activities(self):
+        return self.cloud.client("autoscaling").describe_scaling_activities(AutoScalingGroupName="web-ha")["Activities"]
+
+
+@pytest.fixture(scope="session")
+def stack(cloud):
+    registry = cloud.state / "registry"
+    run("cp", "-a", f"{ROOT}/.cache/registry/.", str(registry))
+    with tempfile.TemporaryDirectory(prefix="nines-stack-") as directory:
+        stack = Stack(cloud, Path(directory))
+        stack.tf("init", "-input=false")
+        stack.tf("apply", "-auto-approve", stack.state(), *Stack.VARIABLES)
+        yield stack
+        cloud.nines("heal")
+        stack.tf("destroy", "-auto-approve", stack.state(), *Stack.VARIABLES)
+        left = cloud.ps()
+        assert not [i for i in left["instances"] if i["state"] != "terminated"], left["instances"]
+        assert not left["load_balancers"] and not left["groups"] and not left["alarms"], left
+
+
+@pytest.fixture
+def resting(stack):
+    """The stack as every test wants to find it."""
+    stack.cloud.nines("heal")
+    eventually(stack.at_rest, "the group is at rest", within=180)
+    return stack
