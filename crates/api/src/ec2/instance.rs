@@ -333,7 +333,7 @@ impl<'a> World<'a> {
         })
     }
 
-    fn groups(&self, ids: &[SecurityGroupId]) -> Vec<GroupIdentifier> {
+    pub fn groups(&self, ids: &[SecurityGroupId]) -> Vec<GroupIdentifier> {
         let groups = ids
             .iter()
             .filter_map(|id| self.state.security_groups.get(id));

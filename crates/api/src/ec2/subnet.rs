@@ -8,7 +8,7 @@ use super::filter::{Field, Filter, one};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
-use super::vpc::AttributeBooleanValue;
+use super::vpc_attribute::AttributeBooleanValue;
 use super::{Done, availability_zone, cidr, done, network_acl, private_address, route_table};
 use crate::Ctx;
 use ipnet::Ipv4Net;

@@ -21,9 +21,6 @@ use model::{Scope, Tags, VpcId};
 use serde::{Deserialize, Serialize};
 use store::{State, Tx};
 
-/// CIDR blocks of one VPC, AWS's default quota.
-const MAX_CIDRS: usize = 5;
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Shape {
@@ -40,7 +37,7 @@ pub(super) struct Shape {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CidrBlockAssociation {
+pub(super) struct CidrBlockAssociation {
     association_id: String,
     cidr_block: String,
     cidr_block_state: CidrBlockState,
@@ -53,7 +50,7 @@ struct CidrBlockState {
 }
 
 impl CidrBlockAssociation {
-    fn new(id: &str, cidr: &Ipv4Net, state: &'static str) -> Self {
+    pub(super) fn new(id: &str, cidr: &Ipv4Net, state: &'static str) -> Self {
         Self {
             association_id: id.to_owned(),
             cidr_block: cidr.to_string(),
@@ -148,12 +145,12 @@ pub(super) fn make(
     vpc
 }
 
-fn association_id() -> String {
+pub(super) fn association_id() -> String {
     format!("vpc-cidr-assoc-{}", model::random_hex(17))
 }
 
 /// The sizes and ranges that a VPC may have.
-fn check_block(ctx: &Ctx, block: &Ipv4Net) -> Result<()> {
+pub(super) fn check_block(ctx: &Ctx, block: &Ipv4Net) -> Result<()> {
     const NEVER: [&str; 4] = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
     let never = NEVER.iter().filter_map(|n| n.parse::<Ipv4Net>().ok());
     // Addresses of the public pool would be inside and outside at once.
@@ -165,7 +162,7 @@ fn check_block(ctx: &Ctx, block: &Ipv4Net) -> Result<()> {
     Ok(())
 }
 
-fn range(block: &Ipv4Net) -> wire::ApiError {
+pub(super) fn range(block: &Ipv4Net) -> wire::ApiError {
     error(
         "InvalidVpc.Range",
         format!("The CIDR '{block}' is invalid."),
@@ -270,219 +267,4 @@ fn has_contents(state: &State, vpc: &Vpc) -> bool {
         || owned::<NetworkAcl>(state, scope).any(|a| a.vpc == *id && !a.is_default)
         || owned::<SecurityGroup>(state, scope)
             .any(|g| g.vpc == *id && !security_group::is_default(g))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct DescribeVpcAttribute {
-    vpc_id: String,
-    attribute: String,
-    dry_run: Option<bool>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all(serialize = "camelCase", deserialize = "PascalCase"))]
-pub struct AttributeBooleanValue {
-    pub value: Option<bool>,
-}
-
-impl AttributeBooleanValue {
-    pub fn new(value: bool) -> Option<Self> {
-        Some(Self { value: Some(value) })
-    }
-}
-
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VpcAttribute {
-    vpc_id: String,
-    enable_dns_support: Option<AttributeBooleanValue>,
-    enable_dns_hostnames: Option<AttributeBooleanValue>,
-    enable_network_address_usage_metrics: Option<AttributeBooleanValue>,
-}
-
-pub fn describe_attribute(ctx: &mut Ctx, input: DescribeVpcAttribute) -> Result<VpcAttribute> {
-    let vpc = find::<Vpc>(ctx, &input.vpc_id)?;
-    let mut answer = VpcAttribute {
-        vpc_id: vpc.id.to_string(),
-        ..VpcAttribute::default()
-    };
-    let value = AttributeBooleanValue::new;
-    match input.attribute.as_str() {
-        "enableDnsSupport" => answer.enable_dns_support = value(vpc.enable_dns_support),
-        "enableDnsHostnames" => answer.enable_dns_hostnames = value(vpc.enable_dns_hostnames),
-        "enableNetworkAddressUsageMetrics" => {
-            answer.enable_network_address_usage_metrics =
-                value(vpc.enable_network_address_usage_metrics);
-        }
-        other => {
-            return Err(invalid_parameter(
-                other,
-                "attribute",
-                "Unknown VPC attribute.",
-            ));
-        }
-    }
-    dry_run(input.dry_run)?;
-    Ok(answer)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ModifyVpcAttribute {
-    vpc_id: String,
-    enable_dns_support: Option<AttributeBooleanValue>,
-    enable_dns_hostnames: Option<AttributeBooleanValue>,
-    enable_network_address_usage_metrics: Option<AttributeBooleanValue>,
-}
-
-pub fn modify_attribute(ctx: &mut Ctx, input: ModifyVpcAttribute) -> Result<Done> {
-    let mut vpc = Vpc::clone(&*find::<Vpc>(ctx, &input.vpc_id)?);
-    let changes = [
-        (input.enable_dns_support, &mut vpc.enable_dns_support),
-        (input.enable_dns_hostnames, &mut vpc.enable_dns_hostnames),
-        (
-            input.enable_network_address_usage_metrics,
-            &mut vpc.enable_network_address_usage_metrics,
-        ),
-    ];
-    let mut given = 0;
-    for (change, attribute) in changes {
-        if let Some(change) = change {
-            *attribute = change.value.ok_or_else(|| missing("Value"))?;
-            given += 1;
-        }
-    }
-    match given {
-        0 => return Err(missing("enableDnsSupport or enableDnsHostnames")),
-        1 => ctx.tx.put(vpc),
-        _ => {
-            return Err(invalid_combination(
-                "Only one attribute can be modified in one request.",
-            ));
-        }
-    }
-    done()
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct AssociateVpcCidrBlock {
-    vpc_id: String,
-    cidr_block: Option<String>,
-    amazon_provided_ipv6_cidr_block: Option<bool>,
-    ipv6_cidr_block: Option<String>,
-    ipv6_pool: Option<String>,
-    ipv4_ipam_pool_id: Option<String>,
-    ipv4_netmask_length: Option<i32>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AssociatedCidrBlock {
-    vpc_id: String,
-    cidr_block_association: CidrBlockAssociation,
-}
-
-pub fn associate_cidr_block(
-    ctx: &mut Ctx,
-    input: AssociateVpcCidrBlock,
-) -> Result<AssociatedCidrBlock> {
-    refuse_ipv6(input.amazon_provided_ipv6_cidr_block)?;
-    refuse(&input.ipv6_cidr_block, "Ipv6CidrBlock")?;
-    refuse(&input.ipv6_pool, "Ipv6Pool")?;
-    refuse(&input.ipv4_ipam_pool_id, "Ipv4IpamPoolId")?;
-    refuse(&input.ipv4_netmask_length, "Ipv4NetmaskLength")?;
-    let mut vpc = Vpc::clone(&*find::<Vpc>(ctx, &input.vpc_id)?);
-    let block = cidr::ipv4(&required(input.cidr_block, "cidrBlock")?, "cidrBlock")?;
-    check_block(ctx, &block)?;
-    if is_restricted(&vpc.primary_cidr(), &block) {
-        return Err(error(
-            "InvalidVpc.Range",
-            format!(
-                "The CIDR '{block}' is restricted. Use a CIDR from the same private address range as the current VPC CIDR, or use a publicly-routable CIDR."
-            ),
-        ));
-    }
-    if vpc.cidrs.iter().any(|(_, c)| cidr::overlap(c, &block)) {
-        return Err(range(&block));
-    }
-    if vpc.cidrs.len() >= MAX_CIDRS {
-        return Err(error(
-            "CidrBlockLimitExceeded",
-            format!("Network {} has reached its limit of CIDR blocks.", vpc.id),
-        ));
-    }
-    let id = association_id();
-    vpc.cidrs.push((id.clone(), block));
-    let answer = AssociatedCidrBlock {
-        vpc_id: vpc.id.to_string(),
-        cidr_block_association: CidrBlockAssociation::new(&id, &block, "associated"),
-    };
-    ctx.tx.put(vpc);
-    Ok(answer)
-}
-
-/// A block of one private range cannot join a VPC of another.
-///
-/// `https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html#add-cidr-block-restrictions`
-fn is_restricted(primary: &Ipv4Net, block: &Ipv4Net) -> bool {
-    const RANGES: [&str; 3] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
-    let range_of = |net: &Ipv4Net| {
-        RANGES
-            .iter()
-            .position(|r| r.parse::<Ipv4Net>().is_ok_and(|r| r.contains(net)))
-    };
-    match range_of(block) {
-        None => false,
-        of_block => range_of(primary) != of_block,
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct DisassociateVpcCidrBlock {
-    association_id: String,
-}
-
-pub fn disassociate_cidr_block(
-    ctx: &mut Ctx,
-    input: DisassociateVpcCidrBlock,
-) -> Result<AssociatedCidrBlock> {
-    let id = &input.association_id;
-    let holder = owned::<Vpc>(&ctx.tx, &ctx.scope).find_map(|vpc| {
-        let at = vpc.cidrs.iter().position(|(a, _)| a == id)?;
-        Some((Vpc::clone(vpc), at))
-    });
-    let Some((mut vpc, at)) = holder else {
-        return Err(error(
-            "InvalidVpcCidrBlockAssociationID.NotFound",
-            format!("The vpc CIDR block association ID '{id}' does not exist"),
-        ));
-    };
-    if at == 0 {
-        return Err(error(
-            "OperationNotPermitted",
-            format!(
-                "The vpc CIDR block with association ID {id} may not be disassociated. It is the primary IPv4 CIDR block of the VPC"
-            ),
-        ));
-    }
-    let (_, block) = vpc.cidrs.remove(at);
-    let used =
-        owned::<Subnet>(&ctx.tx, &ctx.scope).any(|s| s.vpc == vpc.id && block.contains(&s.cidr));
-    if used {
-        return Err(error(
-            "DependencyViolation",
-            format!(
-                "The vpc CIDR block with association ID {id} has dependencies and cannot be disassociated."
-            ),
-        ));
-    }
-    let answer = AssociatedCidrBlock {
-        vpc_id: vpc.id.to_string(),
-        cidr_block_association: CidrBlockAssociation::new(id, &block, "disassociated"),
-    };
-    ctx.tx.put(vpc);
-    Ok(answer)
 }

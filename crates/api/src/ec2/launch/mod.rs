@@ -9,6 +9,8 @@ mod interface;
 mod options;
 mod volume;
 
+pub(super) use options::profile as instance_profile;
+
 use super::error::{Result, error, invalid_combination, invalid_parameter, invalid_value};
 use super::launch_template_data::LaunchTemplateData;
 use super::resource::{Resource, owned, parse_id};
@@ -117,7 +119,11 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
     let instance_type = instance_type_of(data)?;
     let (image_id, image) = image_of(data, site, instance_type)?;
     check_key_pair(tx, site.scope, data.key_name.as_deref())?;
-    let profile = options::profile(tx, site.scope, data.iam_instance_profile.as_ref())?;
+    let profile = data.iam_instance_profile.as_ref();
+    let profile = profile
+        .map(|p| options::profile(tx, site.scope, p))
+        .transpose()?
+        .flatten();
     let tags = options::tags(&launch, "instance")?;
     let volumes = volume::plan(image, data)?;
     let volume_tags = tag::of(&data.tags_of("volume"), "volume")?;
@@ -126,7 +132,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
         return Err(invalid_value("At least one network interface is required."));
     };
     check_capacity(tx, &subnet, instance_type)?;
-    check_quota(tx, site.scope, instance_type, launch.count.0)?;
+    let most = within_quota(tx, site.scope, instance_type, launch.count.0)?.min(launch.count.1);
 
     let mut warnings = options::not_emulated(data, instance_type);
     warnings.extend(volume::not_emulated(&volumes));
@@ -134,7 +140,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
 
     let reservation = ReservationId::random();
     let mut launched = Vec::new();
-    for launch_index in 0..launch.count.1 {
+    for launch_index in 0..most {
         let enough = launch_index >= launch.count.0;
         if enough && !interface::has_room(tx, &interfaces) {
             break;
@@ -313,20 +319,22 @@ fn has_capacity(state: &State, zone: &str, instance_type: &InstanceType) -> bool
         && !state.faults.contains_key(&Fault::Zone(zone.to_owned()))
 }
 
-fn check_quota(
+/// How many instances of the type the account may still launch; at least `least`.
+fn within_quota(
     state: &State,
     scope: &Scope,
     instance_type: &InstanceType,
-    count: u32,
-) -> Result<()> {
+    least: u32,
+) -> Result<u32> {
     let counted = owned::<Instance>(state, scope)
         .filter(|i| matches!(i.state, InstanceState::Pending | InstanceState::Running));
     let used: u32 = counted
         .filter_map(|i| instance_type::find(&i.instance_type))
         .map(|t| t.vcpus)
         .sum();
-    if used.saturating_add(count.saturating_mul(instance_type.vcpus)) <= VCPU_QUOTA {
-        return Ok(());
+    let free = VCPU_QUOTA.saturating_sub(used) / instance_type.vcpus.max(1);
+    if free >= least {
+        return Ok(free);
     }
     Err(error(
         "VcpuLimitExceeded",

@@ -94,12 +94,7 @@ pub fn not_emulated(data: &LaunchTemplateData, instance_type: &InstanceType) -> 
 }
 
 /// The ARN of the instance profile.
-pub fn profile(
-    state: &State,
-    scope: &Scope,
-    given: Option<&IamInstanceProfile>,
-) -> Result<Option<String>> {
-    let Some(given) = given else { return Ok(None) };
+pub fn profile(state: &State, scope: &Scope, given: &IamInstanceProfile) -> Result<Option<String>> {
     let (parameter, value) = match (&given.arn, &given.name) {
         (Some(arn), _) => ("arn", arn),
         (None, Some(name)) => ("name", name),

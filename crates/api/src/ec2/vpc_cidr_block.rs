@@ -1,0 +1,135 @@
+//! CIDR blocks that a VPC has besides its first.
+
+use super::cidr;
+use super::error::{Result, error, refuse, refuse_ipv6, required};
+use super::resource::{find, owned};
+use super::vpc::{CidrBlockAssociation, association_id, check_block, range};
+use crate::Ctx;
+use ipnet::Ipv4Net;
+use model::vpc::{Subnet, Vpc};
+use serde::{Deserialize, Serialize};
+
+/// CIDR blocks of one VPC, AWS's default quota.
+const MAX_CIDRS: usize = 5;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AssociateVpcCidrBlock {
+    vpc_id: String,
+    cidr_block: Option<String>,
+    amazon_provided_ipv6_cidr_block: Option<bool>,
+    ipv6_cidr_block: Option<String>,
+    ipv6_pool: Option<String>,
+    ipv4_ipam_pool_id: Option<String>,
+    ipv4_netmask_length: Option<i32>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssociatedCidrBlock {
+    vpc_id: String,
+    cidr_block_association: CidrBlockAssociation,
+}
+
+pub fn associate(
+    ctx: &mut Ctx,
+    input: AssociateVpcCidrBlock,
+) -> Result<AssociatedCidrBlock> {
+    refuse_ipv6(input.amazon_provided_ipv6_cidr_block)?;
+    refuse(&input.ipv6_cidr_block, "Ipv6CidrBlock")?;
+    refuse(&input.ipv6_pool, "Ipv6Pool")?;
+    refuse(&input.ipv4_ipam_pool_id, "Ipv4IpamPoolId")?;
+    refuse(&input.ipv4_netmask_length, "Ipv4NetmaskLength")?;
+    let mut vpc = Vpc::clone(&*find::<Vpc>(ctx, &input.vpc_id)?);
+    let block = cidr::ipv4(&required(input.cidr_block, "cidrBlock")?, "cidrBlock")?;
+    check_block(ctx, &block)?;
+    if is_restricted(&vpc.primary_cidr(), &block) {
+        return Err(error(
+            "InvalidVpc.Range",
+            format!(
+                "The CIDR '{block}' is restricted. Use a CIDR from the same private address range as the current VPC CIDR, or use a publicly-routable CIDR."
+            ),
+        ));
+    }
+    if vpc.cidrs.iter().any(|(_, c)| cidr::overlap(c, &block)) {
+        return Err(range(&block));
+    }
+    if vpc.cidrs.len() >= MAX_CIDRS {
+        return Err(error(
+            "CidrBlockLimitExceeded",
+            format!("Network {} has reached its limit of CIDR blocks.", vpc.id),
+        ));
+    }
+    let id = association_id();
+    vpc.cidrs.push((id.clone(), block));
+    let answer = AssociatedCidrBlock {
+        vpc_id: vpc.id.to_string(),
+        cidr_block_association: CidrBlockAssociation::new(&id, &block, "associated"),
+    };
+    ctx.tx.put(vpc);
+    Ok(answer)
+}
+
+/// A block of one private range cannot join a VPC of another.
+///
+/// `https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html#add-cidr-block-restrictions`
+fn is_restricted(primary: &Ipv4Net, block: &Ipv4Net) -> bool {
+    const RANGES: [&str; 3] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+    let range_of = |net: &Ipv4Net| {
+        RANGES
+            .iter()
+            .position(|r| r.parse::<Ipv4Net>().is_ok_and(|r| r.contains(net)))
+    };
+    match range_of(block) {
+        None => false,
+        of_block => range_of(primary) != of_block,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DisassociateVpcCidrBlock {
+    association_id: String,
+}
+
+pub fn disassociate(
+    ctx: &mut Ctx,
+    input: DisassociateVpcCidrBlock,
+) -> Result<AssociatedCidrBlock> {
+    let id = &input.association_id;
+    let holder = owned::<Vpc>(&ctx.tx, &ctx.scope).find_map(|vpc| {
+        let at = vpc.cidrs.iter().position(|(a, _)| a == id)?;
+        Some((Vpc::clone(vpc), at))
+    });
+    let Some((mut vpc, at)) = holder else {
+        return Err(error(
+            "InvalidVpcCidrBlockAssociationID.NotFound",
+            format!("The vpc CIDR block association ID '{id}' does not exist"),
+        ));
+    };
+    if at == 0 {
+        return Err(error(
+            "OperationNotPermitted",
+            format!(
+                "The vpc CIDR block with association ID {id} may not be disassociated. It is the primary IPv4 CIDR block of the VPC"
+            ),
+        ));
+    }
+    let (_, block) = vpc.cidrs.remove(at);
+    let used =
+        owned::<Subnet>(&ctx.tx, &ctx.scope).any(|s| s.vpc == vpc.id && block.contains(&s.cidr));
+    if used {
+        return Err(error(
+            "DependencyViolation",
+            format!(
+                "The vpc CIDR block with association ID {id} has dependencies and cannot be disassociated."
+            ),
+        ));
+    }
+    let answer = AssociatedCidrBlock {
+        vpc_id: vpc.id.to_string(),
+        cidr_block_association: CidrBlockAssociation::new(id, &block, "disassociated"),
+    };
+    ctx.tx.put(vpc);
+    Ok(answer)
+}
