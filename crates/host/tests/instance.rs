@@ -1,7 +1,7 @@
 //! Instances on this host. Needs root and `NINES_TEST_IMAGE`, the directory of a root file
 //! system with systemd, Python and Docker; without them each test says so and passes.
 
-use host::instance::{Cpu, Exit, InstanceSpec, ObservedInstance, RunState};
+use host::instance::{Bind, Cpu, Exit, InstanceSpec, ObservedInstance, RunState};
 use host::linux::instance::{Instances, Settings, Watch, shim_main};
 use host::linux::namespace;
 use model::InstanceId;
@@ -36,6 +36,9 @@ impl Cloud {
         let sender = Mutex::new(sender);
         let ring = move || drop(sender.lock().map(|s| s.send(())));
         let watch = instances.watch(Arc::new(ring)).expect("doorbell");
+        // There is no metadata service here for user data to come from.
+        let disabled = settings(&name).state.join("disabled");
+        std::fs::write(&disabled, "").expect("write");
         let spec = InstanceSpec {
             id: InstanceId::random(),
             image: image.into(),
@@ -51,7 +54,10 @@ impl Cloud {
             memory_bytes: 1 << 30,
             pids_max: 2048,
             root_bytes: None,
-            binds: Vec::new(),
+            binds: vec![Bind {
+                source: disabled,
+                target: "/etc/cloud/cloud-init.disabled".into(),
+            }],
         };
         namespace::create_instance_namespaces(&name, spec.id.as_str(), spec.uid_base)
             .expect("namespaces");

@@ -94,7 +94,10 @@ impl Instances {
         }
         let order = Order {
             cloud: self.settings.cloud.clone(),
-            instance: spec.clone(),
+            instance: InstanceSpec {
+                image: image_of(spec, &directory)?,
+                ..spec.clone()
+            },
         };
         let prepare = || {
             // Until the shim writes its own, for whoever looks meanwhile.
@@ -314,6 +317,19 @@ impl Instances {
         {
             tracing::warn!("failed to start a thread to empty the trash: {e}");
             empty();
+        }
+    }
+}
+
+/// The directory behind the image's name. A volume stays with the image it began on, even
+/// if the name leads to a newer one now: an overlay's lower directory must never change.
+fn image_of(spec: &InstanceSpec, directory: &Path) -> Result<PathBuf> {
+    let before = fs::read(directory.join(SPEC)).ok();
+    let before = before.and_then(|order| serde_json::from_slice::<Order>(&order).ok());
+    match before {
+        Some(order) => Ok(order.instance.image),
+        None => {
+            fs::canonicalize(&spec.image).during(|| format!("find image {}", spec.image.display()))
         }
     }
 }
