@@ -388,9 +388,6 @@ fn the_uplink_carries_only_the_internet() {
         "169.254.1.1",
         "198.18.0.99",
         "198.19.255.1",
-        "192.0.2.2",
-        "198.51.100.1",
-        "203.0.113.1",
         "240.0.0.1",
     ] {
         let address = private.parse().expect("address");
@@ -427,20 +424,30 @@ fn beside_a_lan_and_with_the_real_uplink() {
     lab.settings.offline = false;
     lab.settings.public_pool = PUBLIC_POOL;
     namespace::scratch(|| {
+        let outside = lab.other_namespace("outside");
+        namespace::create(&outside).expect("made");
         for line in [
             "link set lo up",
-            "link add lan type veth peer name lan-end",
-            "link set lan-end up",
+            &format!("link add lan type veth peer name wire netns {outside}"),
             "addr add 10.0.0.5/16 dev lan",
+            "addr add 203.0.113.7/24 dev lan",
             "link set lan up",
             "link add docker0 type bridge",
             "addr add 172.17.0.1/16 dev docker0",
             "link set docker0 up",
-            "addr add 8.8.8.8/32 dev lo",
-            "route add default dev lan",
+            "route add default via 10.0.0.1",
         ] {
-            let words: Vec<&str> = line.split(' ').collect();
-            program_in("", "ip", &words);
+            program_in("", "ip", &line.split(' ').collect::<Vec<_>>());
+        }
+        for line in [
+            "link set lo up",
+            "link set wire up",
+            "addr add 10.0.0.1/16 dev wire",
+            "addr add 203.0.113.9/24 dev wire",
+            "addr add 8.8.8.8/32 dev lo",
+            "addr add 198.51.100.8/32 dev lo",
+        ] {
+            program_in(&outside, "ip", &line.split(' ').collect::<Vec<_>>());
         }
         let routes =
             || program::run("ip", &["-4", "route", "show", "table", "all"], "").expect("routes");
@@ -454,7 +461,9 @@ fn beside_a_lan_and_with_the_real_uplink() {
         let _web = lab.serve("web", "web", 8080);
         let _app = lab.serve("app1", "app1", 8080);
         let real: Ipv4Addr = "8.8.8.8".parse().expect("address");
-        let _real = lab.serve_on("", real, "real", 8080);
+        let _real = lab.serve_in(&outside, "real", 8080);
+        let own: Ipv4Addr = "203.0.113.7".parse().expect("address");
+        let _own = lab.serve_on("", own, "own", 8080);
         let _lan = lab.serve_on("", "10.0.0.5".parse().expect("address"), "lan", 8080);
         let _bridge = lab.serve_on("", "172.17.0.1".parse().expect("address"), "bridge", 8080);
         let who = |from: &str, to: Ipv4Addr| lab.ask(from, (to, 8080)).map(|(name, _)| name);
@@ -480,7 +489,14 @@ fn beside_a_lan_and_with_the_real_uplink() {
             "from the other VPC"
         );
         assert_eq!(who("lonely", real), None);
-        for private in ["172.17.0.1", "10.0.2.2"] {
+        let mirror = "198.51.100.8".parse().expect("address");
+        assert_eq!(
+            who("web", mirror).as_deref(),
+            Some("real"),
+            "a lab's mirror"
+        );
+        // By whatever address: the host itself and its neighbours are out of reach.
+        for private in ["172.17.0.1", "10.0.2.2", "203.0.113.7", "203.0.113.9"] {
             assert_eq!(
                 who("web", private.parse().expect("address")),
                 None,
@@ -529,6 +545,8 @@ fn beside_a_lan_and_with_the_real_uplink() {
             "the uplink has ended"
         );
         assert_eq!(routes(), before, "the host is as it was");
+        drop(_real);
+        namespace::remove(&outside).expect("removed");
     })
     .expect("a host");
 }

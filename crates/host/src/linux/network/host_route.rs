@@ -8,6 +8,8 @@ use std::net::Ipv4Addr;
 pub struct HostRoute {
     pub device: String,
     pub destination: Ipv4Net,
+    /// Reached without a gateway: a network the host is on.
+    pub on_link: bool,
 }
 
 /// The routes of the calling thread's network namespace, main table.
@@ -23,6 +25,19 @@ pub fn other_owner(pool: Ipv4Net, own_device: &str) -> std::io::Result<Option<St
         .into_iter()
         .find(|r| r.destination == pool && r.device != own_device);
     Ok(found.map(|route| route.device))
+}
+
+/// The host's own addresses and the networks it is on.
+pub fn own_ranges() -> std::io::Result<Vec<Ipv4Net>> {
+    let addresses = nix::ifaddrs::getifaddrs()?
+        .filter_map(|found| Some(Ipv4Net::from(found.address?.as_sockaddr_in()?.ip())));
+    // A default route without a gateway (PPP), or one in two halves (a VPN), is the way
+    // out, not a network of its own.
+    let networks = routes()?
+        .into_iter()
+        .filter(|route| route.on_link && route.destination.prefix_len() >= 8)
+        .map(|route| route.destination);
+    Ok(Ipv4Net::aggregate(&networks.chain(addresses).collect()))
 }
 
 /// `eth0 0002000A 00000000 0001 0 0 0 00FFFFFF …`: addresses are in network byte order,
@@ -42,6 +57,7 @@ fn parse(text: &str) -> Vec<HostRoute> {
             Some(HostRoute {
                 device: (*words.first()?).to_owned(),
                 destination: Ipv4Net::with_netmask(destination, mask).ok()?,
+                on_link: address(words.get(2)?)?.is_unspecified(),
             })
         })
         .collect()
@@ -66,7 +82,8 @@ mod tests {
             parse(&text),
             [HostRoute {
                 device: "wg0".into(),
-                destination
+                destination,
+                on_link: true,
             }]
         );
         assert!(parse("").is_empty());

@@ -15,26 +15,40 @@ use super::uplink;
 use crate::network::{Network, host_address, internet_address};
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// Destinations that never leave by the uplink: every range that is private, local,
 /// shared, for benchmarks, multicast or reserved (RFC 6890). The documentation ranges
 /// may: nobody's LAN is there, and some labs route real mirrors in them.
-const NOT_ON_THE_INTERNET: [&str; 12] = [
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.88.99.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
+const NOT_ON_THE_INTERNET: [Ipv4Net; 12] = [
+    range(0, 0, 0, 8),
+    range(10, 0, 0, 8),
+    range(100, 64, 0, 10),
+    range(127, 0, 0, 8),
+    range(169, 254, 0, 16),
+    range(172, 16, 0, 12),
+    range(192, 0, 0, 24),
+    range(192, 88, 99, 24),
+    range(192, 168, 0, 16),
+    range(198, 18, 0, 15),
+    range(224, 0, 0, 4),
+    range(240, 0, 0, 4),
 ];
 
-pub fn plan(cloud: &str, pool: Ipv4Net, offline: bool, network: &Network) -> Plan {
+const fn range(a: u8, b: u8, c: u8, length: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, 0), length)
+}
+
+/// What the host decides about the way out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outside {
+    pub offline: bool,
+    /// The host's own addresses and the networks it is on, whatever their range: the
+    /// uplink's sockets are the host's, and would reach its services as its own do.
+    pub own: Vec<Ipv4Net>,
+}
+
+pub fn plan(cloud: &str, pool: Ipv4Net, outside: &Outside, network: &Network) -> Plan {
     let mut links = BTreeMap::new();
     let mut settings = vec![
         Setting::Address {
@@ -55,7 +69,7 @@ pub fn plan(cloud: &str, pool: Ipv4Net, offline: bool, network: &Network) -> Pla
             device: "lo".into(),
         });
     }
-    if !offline {
+    if !outside.offline {
         settings.push(Setting::Address {
             address: uplink::ADDRESS,
             device: UPLINK.into(),
@@ -94,7 +108,7 @@ pub fn plan(cloud: &str, pool: Ipv4Net, offline: bool, network: &Network) -> Pla
         );
     }
     Plan {
-        filter: filter(network),
+        filter: filter(pool, outside, network),
         links,
         settings,
         ..Plan::new(names::internet(cloud), Kind::Internet, None)
@@ -138,16 +152,18 @@ pub fn host(cloud: &str, pool: Ipv4Net) -> Plan {
     }
 }
 
-fn filter(network: &Network) -> String {
+fn filter(pool: Ipv4Net, outside: &Outside, network: &Network) -> String {
     let services = elements(&network.internet_services);
-    let not_on_the_internet = list(NOT_ON_THE_INTERNET);
+    // The pool too: the host's address in it must not change this text.
+    let refused = [&NOT_ON_THE_INTERNET, outside.own.as_slice(), &[pool]].concat();
+    let refused = list(Ipv4Net::aggregate(&refused));
     format!(
         "table ip nines
 delete table ip nines
 table ip nines {{
 	set services {{ type ipv4_addr;{services} }}
 	chain uplink {{
-		ip daddr {not_on_the_internet} counter drop
+		ip daddr {refused} counter drop
 	}}
 	chain forward {{
 		type filter hook forward priority 0; policy accept;

@@ -36,6 +36,7 @@ pub use plan::Failure;
 
 use crate::linux::{namespace, program};
 use crate::network::Network;
+use internet::Outside;
 use ipnet::Ipv4Net;
 use kernel::Kernel;
 use names::Holder;
@@ -117,12 +118,13 @@ impl Networks {
     /// removed: a stopped instance keeps its own, and who ends an instance removes it.
     pub fn apply(&mut self, wanted: &Network) -> Result<Applied, Error> {
         let (network, mut failures) = validity::split(&self.settings, wanted);
-        let mut plans = self.plans(&network);
+        let outside = self.outside(&mut failures);
+        let mut plans = self.plans(&network, &outside);
 
         // What fails below is kept as it is.
         let kept: Vec<String> = plans.iter().map(|plan| plan.namespace.clone()).collect();
         plans.retain(|plan| done(self.kernel.ensure_namespace(plan), &mut failures));
-        self.uplink(&mut plans, &network, &mut failures);
+        self.uplink(&mut plans, &network, &outside, &mut failures);
         self.spare_host(&mut plans, &mut failures);
         // Without its filter a router would pass everything: rather no links at all.
         plans.retain(|plan| done(self.kernel.apply_filter(plan), &mut failures));
@@ -187,15 +189,36 @@ impl Networks {
         Ok(())
     }
 
-    fn plans(&self, network: &Network) -> Vec<Plan> {
+    /// How far the uplink may reach; not at all if that cannot be told.
+    fn outside(&self, failures: &mut Vec<Failure>) -> Outside {
         let Settings {
             cloud,
             public_pool,
             offline,
             ..
         } = &self.settings;
+        match host_route::own_ranges() {
+            Ok(own) => Outside {
+                offline: *offline,
+                own,
+            },
+            Err(e) => {
+                let host = internet::host(cloud, *public_pool);
+                failures.push(host.failure(format!("read the host's networks: {e}")));
+                Outside {
+                    offline: true,
+                    ..Outside::default()
+                }
+            }
+        }
+    }
+
+    fn plans(&self, network: &Network, outside: &Outside) -> Vec<Plan> {
+        let Settings {
+            cloud, public_pool, ..
+        } = &self.settings;
         let mut plans = vec![
-            internet::plan(cloud, *public_pool, *offline, network),
+            internet::plan(cloud, *public_pool, outside, network),
             internet::host(cloud, *public_pool),
         ];
         for (id, vpc) in &network.vpcs {
@@ -214,15 +237,21 @@ impl Networks {
     }
 
     /// Without its uplink the cloud works on as if offline, and says so.
-    fn uplink(&mut self, plans: &mut [Plan], network: &Network, failures: &mut Vec<Failure>) {
+    fn uplink(
+        &mut self,
+        plans: &mut [Plan],
+        network: &Network,
+        outside: &Outside,
+        failures: &mut Vec<Failure>,
+    ) {
         let Settings {
             cloud,
             state_dir,
             public_pool,
-            offline,
+            ..
         } = &self.settings;
         let name = names::internet(cloud);
-        if *offline || !namespace::exists(&name) {
+        if outside.offline || !namespace::exists(&name) {
             return;
         }
         match uplink::ensure(state_dir, &name) {
@@ -232,7 +261,11 @@ impl Networks {
                 self.kernel.device_is_new(&name, names::UPLINK);
                 for plan in plans.iter_mut().filter(|plan| plan.namespace == name) {
                     failures.push(plan.failure(format!("start the uplink: {e}")));
-                    *plan = internet::plan(cloud, *public_pool, true, network);
+                    let outside = Outside {
+                        offline: true,
+                        ..outside.clone()
+                    };
+                    *plan = internet::plan(cloud, *public_pool, &outside, network);
                 }
             }
         }

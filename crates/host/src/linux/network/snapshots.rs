@@ -208,8 +208,12 @@ fn a_vpc() {
 #[test]
 fn the_internet_and_the_host() {
     let network = network();
+    let outside = internet::Outside {
+        offline: false,
+        own: vec![id("203.0.113.0/28"), id("192.168.1.0/24")],
+    };
     let plans = [
-        internet::plan("nines", PUBLIC_POOL, false, &network),
+        internet::plan("nines", PUBLIC_POOL, &outside, &network),
         internet::host("nines", PUBLIC_POOL),
     ];
     insta::assert_snapshot!(plans.map(|plan| plan.to_string()).join("\n"));
