@@ -1,17 +1,16 @@
 //! Elastic IP addresses: allocated, described, released.
 
 use super::error::{
-    Result, dry_run, error, invalid_combination, invalid_parameter, missing, refuse, required,
+    Result, dry_run, error, invalid_combination, invalid_parameter, missing, refuse,
 };
 use super::filter::{Field, Filter, maybe, one};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
-use super::{Done, cidr, done, internet_gateway, public_address, route};
+use super::{Done, done, public_address};
 use crate::Ctx;
-use model::instance::{Instance, InstanceState};
-use model::vpc::{Address, AddressAssociation, NetworkInterface, Vpc};
-use model::{AddressAssociationId, AllocationId, NetworkInterfaceId};
+use model::AllocationId;
+use model::vpc::{Address, NetworkInterface};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -139,7 +138,11 @@ pub fn allocate(ctx: &mut Ctx, input: AllocateAddress) -> Result<Allocated> {
 }
 
 /// The address that a call means, by allocation or by the address itself.
-pub(super) fn find_address(ctx: &Ctx, allocation: Option<&str>, ip: Option<&str>) -> Result<Arc<Address>> {
+pub(super) fn find_address(
+    ctx: &Ctx,
+    allocation: Option<&str>,
+    ip: Option<&str>,
+) -> Result<Arc<Address>> {
     match (allocation, ip) {
         (Some(_), Some(_)) => Err(invalid_combination(
             "You may specify public IP or allocation id, but not both in the same call",

@@ -4,7 +4,7 @@ use super::error::{Result, dry_run, error, invalid_combination, invalid_paramete
 use super::instance::{BlockDevice, GroupIdentifier, World};
 use super::launch_template_data::{ShutdownBehavior, decode_user_data};
 use super::resource::find;
-use super::vpc::AttributeBooleanValue;
+use super::vpc_attribute::AttributeBooleanValue;
 use super::{Done, done};
 use crate::Ctx;
 use base64::Engine;

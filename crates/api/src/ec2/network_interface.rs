@@ -3,16 +3,17 @@
 use super::error::{
     Result, dry_run, error, invalid_combination, invalid_value, refuse, unsupported,
 };
-use super::filter::{Field, Filter, all, maybe, one};
-use super::network_interface_shape::{Shape, interface_type, shape, status};
+use super::filter::Filter;
+use super::network_interface_filter::FILTERS;
+use super::network_interface_shape::{Shape, shape};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, TagSpecification};
-use super::{Done, address, cidr, dns_name, done, private_address, public_address, security_group};
+use super::{Done, address, cidr, done, private_address, public_address, security_group};
 use crate::Ctx;
 use ipnet::Ipv4Net;
 use model::vpc::{Attachment, NetworkInterface, Requester, SecurityGroup, Subnet, Vpc};
-use model::{NetworkInterfaceId, SecurityGroupId, Tags, Timestamp, zone};
+use model::{NetworkInterfaceId, SecurityGroupId, Tags, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -1,21 +1,17 @@
 //! Attributes of a network interface, changed and described one by one.
 
-use super::address::{self, not_yours};
+use super::address::not_yours;
 use super::error::{
-    Result, dry_run, error, invalid_combination, invalid_parameter, invalid_value, missing, refuse,
-    required,
+    Result, dry_run, error, invalid_combination, invalid_parameter, missing, refuse, required,
 };
-use super::network_interface::{groups, of_instance};
+use super::network_interface::groups;
 use super::network_interface_shape::{self as shape, AttachmentShape, GroupIdentifier};
-use super::resource::{find, owned};
+use super::resource::find;
 use super::vpc_attribute::AttributeBooleanValue;
-use super::{Done, cidr, done, private_address};
+use super::{Done, done};
 use crate::Ctx;
-use model::AttachmentId;
-use model::instance::{Instance, InstanceState};
-use model::vpc::{Attachment, NetworkInterface, Subnet, Vpc};
+use model::vpc::{NetworkInterface, Vpc};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,11 +1,11 @@
 //! Rules of security groups: authorized, revoked, described.
 
-use super::error::{Result, dry_run, error, invalid_combination, invalid_value, missing};
+use super::error::{Result, dry_run, error, invalid_combination};
 use super::filter::{Field, Filter, Filters, one};
 use super::ip_permission::{self as permission, Flat, IpPermission, find_group, same};
 use super::page::Page;
 use super::protocol;
-use super::resource::{find, owned};
+use super::resource::owned;
 use super::tag::{self, Tag, TagSpecification};
 use crate::Ctx;
 use ipnet::IpNet;

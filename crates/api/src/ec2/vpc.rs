@@ -4,8 +4,7 @@
 //! security group, and takes them with it when it goes.
 
 use super::error::{
-    Result, dry_run, error, has_dependencies, invalid_combination, invalid_parameter, missing,
-    refuse, refuse_ipv6, required,
+    Result, dry_run, error, has_dependencies, invalid_parameter, refuse, refuse_ipv6, required,
 };
 use super::filter::{Field, Filter, all, one};
 use super::page::{Page, describe};

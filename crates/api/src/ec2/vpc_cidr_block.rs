@@ -31,10 +31,7 @@ pub struct AssociatedCidrBlock {
     cidr_block_association: CidrBlockAssociation,
 }
 
-pub fn associate(
-    ctx: &mut Ctx,
-    input: AssociateVpcCidrBlock,
-) -> Result<AssociatedCidrBlock> {
+pub fn associate(ctx: &mut Ctx, input: AssociateVpcCidrBlock) -> Result<AssociatedCidrBlock> {
     refuse_ipv6(input.amazon_provided_ipv6_cidr_block)?;
     refuse(&input.ipv6_cidr_block, "Ipv6CidrBlock")?;
     refuse(&input.ipv6_pool, "Ipv6Pool")?;
@@ -92,10 +89,7 @@ pub struct DisassociateVpcCidrBlock {
     association_id: String,
 }
 
-pub fn disassociate(
-    ctx: &mut Ctx,
-    input: DisassociateVpcCidrBlock,
-) -> Result<AssociatedCidrBlock> {
+pub fn disassociate(ctx: &mut Ctx, input: DisassociateVpcCidrBlock) -> Result<AssociatedCidrBlock> {
     let id = &input.association_id;
     let holder = owned::<Vpc>(&ctx.tx, &ctx.scope).find_map(|vpc| {
         let at = vpc.cidrs.iter().position(|(a, _)| a == id)?;
