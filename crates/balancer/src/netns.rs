@@ -17,6 +17,7 @@ use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket};
 
+const CONGESTION_CONTROL: &[u8] = b"cubic";
 /// Connections the kernel completes while a worker is busy.
 const BACKLOG: i32 = 4096;
 
@@ -100,5 +101,9 @@ fn stream_socket(address: IpAddr) -> io::Result<Socket> {
     };
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
+    // A host may default to BBR: without fq it was measured at 14 Gbit/s on a veth where cubic
+    // reached 20 to 24, and a namespace cannot change the default. Accepted sockets inherit from
+    // their listener. A kernel without cubic keeps what it has.
+    let _ = socket.set_tcp_congestion(CONGESTION_CONTROL);
     Ok(socket)
 }

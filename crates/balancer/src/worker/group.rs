@@ -1,6 +1,7 @@
 //! A target group as one node of one worker sees it: targets, their health, who is eligible.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -75,20 +76,20 @@ impl Group {
         zones: Vec<String>,
         before: Option<&Group>,
     ) -> Group {
+        let old: HashMap<&str, &Rc<Target>> = before
+            .iter()
+            .flat_map(|group| &group.targets)
+            .map(|target| (target.key.as_str(), target))
+            .collect();
         let targets = config
             .targets
             .iter()
             .map(|target| {
-                let same = before.and_then(|group| {
-                    group.targets.iter().find(|old| {
-                        old.key == target.key
-                            && old.address == target.address
-                            && old.zone == target.zone
-                    })
-                });
-                let kept = same
-                    .cloned()
-                    .unwrap_or_else(|| Rc::new(Target::new(target)));
+                let same = old
+                    .get(target.key.as_str())
+                    .filter(|old| old.address == target.address && old.zone == target.zone);
+                let kept =
+                    same.map_or_else(|| Rc::new(Target::new(target)), |target| Rc::clone(target));
                 kept.state.set(target.state);
                 if !config.health_check.enabled {
                     kept.health.set(HealthState::Healthy);

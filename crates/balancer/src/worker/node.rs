@@ -1,7 +1,7 @@
 //! One node of a load balancer in one worker: its namespace, listeners, groups and connections.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Duration;
 
 use super::Core;
-use super::group::Group;
+use super::group::{Group, Target};
 use crate::config::{self, Config, LoadBalancer, Protocol};
 use crate::count::{NodeCounters, bump};
 use crate::netns::{self, Namespace};
@@ -223,15 +223,11 @@ impl Node {
 
 /// Ends the requests of targets that are gone from the config.
 fn cut_removed(before: &Front, groups: &BTreeMap<String, Rc<Group>>) {
-    for group in before.groups() {
-        let now = groups.get(&group.config.key);
-        for target in &group.targets {
-            let is_kept =
-                now.is_some_and(|group| group.targets.iter().any(|kept| Rc::ptr_eq(kept, target)));
-            if !is_kept {
-                target.cut();
-            }
-        }
+    let all = groups.values().flat_map(|group| &group.targets);
+    let kept: HashSet<*const Target> = all.map(Rc::as_ptr).collect();
+    let known = before.groups().flat_map(|group| &group.targets);
+    for removed in known.filter(|target| !kept.contains(&Rc::as_ptr(target))) {
+        removed.cut();
     }
 }
 
