@@ -23,6 +23,7 @@ mod load_balancer;
 mod load_balancer_attribute;
 mod load_balancer_network;
 mod page;
+mod redirect;
 mod rule;
 mod rule_priority;
 mod ssl_policy;
