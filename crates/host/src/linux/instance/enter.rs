@@ -21,11 +21,14 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The user's shell if the image has it; as a login shell it reads the profile.
+/// bash if the image has it, as a login shell to read the profile. The caller's terminal has
+/// no name in the instance, which tmux and gpg want: `script` gives one that has.
 const LOGIN_SHELL: [&str; 3] = [
     "/bin/sh",
     "-c",
-    "if command -v bash >/dev/null; then exec bash -l; else exec sh -l; fi",
+    "shell=$(command -v bash || echo sh)\n\
+     if [ -t 0 ] && command -v script >/dev/null; then exec script -qec \"$shell -l\" /dev/null; fi\n\
+     exec $shell -l",
 ];
 
 /// A command that will run in the instance of `init`; `cgroups` are files to write `0` to.
