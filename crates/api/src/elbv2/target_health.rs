@@ -86,14 +86,23 @@ fn registered(ctx: &Ctx, group: &TargetGroup, target: &Target) -> Description {
         target: target.id.clone(),
         port: target.port,
     });
+    let because = |code: &str, text: &str| Some((code.to_owned(), text.to_owned()));
     let (state, reason) = match record {
+        // The call that began it has returned; the record follows with the controller's next pass.
+        _ if target.draining.is_some() => (
+            TargetState::Draining,
+            because(
+                "Target.DeregistrationInProgress",
+                "Target deregistration is in progress",
+            ),
+        ),
         Some(record) => (record.state, record.reason.clone()),
         None => (
             TargetState::Initial,
-            Some((
-                "Elb.RegistrationInProgress".to_owned(),
-                "Target registration is in progress".to_owned(),
-            )),
+            because(
+                "Elb.RegistrationInProgress",
+                "Target registration is in progress",
+            ),
         ),
     };
     let (reason, description) = reason.unzip();
