@@ -87,6 +87,7 @@ pub(crate) fn write_fields<T: Serialize + ?Sized>(
         xml: std::mem::take(out),
         style,
         in_timestamp: false,
+        items: None,
     };
     let wrote = value.serialize(&mut writer);
     *out = writer.xml;
@@ -101,7 +102,14 @@ struct Writer {
     style: Style,
     /// The next number is a timestamp.
     in_timestamp: bool,
+    /// What the elements of the next list are called, where the protocol's rule does not hold.
+    items: Option<&'static str>,
 }
+
+/// Before the name of its elements, in the (serde) name of a newtype around a list:
+/// `#[serde(rename = "$wire::Items/groupId")] struct Groups(Vec<String>)`. Of
+/// EC2's answers, the groups of a launch template's interfaces are spelled so.
+const ITEMS: &str = "$wire::Items/";
 
 #[derive(PartialEq)]
 enum Wrote {
@@ -274,6 +282,7 @@ impl<'a> ser::Serializer for &'a mut Writer {
         v: &T,
     ) -> Result<Wrote, Error> {
         self.in_timestamp = name == timestamp::NEWTYPE;
+        self.items = name.strip_prefix(ITEMS);
         v.serialize(self)
     }
 
@@ -289,7 +298,10 @@ impl<'a> ser::Serializer for &'a mut Writer {
 
     fn serialize_seq(self, _: Option<usize>) -> Result<ListWriter<'a>, Error> {
         let (name, wrote) = match self.style.lists {
-            Lists::Wrapped(item) => (Cow::Borrowed(item), Wrote::Element),
+            Lists::Wrapped(item) => {
+                let item = self.items.take().unwrap_or(item);
+                (Cow::Borrowed(item), Wrote::Element)
+            }
             Lists::Repeated => {
                 // Take back the start tag; every item writes its own.
                 let tag = self.xml.split_off(self.tag);

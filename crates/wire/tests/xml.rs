@@ -237,3 +237,17 @@ fn refuses_what_has_no_form() {
     assert!(document("R", "", &One { v: Choice::A(1) }, EC2).is_err());
     assert!(document("R", "", &vec![1], REST).is_err());
 }
+
+#[test]
+fn a_newtype_names_the_elements_of_its_list() {
+    #[derive(Serialize)]
+    #[serde(rename = "$wire::Items/groupId")]
+    struct Groups(Vec<&'static str>);
+    let groups = One {
+        v: vec![One {
+            v: Groups(vec!["a", "b"]),
+        }],
+    };
+    let expected = "<v><item><v><groupId>a</groupId><groupId>b</groupId></v></item></v>";
+    check(&groups, EC2, expected);
+}

@@ -91,8 +91,8 @@ shapes! {
         delete_on_termination: Option<bool>,
         description: Option<String>,
         device_index: Option<u32>,
-        #[serde(rename(serialize = "groupSet", deserialize = "SecurityGroupId"), alias = "GroupSet", skip_serializing_if = "Vec::is_empty")]
-        groups: Vec<String>,
+        #[serde(rename(serialize = "groupSet", deserialize = "SecurityGroupId"), alias = "GroupSet", skip_serializing_if = "GroupIds::is_empty")]
+        groups: GroupIds,
         interface_type: Option<String>,
         ipv6_address_count: Option<u32>,
         #[serde(rename(serialize = "ipv6AddressesSet", deserialize = "Ipv6Addresses"), alias = "Ipv6AddressesSet", skip_serializing_if = "Vec::is_empty")]
@@ -181,6 +181,17 @@ shapes! {
 
     MaintenanceOptions { auto_recovery: Option<AutoRecovery>, }
     NetworkPerformanceOptions { bandwidth_weighting: Option<String>, }
+}
+
+/// The one list of EC2's answers whose elements are not `item`s.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "$wire::Items/groupId")]
+pub struct GroupIds(pub Vec<String>);
+
+impl GroupIds {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 macro_rules! values {

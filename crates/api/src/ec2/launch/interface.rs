@@ -208,7 +208,7 @@ fn specified(
         return existing(tx, site, given, id, device_index);
     }
     let subnet = subnet_of(tx, site, launch, instance_type, given.subnet_id.as_deref())?;
-    let groups = security_groups(tx, site, &subnet, &given.groups)?;
+    let groups = security_groups(tx, site, &subnet, &given.groups.0)?;
     let (primary, secondary) = addresses(given)?;
     if given.associate_public_ip_address == Some(true) && launch.data.network_interfaces.len() > 1 {
         return Err(invalid_combination(
