@@ -1,12 +1,13 @@
 //! The machine beneath the cloud: networks and instances, listed, ensured and removed.
 //!
-//! Two full implementations: [`linux`] (namespaces, nftables, cgroups) and `sim`
+//! Two full implementations: [`linux`] (namespaces, nftables, cgroups) and [`sim`]
 //! (the same behaviour in memory, for scenarios on a virtual clock).
 //! Knows neither store nor AWS.
 
 pub mod instance;
 pub mod linux;
 pub mod network;
+pub mod sim;
 
 use instance::{InstanceError, InstanceSpec, ObservedInstance};
 use model::{InstanceId, NetworkInterfaceId, VpcId};
