@@ -4,6 +4,8 @@
 //! the coverage table and the docs come from that one list. Nothing here knows
 //! HTTP, processes or netlink.
 
+pub mod autoscaling;
+pub mod cloudwatch;
 mod context;
 pub mod ec2;
 pub mod elbv2;
@@ -20,6 +22,8 @@ pub fn services() -> Vec<wire::Service<Ctx>> {
     vec![
         ec2::service(),
         elbv2::service(),
+        autoscaling::service(),
+        cloudwatch::service(),
         iam::service(),
         sts::service(),
         ssm::service(),

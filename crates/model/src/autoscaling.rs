@@ -33,6 +33,14 @@ pub struct AutoScalingGroup {
     pub maintenance_policy: Option<(i32, i32)>,
     /// `balanced-best-effort` or `balanced-only`.
     pub zone_distribution: String,
+    /// The subnets were named; otherwise they are the default ones of the zones.
+    pub subnets_named: bool,
+    /// `none`, `prevent-force-deletion` or `prevent-all-deletion`.
+    pub deletion_protection: String,
+    /// Text of the caller's, given back.
+    pub context: Option<String>,
+    /// `units`, where given: others count vCPUs or memory.
+    pub desired_capacity_type: Option<String>,
     pub suspended_processes: Vec<(String, String)>,
     /// Group metrics that are collected; `1Minute` granularity.
     pub enabled_metrics: Vec<String>,
@@ -47,6 +55,12 @@ pub struct AutoScalingGroup {
     pub last_cause: Option<String>,
     /// Set by the policy that changed capacity last; simple policies wait for it plus the cooldown.
     pub last_scaling: Option<Timestamp>,
+    /// Attached target groups in which some target has passed a check once; before that,
+    /// ELB health replaces nobody.
+    pub target_groups_in_service: Vec<String>,
+    /// Measured: the longest an instance took from entering service to its first passing
+    /// check, in milliseconds. `--speed` never shrinks this part of a grace period.
+    pub measured_boot_ms: Option<i64>,
     /// Launch failures in a row, for back-off, and when to try again.
     pub launch_failures: u32,
     pub retry_at: Option<Timestamp>,
@@ -80,6 +94,7 @@ pub struct GroupInstance {
     /// What called it unhealthy; chooses the cause sentence.
     pub unhealthy_because: Option<UnhealthyBecause>,
     pub protected_from_scale_in: bool,
+    /// Version 0, which no template has: attached by hand and not launched from a template.
     pub template: (LaunchTemplateId, String, u64),
     /// When it entered service; grace and warm-up count from here.
     pub in_service: Option<Timestamp>,
@@ -87,6 +102,8 @@ pub struct GroupInstance {
     pub activity: Option<String>,
     /// A target of it has been healthy once in every attached group.
     pub seen_healthy: bool,
+    /// Launched above the desired capacity to balance zones; its counterpart goes once it serves.
+    pub rebalancing: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

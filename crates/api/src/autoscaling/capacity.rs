@@ -1,0 +1,68 @@
+//! Setting the desired capacity by hand.
+
+use super::error::{Result, error, validation};
+use super::group::find_alive;
+use super::setting::MAX_SIZE;
+use super::{cause, check};
+use crate::Ctx;
+use jiff::SignedDuration;
+use model::autoscaling::AutoScalingGroup;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SetDesiredCapacity {
+    auto_scaling_group_name: String,
+    desired_capacity: i64,
+    honor_cooldown: Option<bool>,
+}
+
+pub fn set(ctx: &mut Ctx, input: SetDesiredCapacity) -> Result<()> {
+    let mut group = find_alive(ctx, &input.auto_scaling_group_name)?;
+    let desired = check::within(input.desired_capacity, "desiredCapacity", 0, MAX_SIZE)?;
+    if group.max_size < desired {
+        return Err(validation(format!(
+            "New SetDesiredCapacity value {desired} is above max value {} for the AutoScalingGroup.",
+            group.max_size
+        )));
+    }
+    if desired < group.min_size {
+        return Err(validation(format!(
+            "New SetDesiredCapacity value {desired} is below min value {} for the AutoScalingGroup.",
+            group.min_size
+        )));
+    }
+    if input.honor_cooldown.unwrap_or(false) {
+        check_cooldown(ctx, &group)?;
+    }
+    let why = "a user request explicitly set group desired capacity";
+    cause::change_desired(&mut group, desired, why, ctx.now);
+    ctx.tx.put(group);
+    Ok(())
+}
+
+fn check_cooldown(ctx: &Ctx, group: &AutoScalingGroup) -> Result<()> {
+    let mut activities = ctx.tx.activities.values();
+    let busy = activities.find(|a| a.group_arn == group.arn && a.ended.is_none());
+    if let Some(activity) = busy {
+        return Err(error(
+            "ScalingActivityInProgress",
+            format!(
+                "Scaling activity {} is in progress and blocks this action",
+                activity.id
+            ),
+        ));
+    }
+    // At its full length: how far a faster clock shrinks it is not known here.
+    let cooldown = SignedDuration::from_secs(group.default_cooldown.into());
+    if group
+        .last_scaling
+        .is_some_and(|last| ctx.now < last + cooldown)
+    {
+        return Err(error(
+            "ScalingActivityInProgress",
+            "The group is in its cooldown period, which blocks this action",
+        ));
+    }
+    Ok(())
+}

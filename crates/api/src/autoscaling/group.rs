@@ -1,0 +1,227 @@
+//! Auto Scaling groups: made, changed, deleted. The controller launches and ends instances.
+
+use super::cause;
+use super::error::{Result, error, group_not_found, refuse, validation};
+use super::setting::{self, CreateAutoScalingGroup, UpdateAutoScalingGroup};
+use super::{check, lifecycle_hook, tag, target_group, traffic_source};
+use crate::Ctx;
+use model::LaunchTemplateId;
+use model::autoscaling::{AutoScalingGroup, GroupTemplate, LifecycleState};
+use serde::Deserialize;
+use std::sync::Arc;
+use store::ScopedName;
+
+pub const MAX_GROUPS: usize = 500;
+
+/// The caller's group of that name.
+pub fn find(ctx: &Ctx, name: &str) -> Result<Arc<AutoScalingGroup>> {
+    let key = ScopedName::new(&ctx.scope, name);
+    let found = ctx.tx.auto_scaling_groups.get(&key);
+    found.cloned().ok_or_else(|| group_not_found(name))
+}
+
+/// A group that can still be changed.
+pub fn find_alive(ctx: &Ctx, name: &str) -> Result<AutoScalingGroup> {
+    let group = find(ctx, name)?;
+    if group.deleting.is_some() {
+        return Err(validation(format!(
+            "The AutoScalingGroup {name} is pending delete and cannot be changed."
+        )));
+    }
+    Ok((*group).clone())
+}
+
+/// Every group of the caller, by name.
+pub fn owned(ctx: &Ctx) -> impl Iterator<Item = &Arc<AutoScalingGroup>> {
+    let all = ctx.tx.auto_scaling_groups.values();
+    all.filter(|g| g.scope == ctx.scope)
+}
+
+pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
+    let (given, initial) = input.split();
+    let name = given.auto_scaling_group_name.clone();
+    check::name(&name, "autoScalingGroupName")?;
+    let key = ScopedName::new(&ctx.scope, &name);
+    if ctx.tx.auto_scaling_groups.contains_key(&key) {
+        return Err(error(
+            "AlreadyExists",
+            format!(
+                "AutoScalingGroup by this name already exists - A group with the name {name} already exists"
+            ),
+        ));
+    }
+    if owned(ctx).count() >= MAX_GROUPS {
+        return Err(error(
+            "LimitExceeded",
+            format!("You have already reached the limit of {MAX_GROUPS} Auto Scaling groups."),
+        ));
+    }
+    refuse(&initial.instance_id, "InstanceId")?;
+    let classic = initial
+        .load_balancer_names
+        .filter(|names| !names.is_empty());
+    refuse(&classic, "LoadBalancerNames (Classic Load Balancers)")?;
+    lifecycle_hook::refuse_any(initial.lifecycle_hook_specification_list.as_deref())?;
+    for (size, at) in [(given.min_size, "minSize"), (given.max_size, "maxSize")] {
+        if size.is_none() {
+            return Err(validation(format!(
+                "1 validation error detected: Value null at '{at}' failed to satisfy constraint: Member must not be null"
+            )));
+        }
+    }
+    if given.launch_template.is_none()
+        && given.mixed_instances_policy.is_none()
+        && given.launch_configuration_name.is_none()
+    {
+        return Err(validation(
+            "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.",
+        ));
+    }
+
+    let mut group = blank(ctx, &name);
+    let mut sizes = setting::sizes(&given, &group)?;
+    if given.desired_capacity.is_none() {
+        sizes.2 = sizes.0;
+    }
+    setting::apply(ctx, given, &mut group)?;
+    if group.subnets.is_empty() {
+        return Err(validation(
+            "At least one Availability Zone or VPC Subnet is required.",
+        ));
+    }
+    group.target_groups = initial.target_group_arns.unwrap_or_default();
+    for source in initial.traffic_sources.unwrap_or_default() {
+        group
+            .target_groups
+            .push(traffic_source::target_group(source)?);
+    }
+    group.target_groups.sort();
+    group.target_groups.dedup();
+    target_group::check(ctx, &group, &group.target_groups)?;
+    group.tags = tag::of_new_group(&name, initial.tags.unwrap_or_default())?;
+    (group.min_size, group.max_size) = (sizes.0, sizes.1);
+    let why = "a user request created an AutoScalingGroup";
+    cause::change_desired(&mut group, sizes.2, why, ctx.now);
+    ctx.tx.put(group);
+    Ok(())
+}
+
+/// A group with AWS's defaults that launches nothing yet.
+fn blank(ctx: &Ctx, name: &str) -> AutoScalingGroup {
+    let id = uuid::Uuid::new_v4();
+    let rest = format_args!("autoScalingGroup:{id}:autoScalingGroupName/{name}");
+    AutoScalingGroup {
+        arn: ctx.scope.arn("autoscaling", rest),
+        scope: ctx.scope.clone(),
+        name: name.to_owned(),
+        // Taken from the call, which must name one.
+        template: GroupTemplate {
+            id: LaunchTemplateId::random(),
+            name: String::new(),
+            version: String::new(),
+            mixed: None,
+        },
+        min_size: 0,
+        max_size: 0,
+        desired_capacity: 0,
+        default_cooldown: 300,
+        zones: Vec::new(),
+        subnets: Vec::new(),
+        subnets_named: false,
+        target_groups: Vec::new(),
+        health_check_types: vec!["EC2".into()],
+        health_check_grace_period: 0,
+        default_instance_warmup: None,
+        termination_policies: vec!["Default".into()],
+        new_instances_protected_from_scale_in: false,
+        service_linked_role: format!(
+            "arn:aws:iam::{}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+            ctx.scope.account
+        ),
+        capacity_rebalance: false,
+        max_instance_lifetime: None,
+        maintenance_policy: None,
+        zone_distribution: "balanced-best-effort".into(),
+        deletion_protection: "none".into(),
+        context: None,
+        desired_capacity_type: None,
+        suspended_processes: Vec::new(),
+        enabled_metrics: Vec::new(),
+        tags: Vec::new(),
+        created: ctx.now,
+        deleting: None,
+        instances: Vec::new(),
+        last_cause: None,
+        last_scaling: None,
+        target_groups_in_service: Vec::new(),
+        measured_boot_ms: None,
+        launch_failures: 0,
+        retry_at: None,
+    }
+}
+
+pub fn update(ctx: &mut Ctx, input: UpdateAutoScalingGroup) -> Result<()> {
+    let mut group = find_alive(ctx, &input.auto_scaling_group_name)?;
+    let (min, max, desired) = setting::sizes(&input, &group)?;
+    setting::apply(ctx, input, &mut group)?;
+    target_group::check(ctx, &group, &group.target_groups)?;
+    (group.min_size, group.max_size) = (min, max);
+    let why = format!(
+        "a user request update of AutoScalingGroup constraints to min: {min}, max: {max}, desired: {desired}"
+    );
+    cause::change_desired(&mut group, desired, &why, ctx.now);
+    // What was changed may be why launches failed.
+    (group.launch_failures, group.retry_at) = (0, None);
+    ctx.tx.put(group);
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeleteAutoScalingGroup {
+    auto_scaling_group_name: String,
+    force_delete: Option<bool>,
+}
+
+/// Marks the group; the controller ends its instances and then removes it.
+pub fn delete(ctx: &mut Ctx, input: DeleteAutoScalingGroup) -> Result<()> {
+    let name = input.auto_scaling_group_name;
+    let force = input.force_delete.unwrap_or(false);
+    let mut group = (*find(ctx, &name)?).clone();
+    let protected = match group.deletion_protection.as_str() {
+        "prevent-all-deletion" => true,
+        "prevent-force-deletion" => force,
+        _ => false,
+    };
+    if protected {
+        return Err(validation(format!(
+            "The AutoScalingGroup {name} has deletion protection ({}). Change DeletionProtection before deleting it.",
+            group.deletion_protection
+        )));
+    }
+    if !force && !group.instances.is_empty() {
+        return Err(error(
+            "ResourceInUse",
+            "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.",
+        ));
+    }
+    let mut activities = ctx.tx.activities.values();
+    if !force && activities.any(|a| a.group_arn == group.arn && a.ended.is_none()) {
+        return Err(error(
+            "ScalingActivityInProgress",
+            "You cannot delete an AutoScalingGroup while there are scaling activities in progress for that group.",
+        ));
+    }
+    group.deleting = group.deleting.or(Some(ctx.now));
+    // Standby holds an instance out of the controller's sight; deletion does not.
+    for member in &mut group.instances {
+        if member.lifecycle == LifecycleState::Standby {
+            member.lifecycle = LifecycleState::InService;
+        }
+    }
+    let why = format!("a user request force deleted AutoScalingGroup {name}");
+    (group.min_size, group.max_size) = (0, 0);
+    cause::change_desired(&mut group, 0, &why, ctx.now);
+    ctx.tx.put(group);
+    Ok(())
+}

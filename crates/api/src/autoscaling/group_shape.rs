@@ -1,0 +1,294 @@
+//! How groups and their members are described.
+
+use super::error::Result;
+use super::group::owned;
+use super::page::{Filter, page, unknown_filter};
+use super::setting::{
+    AvailabilityZoneDistribution, AvailabilityZoneImpairmentPolicy,
+    CapacityReservationSpecification, InstanceMaintenancePolicy,
+};
+use super::suspended_process::SuspendedProcess;
+use super::tag::TagDescription;
+use super::template::{LaunchTemplateSpecification, MixedInstancesPolicy, stored_policy};
+use super::traffic_source::TrafficSourceIdentifier;
+use crate::Ctx;
+use model::autoscaling::{AutoScalingGroup, GroupInstance};
+use model::zone;
+use serde::{Deserialize, Serialize};
+use wire::Timestamp;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeAutoScalingGroups {
+    #[serde(default)]
+    auto_scaling_group_names: Vec<String>,
+    include_instances: Option<bool>,
+    next_token: Option<String>,
+    max_records: Option<i64>,
+    #[serde(default)]
+    filters: Vec<Filter>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AutoScalingGroups {
+    auto_scaling_groups: Vec<Shape>,
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Shape {
+    auto_scaling_group_name: String,
+    #[serde(rename = "AutoScalingGroupARN")]
+    auto_scaling_group_arn: String,
+    launch_template: Option<LaunchTemplateSpecification>,
+    mixed_instances_policy: Option<MixedInstancesPolicy>,
+    min_size: u32,
+    max_size: u32,
+    desired_capacity: u32,
+    default_cooldown: u32,
+    availability_zones: Vec<String>,
+    availability_zone_ids: Vec<String>,
+    load_balancer_names: [String; 0],
+    #[serde(rename = "TargetGroupARNs")]
+    target_group_arns: Vec<String>,
+    health_check_type: String,
+    health_check_grace_period: u32,
+    instances: Option<Vec<Instance>>,
+    created_time: Timestamp,
+    suspended_processes: Vec<SuspendedProcess>,
+    #[serde(rename = "VPCZoneIdentifier")]
+    vpc_zone_identifier: String,
+    enabled_metrics: Vec<EnabledMetric>,
+    status: Option<&'static str>,
+    tags: Vec<TagDescription>,
+    termination_policies: Vec<String>,
+    new_instances_protected_from_scale_in: bool,
+    #[serde(rename = "ServiceLinkedRoleARN")]
+    service_linked_role_arn: String,
+    capacity_rebalance: Option<bool>,
+    context: Option<String>,
+    desired_capacity_type: Option<String>,
+    default_instance_warmup: Option<u32>,
+    traffic_sources: Vec<TrafficSourceIdentifier>,
+    instance_maintenance_policy: Option<InstanceMaintenancePolicy>,
+    deletion_protection: String,
+    availability_zone_distribution: AvailabilityZoneDistribution,
+    availability_zone_impairment_policy: AvailabilityZoneImpairmentPolicy,
+    capacity_reservation_specification: CapacityReservationSpecification,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct EnabledMetric {
+    metric: String,
+    granularity: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Instance {
+    instance_id: String,
+    instance_type: String,
+    availability_zone: String,
+    availability_zone_id: Option<String>,
+    lifecycle_state: &'static str,
+    health_status: &'static str,
+    launch_template: Option<LaunchTemplateSpecification>,
+    protected_from_scale_in: bool,
+}
+
+pub fn describe(ctx: &mut Ctx, input: DescribeAutoScalingGroups) -> Result<AutoScalingGroups> {
+    for filter in &input.filters {
+        let known = matches!(filter.name.as_str(), "tag-key" | "tag-value");
+        if !known && !filter.name.starts_with("tag:") {
+            return Err(unknown_filter(&filter.name));
+        }
+    }
+    let page = page(input.max_records, input.next_token.as_deref(), 50)?;
+    let names = &input.auto_scaling_group_names;
+    let wanted = owned(ctx).filter(|g| {
+        let named = names.is_empty() || names.iter().any(|n| *n == g.name || *n == g.arn);
+        named && input.filters.iter().all(|f| has_tag(g, f))
+    });
+    let (groups, next_token) = page.of(wanted, |g| g.name.clone());
+    let with_instances = input.include_instances.unwrap_or(true);
+    Ok(AutoScalingGroups {
+        auto_scaling_groups: groups
+            .into_iter()
+            .map(|g| shape(g, with_instances))
+            .collect(),
+        next_token,
+    })
+}
+
+fn has_tag(group: &AutoScalingGroup, filter: &Filter) -> bool {
+    group.tags.iter().any(|tag| match filter.name.as_str() {
+        "tag-key" => filter.admits(&tag.key),
+        "tag-value" => filter.admits(&tag.value),
+        name => name.strip_prefix("tag:") == Some(&tag.key) && filter.admits(&tag.value),
+    })
+}
+
+fn shape(group: &AutoScalingGroup, with_instances: bool) -> Shape {
+    let mixed = stored_policy(&group.template);
+    let subnets: Vec<&str> = group.subnets.iter().map(|s| s.as_str()).collect();
+    let policy = |(min, max)| InstanceMaintenancePolicy {
+        min_healthy_percentage: Some(min),
+        max_healthy_percentage: Some(max),
+    };
+    Shape {
+        auto_scaling_group_name: group.name.clone(),
+        auto_scaling_group_arn: group.arn.clone(),
+        launch_template: mixed.is_none().then(|| LaunchTemplateSpecification {
+            launch_template_id: Some(group.template.id.to_string()),
+            launch_template_name: Some(group.template.name.clone()),
+            version: Some(group.template.version.clone()),
+        }),
+        mixed_instances_policy: mixed,
+        min_size: group.min_size,
+        max_size: group.max_size,
+        desired_capacity: group.desired_capacity,
+        default_cooldown: group.default_cooldown,
+        availability_zones: group.zones.clone(),
+        availability_zone_ids: group
+            .zones
+            .iter()
+            .filter_map(|z| zone::zone_id(z))
+            .collect(),
+        load_balancer_names: [],
+        target_group_arns: group.target_groups.clone(),
+        health_check_type: group.health_check_types.join(","),
+        health_check_grace_period: group.health_check_grace_period,
+        instances: with_instances.then(|| group.instances.iter().map(instance).collect()),
+        created_time: group.created.into(),
+        suspended_processes: SuspendedProcess::of(group),
+        vpc_zone_identifier: if group.subnets_named {
+            subnets.join(",")
+        } else {
+            String::new()
+        },
+        enabled_metrics: group
+            .enabled_metrics
+            .iter()
+            .map(|metric| EnabledMetric {
+                metric: metric.clone(),
+                granularity: "1Minute",
+            })
+            .collect(),
+        status: group.deleting.map(|_| "Delete in progress"),
+        tags: TagDescription::of(group),
+        termination_policies: group.termination_policies.clone(),
+        new_instances_protected_from_scale_in: group.new_instances_protected_from_scale_in,
+        service_linked_role_arn: group.service_linked_role.clone(),
+        // Absent on AWS too until it is turned on.
+        capacity_rebalance: group.capacity_rebalance.then_some(true),
+        context: group.context.clone(),
+        desired_capacity_type: group.desired_capacity_type.clone(),
+        default_instance_warmup: group.default_instance_warmup,
+        traffic_sources: TrafficSourceIdentifier::of(group),
+        instance_maintenance_policy: group.maintenance_policy.map(policy),
+        deletion_protection: group.deletion_protection.clone(),
+        availability_zone_distribution: AvailabilityZoneDistribution {
+            capacity_distribution_strategy: Some(group.zone_distribution.clone()),
+        },
+        // Zonal shift and reservations are refused, so these are always the defaults.
+        availability_zone_impairment_policy: AvailabilityZoneImpairmentPolicy {
+            zonal_shift_enabled: Some(false),
+            impaired_zone_health_check_behavior: None,
+        },
+        capacity_reservation_specification: CapacityReservationSpecification {
+            capacity_reservation_preference: Some("default".into()),
+            capacity_reservation_target: None,
+        },
+    }
+}
+
+/// The version that a member was launched from; one attached by hand may have none.
+fn template_of(member: &GroupInstance) -> Option<LaunchTemplateSpecification> {
+    let (id, name, version) = &member.template;
+    (*version != 0).then(|| LaunchTemplateSpecification {
+        launch_template_id: Some(id.to_string()),
+        launch_template_name: Some(name.clone()),
+        version: Some(version.to_string()),
+    })
+}
+
+fn instance(member: &GroupInstance) -> Instance {
+    Instance {
+        instance_id: member.id.to_string(),
+        instance_type: member.instance_type.clone(),
+        availability_zone: member.zone.clone(),
+        availability_zone_id: zone::zone_id(&member.zone),
+        lifecycle_state: member.lifecycle.name(),
+        health_status: if member.healthy {
+            "Healthy"
+        } else {
+            "Unhealthy"
+        },
+        launch_template: template_of(member),
+        protected_from_scale_in: member.protected_from_scale_in,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeAutoScalingInstances {
+    #[serde(default)]
+    instance_ids: Vec<String>,
+    max_records: Option<i64>,
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AutoScalingInstances {
+    auto_scaling_instances: Vec<InstanceDetails>,
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct InstanceDetails {
+    instance_id: String,
+    instance_type: String,
+    auto_scaling_group_name: String,
+    availability_zone: String,
+    availability_zone_id: Option<String>,
+    lifecycle_state: &'static str,
+    /// Here in capitals, other than in the description of a group.
+    health_status: &'static str,
+    launch_template: Option<LaunchTemplateSpecification>,
+    protected_from_scale_in: bool,
+}
+
+pub fn describe_instances(
+    ctx: &mut Ctx,
+    input: DescribeAutoScalingInstances,
+) -> Result<AutoScalingInstances> {
+    let page = page(input.max_records, input.next_token.as_deref(), 50)?;
+    let ids = &input.instance_ids;
+    let members = owned(ctx).flat_map(|g| g.instances.iter().map(move |m| (g, m)));
+    let mut wanted: Vec<_> = members
+        .filter(|(_, m)| ids.is_empty() || ids.iter().any(|id| *id == *m.id.as_str()))
+        .collect();
+    wanted.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
+    let (members, next_token) = page.of(wanted, |(_, m)| m.id.to_string());
+    let details =
+        |(group, m): (&std::sync::Arc<AutoScalingGroup>, &GroupInstance)| InstanceDetails {
+            instance_id: m.id.to_string(),
+            instance_type: m.instance_type.clone(),
+            auto_scaling_group_name: group.name.clone(),
+            availability_zone: m.zone.clone(),
+            availability_zone_id: zone::zone_id(&m.zone),
+            lifecycle_state: m.lifecycle.name(),
+            health_status: if m.healthy { "HEALTHY" } else { "UNHEALTHY" },
+            launch_template: template_of(m),
+            protected_from_scale_in: m.protected_from_scale_in,
+        };
+    Ok(AutoScalingInstances {
+        auto_scaling_instances: members.into_iter().map(details).collect(),
+        next_token,
+    })
+}

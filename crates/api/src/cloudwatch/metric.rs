@@ -1,0 +1,254 @@
+//! Points into metrics, and which metrics there are.
+
+use super::error::{Result, combination, invalid, length, missing};
+use super::{Dimension, dimensions, pairs};
+use crate::Ctx;
+use crate::ec2::page::Page;
+use jiff::SignedDuration;
+use metrics::{Bucket, MetricKey};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wire::Timestamp;
+
+/// Datums of one call; dimensions of one metric; values of one datum.
+const MAX_DATUMS: usize = 1000;
+const MAX_DIMENSIONS: usize = 30;
+const MAX_VALUES: usize = 150;
+/// ±2^360
+const LARGEST: f64 = 2.348_542_582_773_833e108;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PutMetricData {
+    namespace: String,
+    #[serde(default)]
+    metric_data: Vec<Datum>,
+    entity_metric_data: Option<Value>,
+    strict_entity_validation: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Datum {
+    metric_name: String,
+    #[serde(default)]
+    dimensions: Vec<Dimension>,
+    timestamp: Option<Timestamp>,
+    value: Option<f64>,
+    statistic_values: Option<StatisticSet>,
+    #[serde(default)]
+    values: Vec<f64>,
+    #[serde(default)]
+    counts: Vec<f64>,
+    unit: Option<String>,
+    storage_resolution: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StatisticSet {
+    sample_count: f64,
+    sum: f64,
+    minimum: f64,
+    maximum: f64,
+}
+
+/// One invalid datum rejects the whole call, so all are checked before any is stored.
+pub fn put(ctx: &mut Ctx, input: PutMetricData) -> Result<()> {
+    if input.entity_metric_data.is_some() || input.strict_entity_validation == Some(true) {
+        return Err(invalid(
+            "EntityMetricData and StrictEntityValidation are not supported: Nines has no entities.",
+        ));
+    }
+    length(&input.namespace, "Namespace", 1, 255)?;
+    if input.namespace.starts_with("AWS/") {
+        return Err(invalid(
+            "The value AWS/ for parameter Namespace is invalid.",
+        ));
+    }
+    if input.metric_data.is_empty() {
+        return Err(missing("MetricData"));
+    }
+    if input.metric_data.len() > MAX_DATUMS {
+        return Err(invalid(format!(
+            "The collection MetricData must not have a size greater than {MAX_DATUMS}."
+        )));
+    }
+    let mut points = Vec::with_capacity(input.metric_data.len());
+    for (i, datum) in input.metric_data.iter().enumerate() {
+        let at = datum.timestamp.map_or(ctx.now, |t| t.0);
+        if at < ctx.now - SignedDuration::from_hours(14 * 24)
+            || at > ctx.now + SignedDuration::from_hours(2)
+        {
+            return Err(invalid(format!(
+                "The parameter MetricData.member.{}.Timestamp must be within two weeks past and two hours ahead.",
+                i + 1
+            )));
+        }
+        length(&datum.metric_name, "MetricName", 1, 255)?;
+        if datum.dimensions.len() > MAX_DIMENSIONS {
+            return Err(invalid(format!(
+                "The collection MetricData.member.{}.Dimensions must not have a size greater than {MAX_DIMENSIONS}.",
+                i + 1
+            )));
+        }
+        if datum.storage_resolution.is_some_and(|r| r != 1 && r != 60) {
+            return Err(invalid("StorageResolution must be 1 or 60."));
+        }
+        let unit = datum.unit.clone().unwrap_or_else(|| "None".into());
+        let key = MetricKey {
+            scope: ctx.scope.clone(),
+            namespace: input.namespace.clone(),
+            name: datum.metric_name.clone(),
+            dimensions: pairs(&datum.dimensions),
+        };
+        for bucket in buckets(datum)? {
+            points.push((key.clone(), unit.clone(), at, bucket));
+        }
+    }
+    for (key, unit, at, bucket) in points {
+        ctx.cloud.metrics.put_bucket(key, &unit, at, bucket);
+    }
+    Ok(())
+}
+
+fn buckets(datum: &Datum) -> Result<Vec<Bucket>> {
+    let finite = |v: f64| {
+        if v.is_finite() && v.abs() <= LARGEST {
+            Ok(v)
+        } else {
+            Err(invalid(
+                "The value is not a number that CloudWatch stores: NaN, infinite or beyond 2^360.",
+            ))
+        }
+    };
+    let given = [
+        datum.value.is_some(),
+        datum.statistic_values.is_some(),
+        !datum.values.is_empty(),
+    ];
+    match given {
+        [true, false, false] => Ok(vec![Bucket::of(
+            finite(datum.value.unwrap_or_default())?,
+            1.0,
+        )]),
+        [false, true, false] => match &datum.statistic_values {
+            Some(s) if s.sample_count <= 0.0 || s.minimum > s.maximum => {
+                Err(invalid("The statistic set is not one of any values."))
+            }
+            Some(s) => Ok(vec![Bucket::statistic_set(
+                finite(s.sample_count)?,
+                finite(s.sum)?,
+                finite(s.minimum)?,
+                finite(s.maximum)?,
+            )]),
+            None => Ok(Vec::new()),
+        },
+        [false, false, true] => {
+            if datum.values.len() > MAX_VALUES
+                || (!datum.counts.is_empty() && datum.counts.len() != datum.values.len())
+            {
+                return Err(invalid(format!(
+                    "Values has at most {MAX_VALUES} members, and Counts as many as Values."
+                )));
+            }
+            let counts = datum.counts.iter().copied().chain(std::iter::repeat(1.0));
+            datum
+                .values
+                .iter()
+                .zip(counts)
+                .map(|(v, n)| Ok(Bucket::of(finite(*v)?, finite(n)?)))
+                .collect()
+        }
+        [false, false, false] => Err(missing("MetricData.member.Value")),
+        _ => Err(combination(
+            "Value, Values and StatisticValues exclude each other.",
+        )),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListMetrics {
+    namespace: Option<String>,
+    metric_name: Option<String>,
+    #[serde(default)]
+    dimensions: Vec<DimensionFilter>,
+    next_token: Option<String>,
+    recently_active: Option<String>,
+    include_linked_accounts: Option<bool>,
+    owning_account: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DimensionFilter {
+    name: String,
+    value: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Listed {
+    metrics: Vec<Metric>,
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    namespace: String,
+    metric_name: String,
+    dimensions: Vec<Dimension>,
+}
+
+pub fn list(ctx: &mut Ctx, input: ListMetrics) -> Result<Listed> {
+    if input.include_linked_accounts == Some(true)
+        || input
+            .owning_account
+            .as_deref()
+            .is_some_and(|a| *a != *ctx.scope.account)
+    {
+        return Err(invalid("Nines has no linked accounts."));
+    }
+    let hours = match input.recently_active.as_deref() {
+        None => 14 * 24,
+        Some("PT3H") => 3,
+        Some(other) => {
+            return Err(invalid(format!(
+                "The value {other} for parameter RecentlyActive is not supported: it is PT3H."
+            )));
+        }
+    };
+    let has = |key: &MetricKey, f: &DimensionFilter| {
+        key.dimensions
+            .iter()
+            .any(|(n, v)| *n == f.name && f.value.as_ref().is_none_or(|w| w == v))
+    };
+    let metrics = ctx
+        .cloud
+        .metrics
+        .list(&ctx.scope, ctx.now - SignedDuration::from_hours(hours));
+    let metrics = metrics.into_iter().filter(|key| {
+        input.namespace.as_ref().is_none_or(|n| key.namespace == *n)
+            && input.metric_name.as_ref().is_none_or(|n| key.name == *n)
+            && input.dimensions.iter().all(|f| has(key, f))
+    });
+    let page = Page::within(1, 500, Some(500), input.next_token.as_deref())
+        .map_err(|_| super::alarm::bad_token())?;
+    let (metrics, next_token) = page.of(metrics, |key| {
+        format!(
+            "{}\u{1}{}\u{1}{:?}",
+            key.namespace, key.name, key.dimensions
+        )
+    });
+    let metric = |key: MetricKey| Metric {
+        namespace: key.namespace,
+        metric_name: key.name,
+        dimensions: dimensions(&key.dimensions),
+    };
+    Ok(Listed {
+        metrics: metrics.into_iter().map(metric).collect(),
+        next_token,
+    })
+}
