@@ -205,10 +205,9 @@ pub fn modify(ctx: &mut Ctx, input: ModifyManagedPrefixList) -> Result<OnePrefix
                 }
             };
             if input.add_entry.iter().any(|e| e.cidr == removed.cidr) {
-                return Err(error(
-                    "InvalidRequest",
-                    format!("The entry {cidr} is added and removed in one request."),
-                ));
+                return Err(invalid_value(format!(
+                    "Request cannot contain Cidr {cidr} in both AddPrefixListEntries and RemovePrefixListEntries"
+                )));
             }
         }
         add(&mut entries, &input.add_entry, &list.address_family)?;
@@ -227,10 +226,7 @@ fn check_version(list: &ManagedPrefixList, given: Option<i64>) -> Result<()> {
     if usize::try_from(given).ok() != Some(list.versions.len()) {
         return Err(error(
             "PrefixListVersionMismatch",
-            format!(
-                "The prefix list has the incorrect version number: {given}; its version is {}.",
-                list.versions.len()
-            ),
+            "The prefix list has the incorrect version number.",
         ));
     }
     Ok(())
