@@ -64,7 +64,9 @@ def vpcs(ec2):
     association = more["CidrBlockAssociation"]["AssociationId"]
     primary = ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["CidrBlockAssociationSet"][0]
     ec2.disassociate_vpc_cidr_block(AssociationId=association)
+    ec2.modify_vpc_tenancy(VpcId=vpc, InstanceTenancy="default")
     for call, arguments, code in [
+        (ec2.modify_vpc_tenancy, dict(VpcId=vpc, InstanceTenancy="dedicated"), "InvalidParameterValue"),
         (ec2.create_vpc, dict(CidrBlock="10.0.0.0/8"), "InvalidVpc.Range"),
         (ec2.create_vpc, dict(CidrBlock="10.0.0.0/29"), "InvalidVpc.Range"),
         (ec2.create_vpc, dict(CidrBlock="10.0.0/16"), "InvalidParameterValue"),
@@ -239,6 +241,8 @@ def groups(ec2, vpc):
         (ec2.describe_security_groups, dict(GroupIds=["web"]), "InvalidGroupId.Malformed"),
     ]:
         check(f"{call.__name__} {arguments}", code_of(call, **arguments), code)
+    all_of_vpc = ec2.get_security_groups_for_vpc(VpcId=vpc, Filters=by("group-name", "web", "lb"))
+    check("of the VPC", len(all_of_vpc["SecurityGroupForVpcs"]), 2)
     filters = by("group-id", web) + by("group-name", "w?b", "x")
     check("wildcards", len(ec2.describe_security_groups(Filters=filters)["SecurityGroups"]), 1)
     changed = dict(IpProtocol="tcp", FromPort=8080, ToPort=8080, CidrIpv4="0.0.0.0/0")

@@ -203,6 +203,7 @@ fn network_actions() -> Vec<Action<Ctx>> {
         action("DeleteVpc", vpc::delete),
         action("DescribeVpcAttribute", vpc_attribute::describe),
         action("ModifyVpcAttribute", vpc_attribute::modify),
+        action("ModifyVpcTenancy", vpc_attribute::modify_tenancy),
         action("AssociateVpcCidrBlock", vpc_cidr_block::associate),
         action("DisassociateVpcCidrBlock", vpc_cidr_block::disassociate),
         action("CreateDefaultVpc", default_vpc::create),
@@ -239,6 +240,7 @@ fn network_actions() -> Vec<Action<Ctx>> {
         action("DeleteRoute", route::delete),
         action("CreateSecurityGroup", security_group::create),
         action("DescribeSecurityGroups", security_group::describe_all),
+        action("GetSecurityGroupsForVpc", security_group::for_vpc),
         action("DeleteSecurityGroup", security_group::delete),
         action(
             "AuthorizeSecurityGroupIngress",

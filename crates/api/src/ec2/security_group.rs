@@ -327,6 +327,67 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeSecurityGroups) -> Result<Secu
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub struct GetSecurityGroupsForVpc {
+    vpc_id: String,
+    #[serde(default)]
+    filter: Vec<Filter>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+    dry_run: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityGroupsForVpc {
+    security_group_for_vpc_set: Vec<ForVpcShape>,
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ForVpcShape {
+    group_id: String,
+    group_name: String,
+    description: String,
+    owner_id: String,
+    primary_vpc_id: String,
+    tag_set: Vec<Tag>,
+}
+
+const FOR_VPC_FILTERS: &[Field<SecurityGroup>] = &[
+    ("description", |_, g| one(&g.description)),
+    ("group-id", |_, g| one(&g.id)),
+    ("group-name", |_, g| one(&g.name)),
+    ("owner-id", |_, g| one(&g.scope.account)),
+    ("primary-vpc-id", |_, g| one(&g.vpc)),
+];
+
+pub fn for_vpc(ctx: &mut Ctx, input: GetSecurityGroupsForVpc) -> Result<SecurityGroupsForVpc> {
+    let page = Page::new(input.max_results, input.next_token.as_deref())?;
+    let vpc = find::<Vpc>(ctx, &input.vpc_id)?;
+    let groups = owned::<SecurityGroup>(&ctx.tx, &ctx.scope);
+    let ids: Vec<String> = groups
+        .filter(|g| g.vpc == vpc.id)
+        .map(|g| g.id.to_string())
+        .collect();
+    let (groups, next_token) = describe(ctx, &ids, &input.filter, FOR_VPC_FILTERS, &page)?;
+    dry_run(input.dry_run)?;
+    let shape = |g: &std::sync::Arc<SecurityGroup>| ForVpcShape {
+        group_id: g.id.to_string(),
+        group_name: g.name.clone(),
+        description: g.description.clone(),
+        owner_id: g.scope.account.to_string(),
+        primary_vpc_id: g.vpc.to_string(),
+        tag_set: tag::list(&g.tags),
+    };
+    Ok(SecurityGroupsForVpc {
+        security_group_for_vpc_set: groups.iter().map(shape).collect(),
+        next_token,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct DeleteSecurityGroup {
     group_id: Option<String>,
     group_name: Option<String>,

@@ -99,3 +99,27 @@ pub fn modify(ctx: &mut Ctx, input: ModifyVpcAttribute) -> Result<Done> {
     }
     done()
 }
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ModifyVpcTenancy {
+    vpc_id: String,
+    instance_tenancy: String,
+    dry_run: Option<bool>,
+}
+
+/// From dedicated to default is the only way there is.
+pub fn modify_tenancy(ctx: &mut Ctx, input: ModifyVpcTenancy) -> Result<Done> {
+    let vpc = find::<Vpc>(ctx, &input.vpc_id)?;
+    if input.instance_tenancy != "default" {
+        return Err(invalid_parameter(
+            input.instance_tenancy,
+            "instanceTenancy",
+            "The tenancy of a VPC can be changed to default only.",
+        ));
+    }
+    dry_run(input.dry_run)?;
+    ctx.tx
+        .modify::<Vpc>(&vpc.id, |v| v.instance_tenancy = input.instance_tenancy);
+    done()
+}
