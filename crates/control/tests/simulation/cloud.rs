@@ -1,0 +1,297 @@
+//! A whole cloud on a virtual clock: real store, API and controllers over a simulated machine
+//! and data plane.
+
+use crate::plane::SimPlane;
+use api::ec2::launch::{Site, from_template};
+use api::{Cloud as ApiCloud, Ctx};
+use control::{Bell, Inbox, Parts, Settings, Speed, World};
+use host::Host;
+use host::sim::{Clock, SimHost};
+use jiff::{SignedDuration, Timestamp};
+use model::autoscaling::{AutoScalingGroup, LifecycleState};
+use model::event::Fault;
+use model::{InstanceId, Scope};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use store::{ScopedName, Snapshot, Store, Tx};
+use wire::{Call, HttpRequest, Service};
+
+/// The control thread looks at everything at least this often.
+const AT_LEAST: SignedDuration = SignedDuration::from_secs(1);
+
+pub struct Cloud {
+    pub clock: Clock,
+    pub host: Arc<SimHost>,
+    pub plane: Arc<SimPlane>,
+    pub store: Arc<Store>,
+    pub scope: Scope,
+    pub start: Timestamp,
+    speed: f64,
+    context: Arc<ApiCloud>,
+    world: World,
+    /// Work for the members of every group, in instances that it would fill.
+    pub demand: f64,
+    /// Short names of ids, in order of appearance.
+    pub names: BTreeMap<String, String>,
+    /// Called after every step of time.
+    pub watch: Option<fn(&Cloud)>,
+}
+
+impl Cloud {
+    pub fn new(speed: f64) -> Self {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let clock = Clock::new(start);
+        let host = Arc::new(SimHost::new(clock.clone()));
+        let plane = Arc::new(SimPlane::new(clock.clone(), host.clone()));
+        let store = Arc::new(Store::in_memory());
+        let scope = Scope::new("000000000000", "us-east-1");
+        store.update(|tx| api::ec2::ensure_defaults(tx, &scope, start));
+        let context = Arc::new(ApiCloud {
+            metrics: Arc::default(),
+            public_pool: host::network::PUBLIC_POOL,
+            state_dir: std::env::temp_dir(),
+            images: vec!["debian-12".into()],
+            console: Box::new(|_| None),
+        });
+        let world = world(&store, &host, &plane, &context, speed, false);
+        let mut cloud = Self { clock, host, plane, store, scope, start, speed, context, world, demand: 0.0, names: BTreeMap::new(), watch: None };
+        cloud.settle();
+        cloud
+    }
+
+    /// The control plane ends, and another takes over; metrics are lost.
+    pub fn restart(&mut self, resume: bool) {
+        self.context = Arc::new(ApiCloud {
+            metrics: Arc::default(),
+            public_pool: self.context.public_pool,
+            state_dir: std::env::temp_dir(),
+            images: self.context.images.clone(),
+            console: Box::new(|_| None),
+        });
+        self.world = world(&self.store, &self.host, &self.plane, &self.context, self.speed, resume);
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn seconds(&self) -> f64 {
+        self.now().duration_since(self.start).as_secs_f64()
+    }
+
+    pub fn state(&self) -> Snapshot {
+        self.store.snapshot()
+    }
+
+    /// One action through the wire's codec; the answer's XML, or the error's code and text.
+    pub fn call(&self, service: Service<Ctx>, version: &str, parameters: &str) -> Result<String, String> {
+        let request = HttpRequest {
+            method: "POST".into(),
+            path: "/".into(),
+            headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
+            body: format!("Version={version}&Action={parameters}").into_bytes(),
+            ..HttpRequest::default()
+        };
+        let said = |e: wire::ApiError| format!("{}: {}", e.code, e.message);
+        let call = Call::detect(&request).map_err(said)?;
+        let job = service.prepare(&call).map_err(said)?;
+        let name = job.action.name;
+        let (answer, commit) = self
+            .store
+            .transact(|tx| {
+                let tx_of_call = std::mem::take(tx);
+                let mut ctx = Ctx { tx: tx_of_call, scope: self.scope.clone(), now: self.now(), access_key: "test".into(), cloud: self.context.clone() };
+                let answer = job.input.run(&mut ctx)?;
+                *tx = ctx.tx;
+                Ok(answer)
+            })
+            .map_err(said)?;
+        commit.forget();
+        let response = service.success(job.protocol, name, &*answer, "request");
+        Ok(String::from_utf8(response.body).unwrap())
+    }
+
+    pub fn ec2(&self, parameters: &str) -> String {
+        self.call(api::ec2::service(), "2016-11-15", parameters).unwrap_or_else(|e| panic!("{parameters}: {e}"))
+    }
+
+    pub fn elbv2(&self, parameters: &str) -> String {
+        self.call(api::elbv2::service(), "2015-12-01", parameters).unwrap_or_else(|e| panic!("{parameters}: {e}"))
+    }
+
+    /// Passes at this moment until nothing changes any more; says when to look again.
+    pub fn settle(&mut self) -> Timestamp {
+        for _ in 0..100 {
+            let before = self.state().revision;
+            let checks = self.plane.tick();
+            let again = self.world.pass(self.now());
+            self.name_ids();
+            if self.state().revision == before {
+                // Once more for what the last pass pushed.
+                self.plane.tick();
+                let again = control::clock::earliest(self.world.pass(self.now()), again);
+                if self.state().revision == before {
+                    self.spread_demand();
+                    let next = control::clock::earliest(again, checks).unwrap_or(Timestamp::MAX);
+                    return next.clamp(self.now() + SignedDuration::from_millis(1), self.now() + AT_LEAST);
+                }
+            }
+        }
+        panic!("the controllers never come to rest:\n{}", crate::timeline::of(self));
+    }
+
+    pub fn run(&mut self, seconds: f64) {
+        let end = self.now() + SignedDuration::try_from_secs_f64(seconds).unwrap();
+        loop {
+            let next = self.settle();
+            if let Some(watch) = self.watch {
+                watch(self);
+            }
+            if self.now() >= end {
+                return;
+            }
+            self.clock.advance_to(next.min(end));
+        }
+    }
+
+    /// Runs until the condition holds and returns how long that took.
+    pub fn until(&mut self, what: &str, limit: f64, holds: impl Fn(&Cloud) -> bool) -> f64 {
+        let from = self.seconds();
+        loop {
+            let next = self.settle();
+            if let Some(watch) = self.watch {
+                watch(self);
+            }
+            if holds(self) {
+                return self.seconds() - from;
+            }
+            if self.seconds() - from > limit {
+                panic!("not {what} within {limit} s:\n{}", crate::timeline::of(self));
+            }
+            self.clock.advance_to(next);
+        }
+    }
+
+    pub fn fault(&self, fault: Fault) {
+        self.store.update(|tx| tx.put(fault));
+    }
+
+    pub fn heal(&self, fault: &Fault) {
+        self.store.update(|tx| tx.remove::<Fault>(fault));
+    }
+
+    pub fn group(&self, name: &str) -> AutoScalingGroup {
+        self.find_group(name).unwrap_or_else(|| panic!("there is no group {name}"))
+    }
+
+    pub fn find_group(&self, name: &str) -> Option<AutoScalingGroup> {
+        self.state().auto_scaling_groups.get(&ScopedName::new(&self.scope, name)).map(|g| (**g).clone())
+    }
+
+    pub fn change_group(&self, name: &str, change: impl FnOnce(&mut AutoScalingGroup)) {
+        let key = ScopedName::new(&self.scope, name);
+        assert!(self.store.update(|tx: &mut Tx| tx.modify::<AutoScalingGroup>(&key, change)));
+    }
+
+    /// As `UpdateAutoScalingGroup` does it.
+    pub fn resize(&self, name: &str, min: u32, max: u32, desired: u32) {
+        let now = self.now();
+        self.change_group(name, |g| {
+            let cause = format!("a user request update of AutoScalingGroup constraints to min: {min}, max: {max}, desired: {desired} changing the desired capacity from {} to {desired}.", g.desired_capacity);
+            if g.desired_capacity != desired {
+                g.last_cause = Some(control::group::at(now, &cause));
+            }
+            (g.min_size, g.max_size, g.desired_capacity) = (min, max, desired);
+        });
+    }
+
+    /// Members in service and called healthy, by zone.
+    pub fn serving(&self, name: &str) -> BTreeMap<String, usize> {
+        let mut zones = BTreeMap::new();
+        for member in self.find_group(name).iter().flat_map(|g| &g.instances) {
+            if member.lifecycle == LifecycleState::InService && member.healthy {
+                *zones.entry(member.zone.clone()).or_default() += 1;
+            }
+        }
+        zones
+    }
+
+    /// Members that are in service, and seen healthy by every target group.
+    pub fn seen_healthy(&self, name: &str) -> usize {
+        self.group(name).instances.iter().filter(|m| m.lifecycle == LifecycleState::InService && m.healthy && m.seen_healthy).count()
+    }
+
+    pub fn in_service(&self, name: &str) -> Vec<InstanceId> {
+        self.group(name).instances.iter().filter(|m| m.lifecycle == LifecycleState::InService).map(|m| m.id.clone()).collect()
+    }
+
+    /// As many as desired in service and healthy, none else, and zones within one of each other.
+    pub fn at_rest(&self, name: &str) -> bool {
+        let Some(group) = self.find_group(name) else { return false };
+        let zones = self.serving(name);
+        let counts: Vec<usize> = group.zones.iter().map(|z| zones.get(z).copied().unwrap_or(0)).collect();
+        let (most, least) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
+        let ready = group.target_groups.is_empty() || group.instances.iter().all(|m| m.seen_healthy);
+        group.instances.len() == group.desired_capacity as usize && counts.iter().sum::<usize>() == group.instances.len() && most - least <= 1 && ready
+    }
+
+    fn name_ids(&mut self) {
+        let state = self.state();
+        for group in state.auto_scaling_groups.values() {
+            for member in &group.instances {
+                let next = format!("i-{}", self.names.values().filter(|n| n.starts_with("i-")).count() + 1);
+                self.names.entry(member.id.to_string()).or_insert(next);
+            }
+        }
+    }
+
+    /// Members whose application answers share the work.
+    fn spread_demand(&self) {
+        for group in self.state().auto_scaling_groups.values() {
+            let members: Vec<&InstanceId> = group.instances.iter().filter(|m| m.lifecycle == LifecycleState::InService && self.plane.serves(&m.id)).map(|m| &m.id).collect();
+            for id in &members {
+                let _ = self.host.set_load(id, self.demand / members.len() as f64);
+            }
+        }
+    }
+}
+
+fn world(store: &Arc<Store>, host: &Arc<SimHost>, plane: &Arc<SimPlane>, context: &Arc<ApiCloud>, speed: f64, resume: bool) -> World {
+    let bell = Bell::default();
+    let inbox = Inbox::new(bell.clone());
+    plane.connect(inbox.clone());
+    let launching = context.clone();
+    World::new(Parts {
+        store: store.clone(),
+        host: host.clone() as Arc<dyn Host>,
+        plane: plane.clone(),
+        metrics: context.metrics.clone(),
+        settings: Settings {
+            cloud: "sim".into(),
+            speed: Speed::new(speed),
+            offline: true,
+            public_pool: context.public_pool,
+            images_dir: "images".into(),
+            images: context.images.clone(),
+            millicores_per_vcpu: 100,
+            internet_services: Vec::new(),
+            internet_names: Default::default(),
+            registry: None,
+            checkip: None,
+        },
+        inbox,
+        bell,
+        launcher: Box::new(move |tx, scope, wanted, now| {
+            let site = Site { scope, now, public_pool: launching.public_pool, images: &launching.images };
+            from_template(tx, &site, wanted)
+        }),
+        resume,
+    })
+}
+
+/// The text of the first element of that name.
+pub fn text(xml: &str, element: &str) -> String {
+    let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+    let rest = xml.split_once(&open).unwrap_or_else(|| panic!("no {element} in {xml}")).1;
+    rest.split_once(&close).unwrap().0.to_owned()
+}
