@@ -48,6 +48,26 @@ pub enum Line {
     Ubuntu2404,
 }
 
+/// An id that is not in the catalogue, described as what a launch makes of it.
+pub fn unknown(id: &ImageId, region: &'static str) -> Image {
+    Image {
+        id: id.clone(),
+        region,
+        name: id.to_string(),
+        description: "Not known here; runs as Debian 12".to_owned(),
+        owner: NINES,
+        owner_alias: None,
+        architecture: X86_64,
+        created: Timestamp::UNIX_EPOCH,
+        root_device: "/dev/xvda",
+        root_size: 8,
+        root_volume_type: "gp3",
+        imds_v2: false,
+        boot_mode: "uefi-preferred",
+        line: Line::Debian12,
+    }
+}
+
 /// What an image id runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backing {

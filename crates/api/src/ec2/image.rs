@@ -7,7 +7,7 @@ use super::tag::Tag;
 use crate::Ctx;
 use jiff::ToSpan;
 use model::image::{self, Image};
-use model::{ImageId, SnapshotId, Tags};
+use model::{ImageId, SnapshotId, Tags, zone};
 use serde::{Deserialize, Serialize};
 use wire::ApiError;
 
@@ -199,10 +199,17 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
     let page = Page::within(1, 1000, input.max_results, input.next_token.as_deref())?;
     let filters = Filters::new(&input.filter, FILTERS)?;
     let region = ctx.scope.region.clone();
-    for id in &input.image_id {
-        let known = image::find(&parse(id)?).is_some_and(|i| *i.region == *region);
-        if !known {
-            return Err(not_found(id));
+    // A launch takes ids that are not in the catalogue, so asking for one finds it too.
+    let mut unknown = Vec::new();
+    for given in &input.image_id {
+        let id = parse(given)?;
+        match image::find(&id) {
+            Some(known) if *known.region == *region => {}
+            Some(_) => return Err(not_found(given)),
+            None => {
+                let region = zone::region(&region).ok_or_else(|| not_found(given))?;
+                unknown.push(image::unknown(&id, region.name));
+            }
         }
     }
     dry_run(input.dry_run)?;
@@ -221,9 +228,15 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
     let named = |i: &Image| {
         input.image_id.is_empty() || input.image_id.iter().any(|id| id == i.id.as_str())
     };
-    let found = image::in_region(&region)
+    let catalogue: Vec<&Image> = image::in_region(&region).collect();
+    let mut found: Vec<&Image> = catalogue
+        .into_iter()
+        .chain(&unknown)
         .filter(|i| public && owned(i) && named(i))
-        .filter(|i| filters.match_tagged(&ctx.tx, i, &Tags::new()));
+        .filter(|i| filters.match_tagged(&ctx.tx, i, &Tags::new()))
+        .collect();
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found.dedup_by(|a, b| a.id == b.id);
     let (found, next_token) = page.of(found, |i| i.id.to_string());
     Ok(Images {
         images_set: found.into_iter().map(shape).collect(),

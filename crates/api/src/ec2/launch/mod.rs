@@ -7,6 +7,8 @@
 
 mod interface;
 mod options;
+#[cfg(test)]
+mod tests;
 mod volume;
 
 pub(super) use options::profile as instance_profile;
