@@ -10,7 +10,7 @@ use model::elbv2::{
 };
 use model::event::Severity;
 use model::instance::InstanceState;
-use model::vpc::NetworkInterface;
+use model::vpc::{NetworkInterface, Requester};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -192,9 +192,13 @@ fn settle(world: &mut World, now: Timestamp) {
             }
             Some(_) if !world.balancer.names(balancer) || world.balancer.pushed.is_none() => {
                 world.store.update(|tx| {
-                    for zone in &balancer.zones {
-                        crate::instance::disassociate(tx, &zone.interface);
-                        tx.remove::<NetworkInterface>(&zone.interface);
+                    // Also those of zones that were taken out just before.
+                    let owner = Some(Requester::LoadBalancer(balancer.arn.clone()));
+                    let nodes = tx.network_interfaces.values().filter(|i| i.requester == owner);
+                    let nodes: Vec<_> = nodes.map(|i| i.id.clone()).collect();
+                    for id in &nodes {
+                        crate::instance::disassociate(tx, id);
+                        tx.remove::<NetworkInterface>(id);
                     }
                     tx.remove::<LoadBalancer>(&balancer.arn);
                 })

@@ -54,6 +54,7 @@ pub fn run(up: &Up) -> Result<()> {
         halted: false,
         sysctls: raise_sysctls(former.as_ref().map(|c| c.sysctls.clone()).unwrap_or_default()),
     })?;
+    crate::cli::up::favour(Some(&state.0));
     let host = open_host(&state, &up.name, up.public_pool, up.offline)?;
     let bell = Bell::default();
     let inbox = Inbox::new(bell.clone());

@@ -23,6 +23,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     pub fn new(store: Arc<Store>, cloud: Arc<Cloud>) -> Self {
+        api::s3::remove_orphans(&store, &cloud);
         Self { store, cloud, services: api::services(), prepared: Mutex::default() }
     }
 
@@ -39,6 +40,9 @@ impl Dispatcher {
         };
         if let Err(error) = self.prepare(&scope.0).await {
             return error.into_response(call.payload.protocol(), plain(), &request_id);
+        }
+        if call.service.as_deref() == Some("s3") || (call.service.is_none() && call.action().is_none()) {
+            return self.object_storage(request, scope, request_id).await;
         }
         let Some(service) = self.services.iter().find(|s| s.answers(&call)) else {
             return unknown_service(&call).into_response(call.payload.protocol(), plain(), &request_id);
@@ -58,6 +62,20 @@ impl Dispatcher {
                 service.failure(protocol, error, &request_id)
             }
         }
+    }
+
+    /// S3 keeps bodies in files, so its calls run where blocking is allowed.
+    async fn object_storage(&self, request: HttpRequest, (scope, access_key): (Scope, String), request_id: String) -> HttpResponse {
+        let (store, cloud) = (Arc::clone(&self.store), Arc::clone(&self.cloud));
+        let runtime = tokio::runtime::Handle::current();
+        let answered = tokio::task::spawn_blocking(move || {
+            let call = api::s3::Call { request, scope, access_key, now: Timestamp::now(), request_id };
+            api::s3::answer(&store, &cloud, call, &|commit| runtime.block_on(commit.durable()))
+        });
+        answered.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a call of S3 ended unexpectedly");
+            ApiError::internal("The call ended unexpectedly").into_response(Protocol::RestXml, plain(), "-")
+        })
     }
 
     /// Readers run on a snapshot; writers in the one transaction, and wait until it is on disk.

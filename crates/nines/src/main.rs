@@ -14,6 +14,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Reserved for benchmarks (RFC 2544): no host on the internet has an address in it.
 const PUBLIC_POOL: &str = "198.18.0.0/15";
@@ -126,8 +127,18 @@ struct Up {
     public_pool: ipnet::Ipv4Net,
 }
 
-fn main() -> Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes is for users; a backtrace would not be.
+            eprintln!("nines: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
     // The shim forks: it must stay single-threaded and quiet.
     if let Command::InstanceShim { dir } = &cli.command {
         return Ok(host::linux::instance::shim_main(dir)?);
@@ -149,8 +160,14 @@ fn main() -> Result<()> {
         Command::Why { from, to } => cli::why::run(cli.port, &from, to.as_deref()),
         Command::Break { kind, what } => cli::fault::start(cli.port, &kind, &what),
         Command::Heal => cli::fault::heal(cli.port),
-        Command::Balancer { dir } => Ok(balancer::run(&dir)?),
-        Command::Edge { dir } => match edge::run(&dir)? {},
+        Command::Balancer { dir } => {
+            cli::up::favour(dir.parent());
+            Ok(balancer::run(&dir)?)
+        }
+        Command::Edge { dir } => {
+            cli::up::favour(dir.parent());
+            match edge::run(&dir)? {}
+        }
         Command::InstanceShim { .. } => Ok(()),
     }
 }

@@ -24,6 +24,7 @@ pub fn run(directory: &Path, purge: bool) -> Result<()> {
     } else {
         host.halt();
         await_halt(&host)?;
+        host.instances.remove_cgroups().context("failed to remove cgroups")?;
         // What the processes served is gone from the host; they shall not begin with it.
         for dir in [state.balancer(), state.edge()] {
             let _ = std::fs::remove_file(dir.join("config.json"));

@@ -30,7 +30,7 @@ pub fn run(port: u16, json: bool) -> Result<()> {
     show("Instances", "instances", &["id", "name", "type", "cores", "zone", "private_ip", "state", "ready", "lifecycle", "healthy"]);
     show("Targets", "targets", &["group", "target", "port", "state", "reason"]);
     show("NAT gateways", "nat_gateways", &["id", "state", "subnet", "public_ip"]);
-    show("Alarms", "alarms", &["name", "state", "reason"]);
+    show("Alarms", "alarms", &["name", "state", "since"]);
     let faults: Vec<String> = answer["faults"].as_array().into_iter().flatten().map(cell).collect();
     if !faults.is_empty() {
         println!("Broken: {}", faults.join(", "));

@@ -40,6 +40,16 @@ pub fn run(state: &Path, port: u16, up: &Up) -> Result<()> {
     })
 }
 
+/// Puts this process into the cloud's cgroup of higher weight, so that busy instances do
+/// not starve what serves them all. Without one it runs as any other.
+pub fn favour(state: Option<&Path>) {
+    let cloud = state.and_then(|dir| crate::layout::State(dir.to_owned()).read_cloud());
+    let joined = cloud.map(|cloud| host::linux::cgroup::Cgroups::detect(&cloud.name).and_then(|groups| groups.join_system()));
+    if let Some(Err(error)) = joined {
+        tracing::warn!(%error, "failed to join the cgroup of the cloud's own processes");
+    }
+}
+
 /// One vCPU is an eighth of the host, so that four instances of two vCPUs can each
 /// reach 100 % CPUUtilization at the same time; never more than a core.
 fn default_millicores(cores: usize) -> u32 {
