@@ -10,6 +10,7 @@ mod context;
 pub mod ec2;
 pub mod elbv2;
 pub mod iam;
+pub mod s3;
 pub mod ssm;
 pub mod sts;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
 use model::event::{Event, Fault};
 use model::iam::{InstanceProfile, Policy, Role};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
-use model::s3::{Bucket, Object};
+use model::s3::{Bucket, MultipartUpload, Object, Part};
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
@@ -121,6 +121,8 @@ tables! {
     policies: Policy, String, |r| r.arn.clone();
     buckets: Bucket, String, |r| r.name.clone();
     objects: Object, ObjectKey, |r| ObjectKey { bucket: r.bucket.clone(), key: r.key.clone(), newest_first: std::cmp::Reverse(r.sequence) };
+    multipart_uploads: MultipartUpload, (String, String, String), |r| (r.bucket.clone(), r.key.clone(), r.id.clone());
+    parts: Part, (String, u16), |r| (r.upload.clone(), r.number);
     events: Event, u64, |r| r.sequence;
     faults: Fault, Fault, |r| r.clone();
 }
