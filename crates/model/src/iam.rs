@@ -55,3 +55,32 @@ pub struct Policy {
     pub created: Timestamp,
     pub tags: Tags,
 }
+
+/// A certificate for listeners, uploaded with its key.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerCertificate {
+    pub arn: String,
+    pub scope: Scope,
+    pub name: String,
+    /// `ASCA…`
+    pub id: String,
+    pub path: String,
+    /// PEM.
+    pub body: String,
+    /// PEM; the intermediates.
+    pub chain: Option<String>,
+    /// PEM; never answered.
+    pub private_key: String,
+    pub uploaded: Timestamp,
+    pub expiration: Timestamp,
+    pub tags: Tags,
+}
+
+impl std::fmt::Debug for ServerCertificate {
+    /// Without the key, which logs must not hold.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerCertificate")
+            .field("arn", &self.arn)
+            .finish_non_exhaustive()
+    }
+}

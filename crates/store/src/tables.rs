@@ -5,7 +5,7 @@ use model::autoscaling::{Activity, AutoScalingGroup, ScalingPolicy};
 use model::cloudwatch::{AlarmHistoryItem, MetricAlarm};
 use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
 use model::event::{Event, Fault};
-use model::iam::{InstanceProfile, Policy, Role};
+use model::iam::{InstanceProfile, Policy, Role, ServerCertificate};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::s3::{Bucket, MultipartUpload, Object, Part};
 use model::vpc::{
@@ -119,6 +119,7 @@ tables! {
     roles: Role, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     instance_profiles: InstanceProfile, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     policies: Policy, String, |r| r.arn.clone();
+    server_certificates: ServerCertificate, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     buckets: Bucket, String, |r| r.name.clone();
     objects: Object, ObjectKey, |r| ObjectKey { bucket: r.bucket.clone(), key: r.key.clone(), newest_first: std::cmp::Reverse(r.sequence) };
     multipart_uploads: MultipartUpload, (String, String, String), |r| (r.bucket.clone(), r.key.clone(), r.id.clone());

@@ -11,6 +11,7 @@ mod page;
 mod policy;
 mod role;
 mod role_policy;
+mod server_certificate;
 mod service_linked_role;
 mod tag;
 
@@ -78,6 +79,13 @@ pub fn service() -> Service<Ctx> {
             action("TagPolicy", policy::tag),
             action("UntagPolicy", policy::untag),
             action("ListPolicyTags", policy::list_tags),
+            action("UploadServerCertificate", server_certificate::upload),
+            action("GetServerCertificate", server_certificate::get),
+            action("ListServerCertificates", server_certificate::list),
+            action("DeleteServerCertificate", server_certificate::delete),
+            action("TagServerCertificate", server_certificate::tag),
+            action("UntagServerCertificate", server_certificate::untag),
+            action("ListServerCertificateTags", server_certificate::list_tags),
             action("CreateServiceLinkedRole", service_linked_role::create),
             action("DeleteServiceLinkedRole", service_linked_role::delete),
             action(

@@ -100,14 +100,67 @@ pub fn has_room(state: &State, planned: &[PlannedInterface]) -> bool {
     })
 }
 
+/// Addresses for one planned interface of one instance; none for an interface that is there.
+#[derive(Default)]
+pub struct Addresses {
+    private: Vec<Ipv4Addr>,
+    public: Option<Ipv4Addr>,
+}
+
+/// Addresses for the interfaces of one instance. Nothing is taken yet.
+pub fn choose(
+    state: &State,
+    site: &Site<'_>,
+    planned: &[PlannedInterface],
+) -> Result<Vec<Addresses>> {
+    let mut chosen: Vec<Addresses> = Vec::with_capacity(planned.len());
+    for interface in planned {
+        if interface.existing.is_some() {
+            chosen.push(Addresses::default());
+            continue;
+        }
+        let subnet = &interface.subnet;
+        let before = chosen.iter().flat_map(|a| &a.private);
+        let mut besides: Vec<Ipv4Addr> = before
+            .filter(|ip| subnet.cidr.contains(*ip))
+            .copied()
+            .collect();
+        for ip in interface.primary.iter().chain(&interface.secondary) {
+            private_address::check(state, subnet, *ip)?;
+            if besides.contains(ip) {
+                return Err(invalid_combination(format!(
+                    "The private address {ip} is specified more than once."
+                )));
+            }
+            besides.push(*ip);
+        }
+        let free = usize::from(interface.primary.is_none()) + interface.secondary_count;
+        let mut free = private_address::take_besides(state, subnet, free, &besides)?.into_iter();
+        let mut private: Vec<Ipv4Addr> = interface
+            .primary
+            .or_else(|| free.next())
+            .into_iter()
+            .collect();
+        private.extend(&interface.secondary);
+        private.extend(free);
+        let public = match interface.public {
+            true => Some(public_address::take(state, site.public_pool)?),
+            false => None,
+        };
+        chosen.push(Addresses { private, public });
+    }
+    Ok(chosen)
+}
+
 /// Makes (or takes) the interfaces and attaches them to the instance.
 pub fn attach(
     tx: &mut Tx,
     site: &Site<'_>,
     planned: &[PlannedInterface],
+    chosen: Vec<Addresses>,
     instance: &InstanceId,
-) -> Result<()> {
-    for interface in planned {
+) {
+    for (interface, addresses) in planned.iter().zip(chosen) {
         let attachment = Attachment {
             id: AttachmentId::random(),
             instance: instance.clone(),
@@ -119,27 +172,10 @@ pub fn attach(
             tx.modify::<NetworkInterface>(existing, |i| i.attachment = Some(attachment));
             continue;
         }
-        let mut private_ips: Vec<Ipv4Addr> = interface.primary.into_iter().collect();
-        let mut fixed = private_ips.clone();
-        fixed.extend(&interface.secondary);
-        for ip in &fixed {
-            private_address::check(tx, &interface.subnet, *ip)?;
-        }
-        let chosen = interface.addresses() - fixed.len();
-        let mut chosen = private_address::take_besides(tx, &interface.subnet, chosen, &fixed)?;
-        if private_ips.is_empty() {
-            private_ips.push(chosen.remove(0));
-        }
-        private_ips.extend(&interface.secondary);
-        private_ips.extend(chosen);
-        let auto_public_ip = match interface.public {
-            true => Some(public_address::take(tx, site.public_pool)?),
-            false => None,
-        };
         let new = NewInterface {
             description: interface.description.clone(),
-            private_ips,
-            auto_public_ip,
+            private_ips: addresses.private,
+            auto_public_ip: addresses.public,
             security_groups: interface.groups.clone(),
             attachment: Some(attachment),
             tags: interface.tags.clone(),
@@ -147,7 +183,6 @@ pub fn attach(
         };
         network_interface::make(tx, &interface.subnet, new, site.now);
     }
-    Ok(())
 }
 
 /// The one interface of a launch that speaks of subnet and groups only.

@@ -111,8 +111,9 @@ fn one_from_template(
 
 /// Launches as many instances as `count` and the subnet allow, or fails whole.
 ///
-/// On an error the transaction may hold parts of the launch: the caller drops it,
-/// or tries on a clone of its own.
+/// An instance's records are made once nothing can fail any more, so an error
+/// leaves no part of an instance; of a count above one it may leave whole ones, and
+/// the caller drops the transaction.
 pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceId>> {
     let data = &launch.data;
     data.check()?;
@@ -140,15 +141,20 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
     warnings.extend(volume::not_emulated(&volumes));
     warnings.extend(image::backing(&image_id, site.images).differs);
 
+    let user_data = data.user_data_bytes()?;
+    let cpu_options = options::cpu(data, instance_type)?;
+    let cpu_credits = options::cpu_credits(data, instance_type)?;
     let reservation = ReservationId::random();
     let mut launched = Vec::new();
     for launch_index in 0..most {
         let enough = launch_index >= launch.count.0;
-        if enough && !interface::has_room(tx, &interfaces) {
-            break;
-        }
+        let uid_base = free_uid_base(tx)?;
+        let addresses = match interface::choose(tx, site, &interfaces) {
+            Err(_) if enough => break,
+            chosen => chosen?,
+        };
         let id = InstanceId::random();
-        interface::attach(tx, site, &interfaces, &id)?;
+        interface::attach(tx, site, &interfaces, addresses, &id);
         let root_volume = volume::attach(tx, site, &volumes, &volume_tags, &subnet, &id);
         let instance = Instance {
             id: id.clone(),
@@ -166,7 +172,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             subnet: subnet.id.clone(),
             zone: subnet.zone.clone(),
             key_name: data.key_name.clone(),
-            user_data: data.user_data_bytes()?,
+            user_data: user_data.clone(),
             assign_public_ip: interfaces.first().is_some_and(|i| i.public),
             profile: profile
                 .clone()
@@ -183,13 +189,13 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             ebs_optimized: data.ebs_optimized.unwrap_or(false),
             tenancy: options::tenancy(tx, data, &subnet),
             placement_group: None,
-            cpu_options: options::cpu(data, instance_type)?,
+            cpu_options,
             hibernation: options::hibernation(data),
             enclave: options::enclave(data),
             auto_recovery: options::auto_recovery(data),
             capacity_reservation_preference: options::capacity_reservation(data),
             private_dns: options::private_dns(data, &subnet),
-            cpu_credits: options::cpu_credits(data, instance_type)?,
+            cpu_credits: cpu_credits.clone(),
             root_volume,
             client_token: launch.client_token.clone(),
             launch_template: launch.template.clone(),
@@ -202,7 +208,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             state_transition_reason: String::new(),
             state_since: site.now,
             ready: None,
-            uid_base: free_uid_base(tx)?,
+            uid_base,
             tags: tags.clone(),
         };
         tx.put(instance);

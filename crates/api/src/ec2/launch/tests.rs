@@ -65,6 +65,38 @@ fn a_launch_makes_instance_interface_and_volume() {
 }
 
 #[test]
+fn a_refused_launch_leaves_nothing() {
+    testing::run(|ctx| {
+        let before = ctx.tx.network_interfaces.len() + ctx.tx.volumes.len();
+        ctx.cloud = std::sync::Arc::new(crate::Cloud {
+            metrics: Default::default(),
+            // Holds the cloud's own addresses and no more.
+            public_pool: "198.18.0.0/24".parse().unwrap(),
+            state_dir: Default::default(),
+            images: Vec::new(),
+            console: Box::new(|_| None),
+        });
+        let got = launched(ctx, (1, 1), json!({}));
+        assert_eq!(got, Err("InsufficientAddressCapacity".into()));
+        let twice = json!({"NetworkInterface": [{
+            "DeviceIndex": 0,
+            "AssociatePublicIpAddress": false,
+            "PrivateIpAddresses": [
+                {"Primary": true, "PrivateIpAddress": "172.31.0.9"},
+                {"PrivateIpAddress": "172.31.0.9"},
+            ],
+        }]});
+        let got = launched(ctx, (1, 1), twice);
+        assert_eq!(got, Err("InvalidParameterCombination".into()));
+        assert_eq!(
+            ctx.tx.network_interfaces.len() + ctx.tx.volumes.len(),
+            before
+        );
+        assert_eq!(ctx.tx.instances.len(), 0);
+    });
+}
+
+#[test]
 fn what_is_not_emulated_is_told() {
     let check = |data: serde_json::Value, expected: usize| {
         let told = testing::run(|ctx| {
