@@ -118,16 +118,17 @@ fn kind(
             "{what} is not a supported parameter for policies of type {policy_type}"
         ))
     };
-    // What belongs to one type of policy is refused with the others.
+    // What belongs to one type of policy is refused with the others; a 0 is a
+    // placeholder that AWS takes anywhere, and Terraform sends it on updates.
     let tracking = policy_type == "TargetTrackingScaling";
     let simple = policy_type == "SimpleScaling";
     let step = policy_type == "StepScaling";
     let given = [
         (
-            input.scaling_adjustment.is_some() && !simple,
+            input.scaling_adjustment.unwrap_or(0) != 0 && !simple,
             "ScalingAdjustment",
         ),
-        (input.cooldown.is_some() && !simple, "Cooldown"),
+        (input.cooldown.unwrap_or(0) != 0 && !simple, "Cooldown"),
         (steps.is_some() && !step, "StepAdjustments"),
         (
             input.metric_aggregation_type.is_some() && !step,
@@ -137,7 +138,10 @@ fn kind(
             input.adjustment_type.is_some() && tracking,
             "AdjustmentType",
         ),
-        (warmup.is_some() && simple, "EstimatedInstanceWarmup"),
+        (
+            warmup.unwrap_or(0) != 0 && simple,
+            "EstimatedInstanceWarmup",
+        ),
         (
             input.target_tracking_configuration.is_some() && !tracking,
             "TargetTrackingConfiguration",
