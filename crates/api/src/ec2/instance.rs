@@ -510,7 +510,7 @@ impl<'a> World<'a> {
     }
 }
 
-fn mac(octets: &[u8; 6]) -> String {
+pub(super) fn mac(octets: &[u8; 6]) -> String {
     let hex: Vec<String> = octets.iter().map(|o| format!("{o:02x}")).collect();
     hex.join(":")
 }

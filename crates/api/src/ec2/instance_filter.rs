@@ -2,8 +2,9 @@
 
 use super::dns_name;
 use super::filter::{Field, all, maybe, one};
+use super::instance::mac;
 use model::instance::{Instance, Volume};
-use model::vpc::NetworkInterface;
+use model::vpc::{Address, NetworkInterface};
 use model::zone;
 use std::net::Ipv4Addr;
 use store::State;
@@ -166,7 +167,202 @@ pub(super) const FILTERS: &[Field<Instance>] = &[
     ("usage-operation", |_, _| one("RunInstances")),
     ("virtualization-type", |_, _| one("hvm")),
     ("vpc-id", |_, i| one(&i.vpc)),
+    ("boot-mode", |_, i| {
+        maybe(model::image::find(&i.image).map(|m| m.boot_mode))
+    }),
+    ("capacity-reservation-id", nothing),
+    (
+        "capacity-reservation-specification.capacity-reservation-preference",
+        |_, i| one(&i.capacity_reservation_preference),
+    ),
+    (
+        "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id",
+        nothing,
+    ),
+    (
+        "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-resource-group-arn",
+        nothing,
+    ),
+    ("current-instance-boot-mode", |_, i| {
+        maybe(model::instance_type::find(&i.instance_type).map(super::instance_type::boot_mode))
+    }),
+    ("host-id", nothing),
+    ("iam-instance-profile.id", |s, i| {
+        let profiles = s.instance_profiles.values();
+        let mine = profiles.filter(|p| i.profile.as_ref().is_some_and(|(_, arn)| *arn == p.arn));
+        all(mine.map(|p| &p.id))
+    }),
+    ("ipv6-address", nothing),
+    ("kernel-id", nothing),
+    ("maintenance-options.auto-recovery", |_, i| {
+        one(&i.auto_recovery)
+    }),
+    ("metadata-options.http-protocol-ipv4", |_, _| one("enabled")),
+    ("metadata-options.http-protocol-ipv6", |_, i| {
+        one(&i.metadata.http_protocol_ipv6)
+    }),
+    ("metadata-options.state", |_, _| one("applied")),
+    (
+        "network-interface.addresses.association.allocation-id",
+        |s, i| elastic(s, i, |a| a.allocation.to_string()),
+    ),
+    (
+        "network-interface.addresses.association.association-id",
+        |s, i| elastic(s, i, association),
+    ),
+    (
+        "network-interface.addresses.association.carrier-ip",
+        nothing,
+    ),
+    (
+        "network-interface.addresses.association.customer-owned-ip",
+        nothing,
+    ),
+    (
+        "network-interface.addresses.association.ip-owner-id",
+        ip_owners,
+    ),
+    (
+        "network-interface.addresses.association.public-dns-name",
+        public_names,
+    ),
+    ("network-interface.addresses.primary", |_, _| one(true)),
+    ("network-interface.addresses.private-dns-name", |s, i| {
+        interfaces(s, i, |n| {
+            all(n
+                .private_ips
+                .iter()
+                .map(|ip| dns_name::private(&n.scope.region, *ip)))
+        })
+    }),
+    ("network-interface.association.allocation-id", |s, i| {
+        elastic(s, i, |a| a.allocation.to_string())
+    }),
+    ("network-interface.association.association-id", |s, i| {
+        elastic(s, i, association)
+    }),
+    ("network-interface.association.carrier-ip", nothing),
+    ("network-interface.association.customer-owned-ip", nothing),
+    ("network-interface.association.ip-owner-id", ip_owners),
+    (
+        "network-interface.association.public-dns-name",
+        public_names,
+    ),
+    ("network-interface.attachment.attach-time", |s, i| {
+        interfaces(s, i, |n| maybe(n.attachment.as_ref().map(|a| a.attached)))
+    }),
+    (
+        "network-interface.attachment.delete-on-termination",
+        |s, i| {
+            interfaces(s, i, |n| {
+                maybe(n.attachment.as_ref().map(|a| a.delete_on_termination))
+            })
+        },
+    ),
+    ("network-interface.attachment.instance-id", |s, i| {
+        interfaces(s, i, |_| one(&i.id))
+    }),
+    ("network-interface.attachment.instance-owner-id", |s, i| {
+        interfaces(s, i, |_| one(&i.scope.account))
+    }),
+    ("network-interface.attachment.network-card-index", |s, i| {
+        interfaces(s, i, |_| one(0))
+    }),
+    ("network-interface.attachment.status", |s, i| {
+        interfaces(s, i, |_| one("attached"))
+    }),
+    ("network-interface.deny-all-igw-traffic", |s, i| {
+        interfaces(s, i, |_| one(false))
+    }),
+    ("network-interface.group-name", |s, i| groups(s, i, true)),
+    ("network-interface.ipv4-prefixes.ipv4-prefix", nothing),
+    ("network-interface.ipv6-address", nothing),
+    ("network-interface.ipv6-addresses.ipv6-address", nothing),
+    ("network-interface.ipv6-addresses.is-primary-ipv6", nothing),
+    ("network-interface.ipv6-native", |s, i| {
+        interfaces(s, i, |_| one(false))
+    }),
+    ("network-interface.ipv6-prefixes.ipv6-prefix", nothing),
+    ("network-interface.mac-address", |s, i| {
+        interfaces(s, i, |n| one(mac(&n.mac)))
+    }),
+    ("network-interface.operator.managed", |s, i| {
+        interfaces(s, i, |_| one(false))
+    }),
+    ("network-interface.operator.principal", nothing),
+    ("network-interface.outpost-arn", nothing),
+    ("network-interface.private-ip-address", |s, i| {
+        interfaces(s, i, |n| one(n.primary_ip()))
+    }),
+    ("network-interface.public-dns-name", public_names),
+    ("network-interface.requester-id", nothing),
+    ("network-interface.requester-managed", |s, i| {
+        interfaces(s, i, |_| one(false))
+    }),
+    ("network-interface.tag-key", |s, i| {
+        interfaces(s, i, |n| all(n.tags.keys()))
+    }),
+    ("network-interface.tag-value", |s, i| {
+        interfaces(s, i, |n| all(n.tags.values()))
+    }),
+    ("network-performance-options.bandwidth-weighting", |_, _| {
+        one("default")
+    }),
+    ("operator.managed", |_, _| one(false)),
+    ("operator.principal", nothing),
+    ("outpost-arn", nothing),
+    ("placement-partition-number", nothing),
+    (
+        "private-dns-name-options.enable-resource-name-dns-a-record",
+        |_, i| one(i.private_dns.resource_name_a_record),
+    ),
+    (
+        "private-dns-name-options.enable-resource-name-dns-aaaa-record",
+        |_, i| one(i.private_dns.resource_name_aaaa_record),
+    ),
+    ("product-code.type", nothing),
+    ("ramdisk-id", nothing),
+    ("spot-instance-request-id", nothing),
+    ("state-reason-message", |_, i| {
+        maybe(i.state_reason.as_ref().map(|(_, message)| message))
+    }),
+    ("tpm-support", nothing),
+    ("usage-operation-update-time", |_, i| one(i.launched)),
 ];
+
+/// What AWS has and no instance here does.
+fn nothing(_: &State, _: &Instance) -> Vec<String> {
+    Vec::new()
+}
+
+/// The Elastic IPs of its interfaces.
+fn elastic(state: &State, instance: &Instance, of: impl Fn(&Address) -> String) -> Vec<String> {
+    let mine: Vec<_> = attached(state, instance).map(|n| &n.id).collect();
+    let addresses = state.addresses.values();
+    let bound = addresses.filter(|a| {
+        a.association
+            .as_ref()
+            .is_some_and(|x| mine.contains(&&x.interface))
+    });
+    bound.map(|a| of(a)).collect()
+}
+
+fn association(address: &Address) -> String {
+    address
+        .association
+        .as_ref()
+        .map(|x| x.id.to_string())
+        .unwrap_or_default()
+}
+
+/// The account of Elastic IPs, `amazon` for addresses that AWS assigned.
+fn ip_owners(state: &State, instance: &Instance) -> Vec<String> {
+    let mut owners = elastic(state, instance, |a| a.scope.account.to_string());
+    if attached(state, instance).any(|n| n.auto_public_ip.is_some()) {
+        owners.push("amazon".to_owned());
+    }
+    owners
+}
 
 fn attached<'a>(
     state: &'a State,

@@ -143,6 +143,12 @@ fn manufacturer(kind: &InstanceType) -> &'static str {
     }
 }
 
+/// One core, or an even number of them.
+fn valid_cores(kind: &InstanceType) -> Vec<u32> {
+    let cores = kind.vcpus / kind.threads_per_core.max(1);
+    (1..=cores).filter(|c| *c == 1 || c % 2 == 0).collect()
+}
+
 fn is_nitro(kind: &InstanceType) -> bool {
     kind.hypervisor == "nitro"
 }
@@ -173,7 +179,7 @@ fn shape(kind: &InstanceType) -> Shape {
             default_v_cpus: kind.vcpus,
             default_cores: cores,
             default_threads_per_core: kind.threads_per_core,
-            valid_cores: (1..=cores).filter(|c| *c == 1 || c % 2 == 0).collect(),
+            valid_cores: valid_cores(kind),
             valid_threads_per_core: (1..=kind.threads_per_core).collect(),
         },
         memory_info: MemoryInfo {
@@ -285,6 +291,36 @@ const FILTERS: &[Field<InstanceType>] = &[
         one(t.threads_per_core)
     }),
     ("vcpu-info.default-vcpus", |_, t| one(t.vcpus)),
+    ("network-info.encryption-in-transit-supported", |_, _| {
+        one(false)
+    }),
+    ("network-info.ipv6-addresses-per-interface", |_, t| {
+        one(t.addresses_per_interface)
+    }),
+    ("network-info.maximum-network-cards", |_, _| one(1)),
+    ("nitro-tpm-support", |_, t| {
+        one(if is_nitro(t) {
+            "supported"
+        } else {
+            "unsupported"
+        })
+    }),
+    ("phc-support", |_, _| one("unsupported")),
+    ("vcpu-info.valid-cores", |_, t| {
+        super::filter::all(valid_cores(t))
+    }),
+    ("vcpu-info.valid-threads-per-core", |_, t| {
+        super::filter::all(1..=t.threads_per_core)
+    }),
+    // No type here has disks of its own.
+    ("instance-storage-info.disk.count", |_, _| Vec::new()),
+    ("instance-storage-info.disk.size-in-gb", |_, _| Vec::new()),
+    ("instance-storage-info.disk.type", |_, _| Vec::new()),
+    ("instance-storage-info.encryption-support", |_, _| {
+        Vec::new()
+    }),
+    ("instance-storage-info.nvme-support", |_, _| Vec::new()),
+    ("instance-storage-info.total-size-in-gb", |_, _| Vec::new()),
 ];
 
 pub fn describe_all(ctx: &mut Ctx, input: DescribeInstanceTypes) -> Result<InstanceTypes> {

@@ -3,7 +3,7 @@
 use super::error::{Result, dry_run, error, invalid_combination, missing};
 use super::filter::{Field, Filter, Filters, maybe, one};
 use super::launch_template::{chosen, latest, refuse_alias, version};
-use super::launch_template_data::LaunchTemplateData;
+use super::launch_template_data::{HttpTokens, LaunchTemplateData, Switch};
 use super::page::Page;
 use super::resource::owned;
 use crate::Ctx;
@@ -175,6 +175,39 @@ type Versioned = (
 );
 
 const FILTERS: &[Field<Versioned>] = &[
+    ("http-endpoint", |_, (_, _, d)| {
+        maybe(
+            d.metadata_options
+                .as_ref()
+                .and_then(|m| m.http_endpoint)
+                .map(Switch::name),
+        )
+    }),
+    ("http-tokens", |_, (_, _, d)| {
+        maybe(
+            d.metadata_options
+                .as_ref()
+                .and_then(|m| m.http_tokens)
+                .map(HttpTokens::name),
+        )
+    }),
+    ("host-resource-group-arn", |_, (_, _, d)| {
+        maybe(
+            d.placement
+                .as_ref()
+                .and_then(|p| p.host_resource_group_arn.as_ref()),
+        )
+    }),
+    ("kernel-id", |_, _| Vec::new()),
+    ("license-configuration-arn", |_, _| Vec::new()),
+    ("network-card-index", |_, (_, _, d)| {
+        super::filter::all(
+            d.network_interfaces
+                .iter()
+                .filter_map(|n| n.network_card_index),
+        )
+    }),
+    ("ram-disk-id", |_, _| Vec::new()),
     ("create-time", |_, (_, v, _)| one(v.created)),
     ("ebs-optimized", |_, (_, _, d)| maybe(d.ebs_optimized)),
     ("iam-instance-profile", |_, (_, _, d)| {
