@@ -102,7 +102,8 @@ fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<See
     let newest = chosen.last().map(|(_, v)| *v);
     let breaching = |v: &f64| rule.comparison.breaches(*v, rule.threshold);
     let wanted = if state == AlarmState::Alarm { chosen.iter().filter(|(_, v)| breaching(v)).count() } else { chosen.iter().filter(|(_, v)| !breaching(v)).count() };
-    let listed: Vec<String> = chosen.iter().rev().map(|(at, v)| format!("{v:?} ({})", at.strftime("%d/%m/%y %H:%M:%S"))).collect();
+    // The points that speak for the state, the newest first.
+    let listed: Vec<String> = chosen.iter().rev().filter(|(_, v)| breaching(v) == (state == AlarmState::Alarm)).map(|(at, v)| format!("{v:?} ({})", at.strftime("%d/%m/%y %H:%M:%S"))).collect();
     let reason = if state == AlarmState::InsufficientData {
         format!("Insufficient Data: {} datapoint{} unknown.", rule.evaluation_periods, if rule.evaluation_periods == 1 { " was" } else { "s were" })
     } else if chosen.is_empty() {
@@ -115,8 +116,8 @@ fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<See
         let verb = if wanted == 1 { "was" } else { "were" };
         let minimum = if state == AlarmState::Alarm { rule.datapoints_to_alarm } else { rule.evaluation_periods - rule.datapoints_to_alarm.min(rule.evaluation_periods) + 1 };
         format!(
-            "Threshold Crossed: {wanted} out of the last {} datapoint{} [{}] {verb} {not}{} the threshold ({:?}) (minimum {minimum} datapoint{} for {from} -> {to} transition).",
-            chosen.len(), if chosen.len() == 1 { "" } else { "s" }, listed.join(", "), rule.comparison.words(), rule.threshold, if minimum == 1 { "" } else { "s" },
+            "Threshold Crossed: {wanted} out of the last {} datapoints [{}] {verb} {not}{} the threshold ({:?}) (minimum {minimum} datapoint{} for {from} -> {to} transition).",
+            chosen.len(), listed.join(", "), rule.comparison.words(), rule.threshold, if minimum == 1 { "" } else { "s" },
         )
     };
     let data = json!({
