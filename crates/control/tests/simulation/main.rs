@@ -2,7 +2,14 @@
 //! data plane, on a clock that moves from due time to due time.
 
 mod cloud;
+mod instance;
+mod network;
 mod plane;
+mod random;
 mod replacement;
+mod restart;
+mod scaling;
+mod size;
 mod stack;
 mod timeline;
+mod zone;

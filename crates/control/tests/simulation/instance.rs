@@ -1,0 +1,118 @@
+//! Instances by the API: stop, start, reboot, terminate, and shutdown from within.
+
+use crate::cloud::{Cloud, text};
+use crate::timeline;
+use host::NetworkFailures;
+use model::InstanceId;
+use model::instance::InstanceState as S;
+
+fn launch(cloud: &Cloud, more: &str) -> InstanceId {
+    let answer = cloud.ec2(&format!("RunInstances&ImageId=ami-043985f3006b29f9e&InstanceType=t3.micro&MinCount=1&MaxCount=1{more}"));
+    text(&answer, "instanceId").parse().unwrap()
+}
+
+fn state(cloud: &Cloud, id: &InstanceId) -> Option<S> {
+    cloud.state().instances.get(id).map(|i| i.state)
+}
+
+fn becomes(cloud: &mut Cloud, id: &InstanceId, wanted: S) -> f64 {
+    cloud.until(wanted.name(), 120.0, |c| state(c, id) == Some(wanted))
+}
+
+#[test]
+fn a_life_by_the_api() {
+    let mut cloud = Cloud::new(1.0);
+    let id = launch(&cloud, "");
+    cloud.names.insert(id.to_string(), "i-1".into());
+    becomes(&mut cloud, &id, S::Running);
+    cloud.run(10.0);
+    cloud.ec2(&format!("RebootInstances&InstanceId.1={id}"));
+    cloud.run(10.0);
+    assert_eq!(cloud.host.launches(), 1, "a reboot is no launch");
+    cloud.ec2(&format!("StopInstances&InstanceId.1={id}"));
+    becomes(&mut cloud, &id, S::Stopped);
+    cloud.run(3600.0);
+    assert_eq!(state(&cloud, &id), Some(S::Stopped));
+    cloud.ec2(&format!("StartInstances&InstanceId.1={id}"));
+    becomes(&mut cloud, &id, S::Running);
+    cloud.run(10.0);
+    cloud.ec2(&format!("TerminateInstances&InstanceId.1={id}"));
+    becomes(&mut cloud, &id, S::Terminated);
+    assert!(!cloud.state().network_interfaces.values().any(|i| i.attachment.is_some()));
+    cloud.run(3500.0);
+    assert_eq!(state(&cloud, &id), Some(S::Terminated), "still described");
+    cloud.run(200.0);
+    assert_eq!(state(&cloud, &id), None, "forgotten after an hour");
+    assert!(host::Host::instances(&*cloud.host).is_empty());
+    insta::assert_snapshot!(timeline::of(&cloud));
+}
+
+#[test]
+fn shutdown_from_within_stops_or_terminates() {
+    let mut cloud = Cloud::new(1.0);
+    let stays = launch(&cloud, "");
+    let goes = launch(&cloud, "&InstanceInitiatedShutdownBehavior=terminate");
+    cloud.run(10.0);
+    for id in [&stays, &goes] {
+        cloud.host.power_off(id).unwrap();
+    }
+    becomes(&mut cloud, &stays, S::Stopped);
+    becomes(&mut cloud, &goes, S::Terminated);
+    for id in [&stays, &goes] {
+        let reason = cloud.state().instances[id].state_reason.clone().unwrap();
+        assert_eq!(reason.0, "Client.InstanceInitiatedShutdown");
+    }
+}
+
+#[test]
+fn an_instance_that_cannot_be_launched_is_terminated_with_the_reason() {
+    let mut cloud = Cloud::new(1.0);
+    cloud.host.refuse_launches("us-east-1a", Some("no room on this machine"));
+    let subnet = crate::stack::subnet(&cloud, "us-east-1a");
+    let id = launch(&cloud, &format!("&SubnetId={subnet}"));
+    becomes(&mut cloud, &id, S::Terminated);
+    let reason = cloud.state().instances[&id].state_reason.clone().unwrap();
+    assert_eq!(reason.0, "Server.InternalError");
+    assert!(reason.1.contains("no room on this machine"), "{}", reason.1);
+}
+
+#[test]
+fn an_instance_waits_for_its_interface() {
+    let mut cloud = Cloud::new(1.0);
+    let id = launch(&cloud, "");
+    let interface = cloud.state().network_interfaces.values().find(|i| i.attachment.is_some()).unwrap().id.clone();
+    let mut failures = NetworkFailures::default();
+    failures.interfaces.insert(interface, "the kernel says no".into());
+    cloud.host.fail_network(failures);
+    cloud.run(60.0);
+    assert_eq!(state(&cloud, &id), Some(S::Pending));
+    cloud.host.fail_network(NetworkFailures::default());
+    becomes(&mut cloud, &id, S::Running);
+    let said = cloud.state().events.values().filter(|e| e.message.contains("the kernel says no")).count();
+    assert_eq!(said, 1, "told once");
+}
+
+#[test]
+fn an_instance_terminated_while_it_starts_goes() {
+    let mut cloud = Cloud::new(1.0);
+    let id = launch(&cloud, "");
+    cloud.settle();
+    cloud.ec2(&format!("TerminateInstances&InstanceId.1={id}"));
+    becomes(&mut cloud, &id, S::Terminated);
+    let never_launched = launch(&cloud, "");
+    cloud.ec2(&format!("TerminateInstances&InstanceId.1={never_launched}"));
+    becomes(&mut cloud, &never_launched, S::Terminated);
+    assert!(host::Host::instances(&*cloud.host).is_empty());
+}
+
+#[test]
+fn a_crash_stops_and_a_vanished_process_recovers() {
+    let mut cloud = Cloud::new(1.0);
+    let (crashes, vanishes) = (launch(&cloud, ""), launch(&cloud, ""));
+    cloud.run(10.0);
+    cloud.host.kill(&crashes).unwrap();
+    cloud.host.vanish(&vanishes).unwrap();
+    cloud.run(10.0);
+    assert_eq!((state(&cloud, &crashes), state(&cloud, &vanishes)), (Some(S::Stopped), Some(S::Running)));
+    assert!(cloud.host.ready_at(&vanishes).is_some());
+}

@@ -1,0 +1,72 @@
+//! Sizes change, groups go, and much of everything stays quick.
+
+use crate::cloud::Cloud;
+use crate::{stack, timeline};
+use model::instance::InstanceState;
+use std::time::Instant;
+
+#[test]
+fn a_group_shrinks_by_its_largest_zone_and_goes_as_terraform_destroys_it() {
+    let mut cloud = Cloud::new(1.0);
+    stack::web(&cloud, "web", (1, 6, 5), 60);
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    cloud.resize("web", 1, 6, 2);
+    cloud.until("at rest", 120.0, |c| c.at_rest("web"));
+    cloud.resize("web", 0, 0, 0);
+    cloud.until("empty", 120.0, |c| c.group("web").instances.is_empty());
+    let now = cloud.now();
+    cloud.change_group("web", |g| g.deleting = Some(now));
+    cloud.until("vanished", 10.0, |c| c.find_group("web").is_none());
+    let state = cloud.state();
+    assert!(state.instances.values().all(|i| i.state == InstanceState::Terminated));
+    assert!(state.target_groups.values().all(|g| g.targets.is_empty()) && state.target_health.is_empty());
+    insta::assert_snapshot!(timeline::activities(&cloud));
+}
+
+#[test]
+fn a_group_deleted_by_force_ends_its_instances() {
+    let mut cloud = Cloud::new(1.0);
+    stack::web(&cloud, "web", (1, 6, 3), 60);
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    let now = cloud.now();
+    cloud.change_group("web", |g| g.deleting = Some(now));
+    cloud.until("vanished", 120.0, |c| c.find_group("web").is_none());
+    assert!(cloud.state().instances.values().all(|i| i.state == InstanceState::Terminated));
+}
+
+#[test]
+fn protected_instances_survive_a_shrinking() {
+    let mut cloud = Cloud::new(1.0);
+    stack::group(&cloud, "web", (1, 6, 4));
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    cloud.change_group("web", |g| g.instances.iter_mut().for_each(|m| m.protected_from_scale_in = true));
+    cloud.resize("web", 1, 6, 1);
+    cloud.run(60.0);
+    assert_eq!(cloud.in_service("web").len(), 4);
+    let kept = cloud.in_service("web")[0].clone();
+    cloud.change_group("web", |g| g.instances.iter_mut().filter(|m| m.id != kept).for_each(|m| m.protected_from_scale_in = false));
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    assert_eq!(cloud.in_service("web"), [kept]);
+}
+
+/// A pass must not take the square of what there is: ten times as much takes about ten times as long.
+#[test]
+fn a_thousand_instances_in_fifty_groups() {
+    let timed = |groups: usize| {
+        let mut cloud = Cloud::new(1.0);
+        for n in 0..groups {
+            stack::web(&cloud, &format!("web-{n}"), (1, 20, 20), 60);
+        }
+        cloud.run(30.0);
+        let states: Vec<_> = cloud.state().instances.values().map(|i| i.state).collect();
+        assert_eq!(states, vec![InstanceState::Running; groups * 20]);
+        let began = Instant::now();
+        for _ in 0..3 {
+            cloud.settle();
+        }
+        began.elapsed().as_secs_f64() / 6.0
+    };
+    let (small, large) = (timed(5), timed(50));
+    println!("a pass over 100 instances: {:.1} ms, over 1,000: {:.1} ms", small * 1e3, large * 1e3);
+    assert!(large < small * 30.0 + 0.05, "{small} s, then {large} s");
+}
