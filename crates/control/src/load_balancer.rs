@@ -76,9 +76,16 @@ impl Balancer {
 
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let again = drop_drained(world, now);
-    push(world, now);
-    settle(world, now);
-    record_health(world, now);
+    // A control plane that has just started knows of no node yet. Telling the balancer so
+    // would close the listeners that serve.
+    if world.applied.is_known() {
+        push(world, now);
+        settle(world, now);
+    }
+    // Nor does it know what the nodes found, until they have said it again.
+    if world.balancer.applied != 0 {
+        record_health(world, now);
+    }
     again
 }
 

@@ -34,6 +34,10 @@ impl Applied {
                 .get(vpc)
                 .is_some_and(|v| v.interfaces.contains_key(id))
     }
+    /// Whether this control plane has applied a network yet; before, nothing is known to stand.
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
     /// Whether anything of the interface may still stand.
     pub fn may_have(&self, id: &NetworkInterfaceId) -> bool {
         !self.known

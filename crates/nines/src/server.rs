@@ -59,9 +59,14 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Response<Full<By
 
 async fn read(request: Request<Incoming>) -> Result<HttpRequest, ApiError> {
     let (head, body) = request.into_parts();
+    // Told beforehand, it is refused beforehand.
+    let announced = head.headers.get("content-length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
+        return Err(too_large());
+    }
     let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            ApiError::client("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size").with_status(413)
+            too_large()
         } else {
             ApiError::client("IncompleteBody", format!("The request body could not be read: {error}"))
         }
@@ -92,4 +97,9 @@ fn into_hyper(response: HttpResponse, head_only: bool) -> Response<Full<Bytes>> 
         *plain.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
         plain
     })
+}
+
+fn too_large() -> ApiError {
+    ApiError::client("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+        .with_status(413)
 }

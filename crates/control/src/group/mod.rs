@@ -25,7 +25,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
     let mut again = None;
     for group in state.auto_scaling_groups.values() {
-        let facts = facts(&state, group);
+        let facts = facts(&state, group, world.settings.speed, now);
         let version = template_version(&state, group).unwrap_or(0);
         let (steps, at) = plan::plan(group, &facts, version, world.settings.speed, now);
         again = earliest(again, at);
@@ -37,7 +37,18 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     again
 }
 
-fn facts(state: &State, group: &AutoScalingGroup) -> BTreeMap<InstanceId, Fact> {
+/// Groups look at the health that load balancers report once in a while, not all the time.
+/// The period is an assumption: AWS states none, captures show an instance marked 30 to 45 s
+/// after it was terminated.
+const HEALTH_PERIOD_SECS: u32 = 30;
+
+/// Whether a periodic look falls between the two moments.
+fn looked_between(since: Timestamp, now: Timestamp, speed: Speed) -> bool {
+    let period = (speed.wait(HEALTH_PERIOD_SECS).as_millis() as i64).max(1);
+    since.as_millisecond().div_euclid(period) < now.as_millisecond().div_euclid(period)
+}
+
+fn facts(state: &State, group: &AutoScalingGroup, speed: Speed, now: Timestamp) -> BTreeMap<InstanceId, Fact> {
     let fact = |id: &InstanceId| {
         let mut fact = Fact {
             state: state.instances.get(id).map(|i| i.state),
@@ -54,9 +65,9 @@ fn facts(state: &State, group: &AutoScalingGroup) -> BTreeMap<InstanceId, Fact> 
                     None => fact.registered_in.insert(arn.clone()),
                 };
                 let key = TargetHealthKey { target_group: arn.clone(), target: target.id.clone(), port: target.port };
-                match state.target_health.get(&key).map(|h| h.state) {
-                    Some(TargetState::Healthy) => drop(fact.healthy_in.insert(arn)),
-                    Some(TargetState::Unhealthy) => drop(fact.unhealthy_in.insert(arn)),
+                match state.target_health.get(&key).map(|h| (h.state, h.since)) {
+                    Some((TargetState::Healthy, _)) => drop(fact.healthy_in.insert(arn)),
+                    Some((TargetState::Unhealthy, since)) if looked_between(since, now, speed) => drop(fact.unhealthy_in.insert(arn)),
                     _ => {}
                 }
             }
