@@ -15,6 +15,9 @@ const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 const AUTHENTICATED: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
 const LOG_DELIVERY: &str = "http://acs.amazonaws.com/groups/s3/LogDelivery";
 
+/// Canned lists that give nobody but the owner access.
+const PRIVATE: &[&str] = &["private", "bucket-owner-read", "bucket-owner-full-control"];
+
 /// AWS's limit on the grants of one list.
 const MAX_GRANTS: usize = 100;
 
@@ -84,7 +87,9 @@ pub fn asked(
         return Err(invalid_request(message));
     }
     let acl = match (name, grants) {
-        (Some(name), _) => canned(owner, name).ok_or_else(|| invalid_argument(""))?,
+        (Some(name), _) => {
+            canned(owner, name).ok_or_else(|| invalid_argument("Invalid canned ACL"))?
+        }
         (None, Some(grants)) => list(owner, grants),
         (None, None) if !body.is_empty() => checked(owner, body)?,
         (None, None) => return Ok(None),
@@ -101,6 +106,26 @@ pub fn asked(
         return Err(access_denied());
     }
     Ok(Some(document))
+}
+
+/// The list a bucket is created with. Where ACLs are off, only one that says nothing passes.
+pub fn of_new_bucket(request: &Request<'_>, bucket: &Bucket) -> Result<Option<String>, ApiError> {
+    if configuration::ownership(bucket) != Some("BucketOwnerEnforced") {
+        return asked(request, bucket, b"");
+    }
+    let name = request.header("x-amz-acl").unwrap_or("private");
+    if canned(&bucket.scope, name).is_none() {
+        return Err(invalid_argument("Invalid canned ACL"));
+    }
+    if !PRIVATE.contains(&name) || grants(request)?.is_some() {
+        let message =
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
+        return Err(ApiError::client(
+            "InvalidBucketAclWithObjectOwnership",
+            message,
+        ));
+    }
+    Ok(None)
 }
 
 fn checked(owner: &Scope, body: &[u8]) -> Result<Element, ApiError> {
@@ -123,7 +148,7 @@ fn checked(owner: &Scope, body: &[u8]) -> Result<Element, ApiError> {
 fn canned(owner: &Scope, name: &str) -> Option<Element> {
     let mut grants = vec![user(&Owner::of(owner).id, "FULL_CONTROL")];
     match name {
-        "private" | "bucket-owner-read" | "bucket-owner-full-control" => {}
+        name if PRIVATE.contains(&name) => {}
         "public-read" => grants.push(group(ALL_USERS, "READ")),
         "public-read-write" => {
             grants.push(group(ALL_USERS, "READ"));

@@ -115,7 +115,7 @@ pub fn create(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
         tags,
     };
     configuration::defaults(&mut bucket, ownership);
-    if let Some(acl) = acl::asked(request, &bucket, b"")? {
+    if let Some(acl) = acl::of_new_bucket(request, &bucket)? {
         bucket.configuration.insert("acl".to_owned(), acl);
     }
     if request.is_true("x-amz-bucket-object-lock-enabled") {

@@ -156,13 +156,20 @@ struct Parts {
     parts_count: usize,
 }
 
+/// A map that is written as members of their own.
+#[derive(Serialize)]
+struct Checksums {
+    #[serde(flatten)]
+    members: BTreeMap<String, String>,
+}
+
 #[skip_serializing_none]
 #[derive(Serialize)]
 struct Attributes {
     #[serde(rename = "ETag")]
     etag: Option<String>,
     #[serde(rename = "Checksum")]
-    checksum: Option<BTreeMap<String, String>>,
+    checksum: Option<Checksums>,
     #[serde(rename = "ObjectParts")]
     object_parts: Option<Parts>,
     #[serde(rename = "StorageClass")]
@@ -200,7 +207,8 @@ pub fn attributes(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     }
     let attributes = Attributes {
         etag: asked("ETag").then(|| object.etag.trim_matches('"').to_owned()),
-        checksum: (asked("Checksum") && !checksums.is_empty()).then_some(checksums),
+        checksum: (asked("Checksum") && !checksums.is_empty())
+            .then_some(Checksums { members: checksums }),
         object_parts: (asked("ObjectParts") && !object.parts.is_empty()).then(|| Parts {
             parts_count: object.parts.len(),
         }),

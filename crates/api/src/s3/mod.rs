@@ -69,13 +69,17 @@ pub type Wait<'a> = &'a dyn Fn(Commit) -> Result<(), String>;
 /// Answers a call. Blocks on files, and through `wait` on the journal.
 pub fn answer(store: &Store, cloud: &Cloud, call: Call, wait: Wait<'_>) -> HttpResponse {
     let answered = Request::new(store, cloud, &call, wait).and_then(|request| route::run(&request));
-    let response = answered.unwrap_or_else(|error| {
+    let mut response = answered.unwrap_or_else(|error| {
         tracing::debug!(method = call.request.method, path = call.request.path, code = %error.code, message = %error.message, "refused");
         refusal(error, &call)
     });
+    // A refusal with a body has it already.
+    for name in ["x-amz-request-id", "x-amz-id-2"] {
+        if response.header(name).is_none() {
+            response = response.with_header(name, call.request_id.clone());
+        }
+    }
     response
-        .with_header("x-amz-request-id", call.request_id.clone())
-        .with_header("x-amz-id-2", call.request_id)
 }
 
 fn refusal(error: ApiError, call: &Call) -> HttpResponse {
