@@ -121,6 +121,7 @@ pub struct World {
     pub edge: edge::Edge,
     pub usage: usage::Usage,
     pub(crate) alarms: alarm::Evaluated,
+    pub(crate) rebalancing: group::Rebalancing,
     /// Instances that ran when the cloud was taken down, and are to run again.
     pub(crate) resume: BTreeSet<InstanceId>,
     pub(crate) host_names: BTreeMap<String, Vec<Ipv4Addr>>,
@@ -160,6 +161,7 @@ impl World {
             edge: Default::default(),
             usage: Default::default(),
             alarms: Default::default(),
+            rebalancing: Default::default(),
             resume,
             host_names: BTreeMap::new(),
             network_retry: None,

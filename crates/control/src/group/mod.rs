@@ -27,13 +27,16 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     for group in state.auto_scaling_groups.values() {
         let facts = facts(&state, group, world.settings.speed, now);
         let version = template_version(&state, group).unwrap_or(0);
-        let (steps, at) = plan::plan(group, &facts, version, world.settings.speed, now);
+        let key = ScopedName::new(&group.scope, &group.name);
+        let rebalance_at = world.rebalancing.get(&key).map(|(_, at)| *at);
+        let (steps, at) = plan::plan(group, &facts, version, rebalance_at, world.settings.speed, now);
         again = earliest(again, at);
         if !steps.is_empty() {
-            let (speed, launcher) = (world.settings.speed, &world.launcher);
-            world.store.update(|tx| Apply { tx, key: ScopedName::new(&group.scope, &group.name), speed, launcher, now }.all(steps));
+            let (speed, launcher, rebalancing) = (world.settings.speed, &world.launcher, &mut world.rebalancing);
+            world.store.update(|tx| Apply { tx, key, speed, launcher, rebalancing, now }.all(steps));
         }
     }
+    world.rebalancing.retain(|key, _| state.auto_scaling_groups.contains_key(key));
     again
 }
 
@@ -52,6 +55,7 @@ fn facts(state: &State, group: &AutoScalingGroup, speed: Speed, now: Timestamp) 
     let fact = |id: &InstanceId| {
         let mut fact = Fact {
             state: state.instances.get(id).map(|i| i.state),
+            running_since: state.instances.get(id).filter(|i| i.state == InstanceState::Running).map(|i| i.state_since),
             healthy_in: Default::default(),
             unhealthy_in: Default::default(),
             registered_in: Default::default(),
@@ -87,11 +91,15 @@ pub fn template_version(state: &State, group: &AutoScalingGroup) -> Option<u64> 
     }
 }
 
+/// Attempts in a row to balance each group's zones that came to nothing, and when to try again.
+pub type Rebalancing = BTreeMap<ScopedName, (usize, Timestamp)>;
+
 struct Apply<'a> {
     tx: &'a mut Tx,
     key: ScopedName,
     speed: Speed,
     launcher: &'a Launcher,
+    rebalancing: &'a mut Rebalancing,
     now: Timestamp,
 }
 
@@ -125,8 +133,13 @@ impl Apply<'_> {
             Step::LaunchFailed(id) => {
                 let why = self.tx.get::<Instance>(&id).and_then(|i| i.state_reason.clone()).map_or("Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: terminated".to_owned(), |(_, text)| text);
                 self.finish(group, &id, "Cancelled", Some(why));
+                let rebalancing = group.instances.iter().any(|m| m.id == id && m.rebalancing);
                 self.group(|g| g.instances.retain(|m| m.id != id));
-                self.back_off();
+                if rebalancing {
+                    self.put_off_rebalancing();
+                } else {
+                    self.back_off();
+                }
             }
             Step::Register { id, target_group } => self.register(&id, &target_group),
             Step::SeenHealthy(id) => {
@@ -165,12 +178,17 @@ impl Apply<'_> {
                 self.finish(group, &id, "Successful", None);
                 self.group(|g| g.instances.retain(|m| m.id != id));
             }
+            Step::SettleCause => self.group(|g| g.last_cause = None),
             Step::Vanish => self.vanish(group),
         }
     }
 
     fn launch(&mut self, group: &AutoScalingGroup, zones: &[String], why: LaunchWhy) {
         let now = self.now;
+        // A launch of this same plan failed: the others wait as well.
+        if why != LaunchWhy::Rebalance && group.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
         let capacity = group.instances.iter().filter(|m| m.lifecycle != LifecycleState::Terminating).count();
         let cause = match why {
             LaunchWhy::Replacement => at(now, "an instance was launched in response to an unhealthy instance needing to be replaced."),
@@ -207,9 +225,20 @@ impl Apply<'_> {
                 }
             }
         }
-        if failed.is_some() {
-            self.back_off();
+        match why {
+            _ if failed.is_none() => {}
+            LaunchWhy::Rebalance => self.put_off_rebalancing(),
+            LaunchWhy::Capacity | LaunchWhy::Replacement => self.back_off(),
         }
+    }
+
+    /// An attempt to balance the zones came to nothing. It waits on its own, so that capacity
+    /// which is missing meanwhile does not.
+    fn put_off_rebalancing(&mut self) {
+        let (now, speed) = (self.now, self.speed);
+        let (failures, until) = self.rebalancing.entry(self.key.clone()).or_insert((0, now));
+        *until = now + speed.wait(BACK_OFF[(*failures).min(BACK_OFF.len() - 1)]);
+        *failures += 1;
     }
 
     #[expect(clippy::too_many_arguments, reason = "the facts of one launch")]
@@ -232,7 +261,6 @@ impl Apply<'_> {
         };
         self.group(|g| {
             g.instances.push(member);
-            g.retry_at = None;
             settle_cause(g);
         });
     }
@@ -285,9 +313,15 @@ impl Apply<'_> {
         let zone = group.instances.iter().find(|m| m.id == *id).map(|m| m.zone.clone()).unwrap_or_default();
         let status = if draining { "WaitingForELBConnectionDraining" } else { "InProgress" };
         let activity = self.activity(group, format!("Terminating EC2 instance: {id}"), cause, &subnet, &zone, status);
+        match why {
+            TerminateWhy::Rebalance => drop(self.rebalancing.remove(&self.key)),
+            TerminateWhy::Unhealthy(_) if group.instances.iter().any(|m| m.id == *id && m.rebalancing) => self.put_off_rebalancing(),
+            TerminateWhy::Unhealthy(_) | TerminateWhy::Capacity => {}
+        }
         self.member(id, |m| {
             m.lifecycle = LifecycleState::Terminating;
             m.activity = Some(activity);
+            m.rebalancing = false;
         });
         self.group(|g| {
             settle_cause(g);

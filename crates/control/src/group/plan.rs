@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Fact {
     /// `None`: there is no such instance any more.
     pub state: Option<InstanceState>,
+    pub running_since: Option<Timestamp>,
     /// Target groups that call its target healthy, and those that call it unhealthy.
     pub healthy_in: BTreeSet<String>,
     pub unhealthy_in: BTreeSet<String>,
@@ -40,6 +41,8 @@ pub enum Step {
     End(InstanceId),
     /// It is gone for good.
     Leave(InstanceId),
+    /// The capacity is as desired: the cause of its last change has been told.
+    SettleCause,
     /// A deleted group without members.
     Vanish,
 }
@@ -63,10 +66,11 @@ pub fn plan(
     group: &AutoScalingGroup,
     facts: &BTreeMap<InstanceId, Fact>,
     latest_version: u64,
+    rebalance_at: Option<Timestamp>,
     speed: Speed,
     now: Timestamp,
 ) -> (Vec<Step>, Option<Timestamp>) {
-    let mut planner = Planner { group, facts, speed, now, steps: Vec::new(), again: None };
+    let mut planner = Planner { group, facts, rebalance_at, speed, now, steps: Vec::new(), again: None };
     planner.members();
     planner.health();
     planner.replace();
@@ -77,6 +81,8 @@ pub fn plan(
 struct Planner<'a> {
     group: &'a AutoScalingGroup,
     facts: &'a BTreeMap<InstanceId, Fact>,
+    /// Zones are not balanced before: it failed.
+    rebalance_at: Option<Timestamp>,
     speed: Speed,
     now: Timestamp,
     steps: Vec<Step>,
@@ -139,7 +145,7 @@ impl Planner<'_> {
                 self.steps.push(Step::MarkUnhealthy(member.id.clone(), UnhealthyBecause::Ec2State));
                 continue;
             }
-            let elb = self.group.health_check_types.iter().any(|t| t == "ELB");
+            let elb = self.elb_health();
             let failing = fact.unhealthy_in.iter().any(|t| self.group.target_groups.contains(t) && in_service.contains(t));
             if !elb || !failing {
                 continue;
@@ -153,9 +159,15 @@ impl Planner<'_> {
         }
     }
 
+    fn elb_health(&self) -> bool {
+        self.group.health_check_types.iter().any(|t| t == "ELB")
+    }
+
     fn grace_end(&self, member: &GroupInstance) -> Timestamp {
         let boot = self.group.measured_boot_ms.map(SignedDuration::from_millis);
-        member.in_service.unwrap_or(self.now) + self.speed.wait_with_boot(self.group.health_check_grace_period, boot)
+        // An instance that was recovered boots again, and is given the time for it.
+        let running = self.facts.get(&member.id).and_then(|f| f.running_since);
+        member.in_service.max(running).unwrap_or(self.now) + self.speed.wait_with_boot(self.group.health_check_grace_period, boot)
     }
 
     /// Terminate first; the launch follows from the missing capacity.
@@ -211,11 +223,17 @@ impl Planner<'_> {
             }
         }
         let desired = self.group.desired_capacity as usize;
-        // A rebalancing launch is above the desired capacity until it serves.
-        let serving = |m: &&&GroupInstance| m.lifecycle == L::InService && (self.group.target_groups.is_empty() || m.seen_healthy);
+        // A rebalancing launch is above the desired capacity until it serves, as far as somebody
+        // looks whether it does: a target group that nobody uses never says so.
+        let watched = self.elb_health() && !self.group.target_groups_in_service.is_empty();
+        let serving = |m: &&&GroupInstance| m.lifecycle == L::InService && (!watched || m.seen_healthy);
         let surplus = active.iter().filter(|m| m.rebalancing && !serving(m)).count();
         let counted = active.len() - surplus;
         let waiting = self.group.retry_at.filter(|at| self.now < *at);
+        // How long to wait is known once the failure is noted.
+        if self.steps.iter().any(|s| matches!(s, Step::LaunchFailed(_))) {
+            return;
+        }
         if counted < desired && !self.suspended("Launch") {
             if let Some(at) = waiting {
                 self.look_again(at);
@@ -241,12 +259,16 @@ impl Planner<'_> {
                 self.steps.push(Step::Terminate { id: victim, why });
             }
         } else if self.steps.is_empty() && surplus == 0 && active.iter().all(|m| m.lifecycle == L::InService && m.healthy) {
-            self.rebalance(&per_zone, waiting);
+            self.rebalance(&per_zone);
+        }
+        // A change of capacity that others undid explains nothing that comes later.
+        if self.steps.is_empty() && counted == desired && self.group.last_cause.is_some() {
+            self.steps.push(Step::SettleCause);
         }
     }
 
     /// Launch first in the smallest zone; the largest then loses one.
-    fn rebalance(&mut self, per_zone: &BTreeMap<&str, usize>, waiting: Option<Timestamp>) {
+    fn rebalance(&mut self, per_zone: &BTreeMap<&str, usize>) {
         if ["AZRebalance", "Launch", "Terminate"].iter().any(|p| self.suspended(p)) {
             return;
         }
@@ -254,7 +276,7 @@ impl Planner<'_> {
         if most - least < 2 {
             return;
         }
-        if let Some(at) = waiting {
+        if let Some(at) = self.rebalance_at.filter(|at| self.now < *at) {
             return self.look_again(at);
         }
         let smallest = per_zone.iter().filter(|(_, n)| *n == least).map(|(z, _)| (*z).to_owned()).take(1).collect();
@@ -296,8 +318,9 @@ fn victim(active: &[&GroupInstance], policies: &[String], latest_version: u64) -
             _ => {}
         }
     }
-    // AWS then picks at random; the newest is as good and keeps timelines repeatable.
-    chosen.iter().max_by_key(|m| (m.in_service, m.id.clone())).map(|m| m.id.clone())
+    // AWS then picks at random; the newest is as good and keeps timelines repeatable
+    // (of equals, `max_by_key` takes the last, which joined last).
+    chosen.iter().max_by_key(|m| m.in_service).map(|m| m.id.clone())
 }
 
 /// Keeps those for which `rank` is lowest.
