@@ -120,8 +120,11 @@ pub fn plan(
                 });
             }
             // Its host process vanished (the machine was restarted): as AWS's
-            // simplified automatic recovery, it starts again with the same root volume.
-            Some(RunState::Stopped(Exit::Crashed(-1))) | None => {
+            // simplified automatic recovery, it starts again with the same root volume
+            // and stays `running` meanwhile. One that vanishes before it has booted again
+            // would only repeat that.
+            None => steps.extend(attached.then_some(Step::Launch)),
+            Some(RunState::Stopped(Exit::Crashed(-1))) if record.ready.is_some() || !this_run => {
                 steps.extend(attached.then_some(Step::Launch))
             }
             Some(RunState::Stopped(exit)) => {
@@ -239,7 +242,6 @@ fn apply(world: &mut World, state: &Snapshot, record: &Instance, step: Step, now
                 "its host process was gone; it was started again with its root volume",
             );
             tx.modify::<Instance>(id, |i| {
-                i.state = InstanceState::Pending;
                 i.state_since = now;
                 i.ready = None;
             });
