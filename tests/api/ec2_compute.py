@@ -248,6 +248,24 @@ def launch_templates(ec2, image, group):
     check("never again", added["LaunchTemplateVersion"]["VersionNumber"], 4)
     known = ec2.describe_launch_templates(Filters=by("tag:a", "b"))["LaunchTemplates"]
     check("by tag", [t["LaunchTemplateName"] for t in known], ["web"])
+    wanted = {
+        "VCpuCount": {"Min": 2, "Max": 8},
+        "MemoryMiB": {"Min": 2048},
+        "MemoryGiBPerVCpu": {"Min": 1.5, "Max": 8.0},
+        "CpuManufacturers": ["intel", "amd"],
+        "ExcludedInstanceTypes": ["c5.large", "m5*"],
+        "InstanceGenerations": ["current"],
+        "BurstablePerformance": "included",
+        "LocalStorage": "excluded",
+        "TotalLocalStorageGB": {"Min": 0.0},
+        "OnDemandMaxPricePercentageOverLowestPrice": 20,
+    }
+    attributes = {"ImageId": image, "InstanceRequirements": wanted}
+    ec2.create_launch_template(LaunchTemplateName="any", LaunchTemplateData=attributes)
+    versions = ec2.describe_launch_template_versions(LaunchTemplateName="any")["LaunchTemplateVersions"]
+    check("requirements", versions[0]["LaunchTemplateData"], attributes)
+    any_ = dict(LaunchTemplate={"LaunchTemplateName": "any"}, MinCount=1, MaxCount=1)
+    check("without a type", code_of(ec2.run_instances, **any_), "InvalidParameterCombination")
     unknown = dict(LaunchTemplateId="lt-0123456789abcdef0")
     long = base64.b64encode(b"x" * 16385).decode()
     both = dict(named, LaunchTemplateId=made["LaunchTemplateId"])

@@ -106,7 +106,7 @@ impl<R: Resource> Filters<'_, R> {
     }
 }
 
-fn matches_any(patterns: &[String], value: &str) -> bool {
+pub(super) fn matches_any(patterns: &[String], value: &str) -> bool {
     patterns
         .iter()
         .any(|pattern| wildcard(pattern.as_bytes(), value.as_bytes()))

@@ -135,7 +135,7 @@ fn boot_modes(kind: &InstanceType) -> Vec<&'static str> {
     }
 }
 
-fn manufacturer(kind: &InstanceType) -> &'static str {
+pub(super) fn manufacturer(kind: &InstanceType) -> &'static str {
     match (kind.architecture, kind.family.ends_with('a')) {
         (Architecture::Arm64, _) => "AWS",
         (_, true) => "AMD",

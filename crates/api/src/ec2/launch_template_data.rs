@@ -7,6 +7,7 @@
 //! second set of forty structs for storage was the alternative.
 
 use super::error::{Result, error, invalid_value};
+use super::instance_requirements::InstanceRequirements;
 use super::tag::Tag;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,6 +26,7 @@ macro_rules! shapes {
         pub struct $name { $($(#[$attribute])* pub $field: $type,)* }
     )*};
 }
+pub(super) use shapes;
 
 shapes! {
     LaunchTemplateData {
@@ -36,6 +38,8 @@ shapes! {
         network_interfaces: Vec<NetworkInterfaceSpecification>,
         image_id: Option<String>,
         instance_type: Option<String>,
+        /// In place of the type.
+        instance_requirements: Option<InstanceRequirements>,
         key_name: Option<String>,
         monitoring: Option<Monitoring>,
         placement: Option<Placement>,
@@ -230,6 +234,12 @@ impl LaunchTemplateData {
     /// These parameters where given, `base`'s elsewhere. Lists replace whole, but
     /// block devices replace by device and tags by the type of resource.
     pub fn over(self, base: Self) -> Self {
+        // Either of the two here takes the place of either there.
+        let (instance_type, instance_requirements) =
+            match (self.instance_type, self.instance_requirements) {
+                (None, None) => (base.instance_type, base.instance_requirements),
+                mine => mine,
+            };
         fn list<T>(mine: Vec<T>, base: Vec<T>) -> Vec<T> {
             if mine.is_empty() { base } else { mine }
         }
@@ -251,7 +261,8 @@ impl LaunchTemplateData {
             ),
             network_interfaces: list(self.network_interfaces, base.network_interfaces),
             image_id: self.image_id.or(base.image_id),
-            instance_type: self.instance_type.or(base.instance_type),
+            instance_type,
+            instance_requirements,
             key_name: self.key_name.or(base.key_name),
             monitoring: self.monitoring.or(base.monitoring),
             placement: self.placement.or(base.placement),
@@ -294,6 +305,14 @@ impl LaunchTemplateData {
         self.user_data_bytes()?;
         if let Some(options) = &self.metadata_options {
             options.check()?;
+        }
+        if let Some(requirements) = &self.instance_requirements {
+            requirements.check()?;
+            if self.instance_type.is_some() {
+                return Err(super::error::invalid_combination(
+                    "InstanceType and InstanceRequirements may not be specified together.",
+                ));
+            }
         }
         if let Some(option) = self
             .credit_specification

@@ -21,6 +21,7 @@ pub mod instance_attribute;
 mod instance_filter;
 pub mod instance_option;
 pub mod instance_profile_association;
+mod instance_requirements;
 pub mod instance_state;
 pub mod instance_status;
 pub mod instance_type;

@@ -93,6 +93,11 @@ pub fn run(ctx: &mut Ctx, input: RunInstances) -> Result<Reservation> {
         ..Launch::default()
     };
     launch.data = data_of(input).over(base.unwrap_or_default());
+    if launch.data.instance_requirements.is_some() {
+        return Err(super::error::invalid_combination(
+            "RunInstances takes an instance type, not the launch template's instance requirements.",
+        ));
+    }
     if let Some(earlier) = with_token(ctx, &launch)? {
         return Ok(earlier);
     }
@@ -115,6 +120,7 @@ fn data_of(input: RunInstances) -> LaunchTemplateData {
         network_interfaces: input.network_interface,
         image_id: input.image_id,
         instance_type: input.instance_type,
+        instance_requirements: None,
         key_name: input.key_name,
         monitoring: input.monitoring,
         placement: input.placement,

@@ -88,6 +88,12 @@ fn one_from_template(
     let mut data = LaunchTemplateData::load(&version.data)?;
     if let Some(instance_type) = &request.instance_type {
         data.instance_type = Some(instance_type.clone());
+        data.instance_requirements = None;
+    }
+    if let Some(requirements) = data.instance_requirements.take() {
+        let image = image::find(&image_id(&data, site)?);
+        let architecture = image.map(|i| i.architecture);
+        data.instance_type = Some(requirements.choose(architecture)?.name.clone());
     }
     let mut subnet = Some(request.subnet.to_string());
     if let Some(primary) = data.network_interfaces.first_mut() {
@@ -250,25 +256,30 @@ fn instance_type_of(data: &LaunchTemplateData) -> Result<&'static InstanceType> 
         .ok_or_else(|| invalid_value(format!("Invalid value '{name}' for InstanceType.")))
 }
 
+/// The id that the launch names, by itself or by a public parameter.
+fn image_id(data: &LaunchTemplateData, site: &Site<'_>) -> Result<ImageId> {
+    let Some(given) = data.image_id.as_deref() else {
+        return Err(super::error::missing("ImageId"));
+    };
+    match given.strip_prefix("resolve:ssm:") {
+        Some(parameter) => ssm::image(&site.scope.region, parameter).ok_or_else(|| {
+            invalid_value(format!(
+                "The parameter {parameter} could not be resolved to an image."
+            ))
+        }),
+        None => super::image::parse(given),
+    }
+}
+
 fn image_of(
     data: &LaunchTemplateData,
     site: &Site<'_>,
     instance_type: &InstanceType,
 ) -> Result<(ImageId, Option<&'static Image>)> {
-    let Some(given) = data.image_id.as_deref() else {
-        return Err(super::error::missing("ImageId"));
-    };
-    let id: ImageId = match given.strip_prefix("resolve:ssm:") {
-        Some(parameter) => ssm::image(&site.scope.region, parameter).ok_or_else(|| {
-            invalid_value(format!(
-                "The parameter {parameter} could not be resolved to an image."
-            ))
-        })?,
-        None => super::image::parse(given)?,
-    };
+    let id = image_id(data, site)?;
     let image = image::find(&id);
     if image.is_some_and(|i| *i.region != *site.scope.region) {
-        return Err(super::image::not_found(given));
+        return Err(super::image::not_found(id.as_str()));
     }
     if let Some(image) = image
         && image.architecture != instance_type.architecture

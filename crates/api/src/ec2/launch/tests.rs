@@ -326,3 +326,35 @@ fn a_group_launches_from_its_template_in_its_subnet() {
         assert_eq!(error.code, "InvalidLaunchTemplateId.VersionNotFound");
     });
 }
+
+#[test]
+fn a_group_launches_what_meets_its_templates_requirements() {
+    testing::run(|ctx| {
+        let create = testing::input(json!({
+            "LaunchTemplateName": "any",
+            "LaunchTemplateData": {
+                "ImageId": "resolve:ssm:/aws/service/debian/release/12/latest/arm64",
+                "InstanceRequirements": {"VCpuCount": {"Min": 2}, "MemoryMiB": {"Min": 4096}},
+            },
+        }));
+        launch_template::create(ctx, create).unwrap();
+        let request = TemplateLaunch {
+            template: ctx.tx.launch_templates.values().next().unwrap().id.clone(),
+            version: "$Default".into(),
+            subnet: ctx.tx.subnets.values().next().unwrap().id.clone(),
+            instance_type: None,
+            tags: Tags::new(),
+        };
+        let site = Site {
+            scope: &ctx.scope,
+            now: ctx.now,
+            public_pool: ctx.cloud.public_pool,
+            images: &ctx.cloud.images,
+        };
+        let (id, _) = from_template(&mut ctx.tx, &site, &request).unwrap();
+        assert_eq!(
+            ctx.tx.get::<Instance>(&id).unwrap().instance_type,
+            "c6g.large"
+        );
+    });
+}
