@@ -190,5 +190,6 @@ def stack(cloud):
 def resting(stack):
     """The stack as every test wants to find it."""
     stack.cloud.nines("heal")
-    eventually(stack.at_rest, "the group is at rest", within=180)
+    quiet = lambda: stack.at_rest() and stack.group()["DesiredCapacity"] == stack.group()["MinSize"]
+    eventually(quiet, "the group is at rest at its minimum", within=240)
     return stack

@@ -90,8 +90,8 @@ def test_wrong_ids_and_values(cloud):
     assert refused(elbv2.describe_target_groups, Names=["nobody"]) == "TargetGroupNotFound"
     images = ec2.describe_images(Owners=["136693071363"])["Images"]
     much = base64.b64encode(b"#!/bin/sh\n" + b"x" * 16384).decode()
-    assert refused(ec2.run_instances, ImageId=images[0]["ImageId"], MinCount=1, MaxCount=1, UserData=much) == "InvalidParameterValue"
-    assert refused(ec2.run_instances, ImageId="ami-0123", MinCount=1, MaxCount=1).startswith("InvalidAMIID")
+    assert refused(ec2.run_instances, ImageId=images[0]["ImageId"], InstanceType="t3.micro", MinCount=1, MaxCount=1, UserData=much) == "InvalidParameterValue"
+    assert refused(ec2.run_instances, ImageId="ami-0123", InstanceType="t3.micro", MinCount=1, MaxCount=1).startswith("InvalidAMIID")
     assert refused(cloud.client("autoscaling").set_desired_capacity, AutoScalingGroupName="nobody", DesiredCapacity=1) == "ValidationError"
 
 

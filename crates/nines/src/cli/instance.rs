@@ -8,7 +8,6 @@ use model::InstanceId;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,5 +50,7 @@ pub fn console(state: &Path, instance: &str, follow: bool) -> Result<()> {
 pub fn shell(state: &Path, instance: &str, command: &[OsString]) -> Result<()> {
     let (host, id) = open(state, instance)?;
     let mut command = host.instances.enter(&id, command)?;
-    Err(command.exec()).with_context(|| format!("failed to enter {id}"))
+    // In a child: only a process of one thread may enter a user namespace.
+    let status = command.status().with_context(|| format!("failed to enter {id}"))?;
+    std::process::exit(status.code().unwrap_or(1));
 }
