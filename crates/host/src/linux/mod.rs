@@ -7,4 +7,5 @@ pub mod namespace;
 pub mod network;
 pub mod program;
 pub mod cgroup;
+pub mod host;
 pub mod instance;
