@@ -209,7 +209,7 @@ pub fn attributes(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
         etag: asked("ETag").then(|| object.etag.trim_matches('"').to_owned()),
         checksum: (asked("Checksum") && !checksums.is_empty())
             .then_some(Checksums { members: checksums }),
-        object_parts: (asked("ObjectParts") && !object.parts.is_empty()).then(|| Parts {
+        object_parts: (asked("ObjectParts") && !object.parts.is_empty()).then_some(Parts {
             parts_count: object.parts.len(),
         }),
         storage_class: asked("StorageClass").then(|| object.storage_class.clone()),
