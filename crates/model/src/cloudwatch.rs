@@ -74,3 +74,14 @@ pub struct AlarmHistoryItem {
     /// JSON text.
     pub data: String,
 }
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dashboard {
+    pub arn: String,
+    /// The account; a dashboard is in no region.
+    pub scope: Scope,
+    pub name: String,
+    /// JSON text, as given.
+    pub body: String,
+    pub modified: Timestamp,
+}

@@ -2,7 +2,7 @@
 
 use imbl::OrdMap;
 use model::autoscaling::{Activity, AutoScalingGroup, ScalingPolicy};
-use model::cloudwatch::{AlarmHistoryItem, MetricAlarm};
+use model::cloudwatch::{AlarmHistoryItem, Dashboard, MetricAlarm};
 use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
 use model::event::{Event, Fault};
 use model::iam::{InstanceProfile, Policy, Role, ServerCertificate};
@@ -116,6 +116,7 @@ tables! {
     activities: Activity, String, |r| r.id.clone();
     alarms: MetricAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     alarm_history: AlarmHistoryItem, u64, |r| r.sequence;
+    dashboards: Dashboard, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     roles: Role, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     instance_profiles: InstanceProfile, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     policies: Policy, String, |r| r.arn.clone();

@@ -1,7 +1,7 @@
 //! Metric alarms: definition and description. The controller writes their state.
 
 use super::error::{Result, combination, invalid, length, missing};
-use super::{Dimension, dimensions, pairs, tag};
+use super::{Dimension, check_dimensions, dimensions, pairs, tag, unit};
 use crate::Ctx;
 use crate::ec2::page::Page;
 use model::cloudwatch::{AlarmHistoryItem, AlarmState, MetricAlarm};
@@ -112,10 +112,11 @@ pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
         input.treat_missing_data.as_deref(),
         &["breaching", "notBreaching", "ignore", "missing"],
     )?;
+    // `ignore` would keep the state while there are few samples, which is not done here.
     choice(
         "EvaluateLowSampleCountPercentile",
         input.evaluate_low_sample_count_percentile.as_deref(),
-        &["evaluate", "ignore"],
+        &["evaluate"],
     )?;
     for (name, actions) in [
         ("AlarmActions", &input.alarm_actions),
@@ -131,9 +132,8 @@ pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
             return Err(invalid(format!("Invalid arn syntax: {bad}")));
         }
     }
-    if input.dimensions.len() > 30 {
-        return Err(invalid("A metric has at most 30 dimensions."));
-    }
+    check_dimensions(&input.dimensions)?;
+    unit::check(input.unit.as_deref())?;
     let tags = tag::of(&input.tags)?;
     let alarm = MetricAlarm {
         description: input.alarm_description,
@@ -201,7 +201,11 @@ pub fn blank(ctx: &Ctx, name: String) -> MetricAlarm {
 pub fn set(ctx: &mut Ctx, mut alarm: MetricAlarm) {
     let key = ScopedName::new(&alarm.scope, &alarm.name);
     let old = ctx.tx.get::<MetricAlarm>(&key).cloned();
-    let (verb, kind) = if old.is_some() { ("updated", "Update") } else { ("created", "Create") };
+    let (verb, kind) = if old.is_some() {
+        ("updated", "Update")
+    } else {
+        ("created", "Create")
+    };
     if let Some(old) = old {
         alarm.state = old.state;
         alarm.state_reason = old.state_reason;
@@ -211,17 +215,32 @@ pub fn set(ctx: &mut Ctx, mut alarm: MetricAlarm) {
         alarm.tags = old.tags;
     }
     let summary = format!("Alarm \"{}\" {verb}", alarm.name);
-    record(ctx, &alarm, "ConfigurationUpdate", summary, json!({ "version": "1.0", "type": kind }));
+    record(
+        ctx,
+        &alarm,
+        "ConfigurationUpdate",
+        summary,
+        json!({ "version": "1.0", "type": kind }),
+    );
     ctx.tx.put(alarm);
 }
 
 /// Whether there was such an alarm.
 pub fn remove(ctx: &mut Ctx, name: &str) -> bool {
-    let Some(alarm) = ctx.tx.remove::<MetricAlarm>(&ScopedName::new(&ctx.scope, name)) else {
+    let Some(alarm) = ctx
+        .tx
+        .remove::<MetricAlarm>(&ScopedName::new(&ctx.scope, name))
+    else {
         return false;
     };
     let summary = format!("Alarm \"{name}\" deleted");
-    record(ctx, &alarm, "ConfigurationUpdate", summary, json!({ "version": "1.0", "type": "Delete" }));
+    record(
+        ctx,
+        &alarm,
+        "ConfigurationUpdate",
+        summary,
+        json!({ "version": "1.0", "type": "Delete" }),
+    );
     true
 }
 

@@ -1,7 +1,7 @@
 //! Points into metrics, and which metrics there are.
 
 use super::error::{Result, combination, invalid, length, missing};
-use super::{Dimension, dimensions, pairs};
+use super::{Dimension, check_dimensions, dimensions, pairs, unit};
 use crate::Ctx;
 use crate::ec2::page::Page;
 use jiff::SignedDuration;
@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::Timestamp;
 
-/// Datums of one call; dimensions of one metric; values of one datum.
+/// Datums of one call; values of one datum.
 const MAX_DATUMS: usize = 1000;
-const MAX_DIMENSIONS: usize = 30;
 const MAX_VALUES: usize = 150;
 /// ±2^360
 const LARGEST: f64 = 2.348_542_582_773_833e108;
@@ -86,12 +85,8 @@ pub fn put(ctx: &mut Ctx, input: PutMetricData) -> Result<()> {
             )));
         }
         length(&datum.metric_name, "MetricName", 1, 255)?;
-        if datum.dimensions.len() > MAX_DIMENSIONS {
-            return Err(invalid(format!(
-                "The collection MetricData.member.{}.Dimensions must not have a size greater than {MAX_DIMENSIONS}.",
-                i + 1
-            )));
-        }
+        check_dimensions(&datum.dimensions)?;
+        unit::check(datum.unit.as_deref())?;
         if datum.storage_resolution.is_some_and(|r| r != 1 && r != 60) {
             return Err(invalid("StorageResolution must be 1 or 60."));
         }

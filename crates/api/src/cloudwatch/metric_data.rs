@@ -89,7 +89,7 @@ pub fn statistics(ctx: &mut Ctx, input: GetMetricStatistics) -> Result<Statistic
         for (at, bucket) in ctx.cloud.metrics.buckets(
             &key,
             Some(&unit),
-            input.start_time.0,
+            rounded(input.start_time, input.period),
             input.end_time.0,
             input.period * 1000,
         ) {
@@ -134,6 +134,13 @@ fn period(seconds: i64) -> Result<()> {
     Err(invalid(
         "The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60.",
     ))
+}
+
+/// AWS rounds the start down to the minute, or to a shorter period.
+fn rounded(start: Timestamp, period: i64) -> jiff::Timestamp {
+    let step = 1000 * period.clamp(1, 60);
+    let rounded = start.0.as_millisecond().div_euclid(step) * step;
+    jiff::Timestamp::from_millisecond(rounded).unwrap_or(start.0)
 }
 
 fn range(start: Timestamp, end: Timestamp) -> Result<()> {
@@ -284,7 +291,7 @@ pub fn get(ctx: &mut Ctx, input: GetMetricData) -> Result<MetricData> {
         let mut points = ctx.cloud.metrics.query(
             &key,
             stat.unit.as_deref(),
-            input.start_time.0,
+            rounded(input.start_time, stat.period),
             input.end_time.0,
             stat.period * 1000,
             &statistic(&stat.stat)?,

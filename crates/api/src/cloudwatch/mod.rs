@@ -2,17 +2,21 @@
 //!
 //! Points live in the `metrics` crate; alarms and their history in the store. The
 //! alarm controller evaluates and acts. Metric math, composite alarms, anomaly
-//! bands, streams and dashboards are refused or no actions here.
+//! bands and streams are refused or no actions here.
 
+mod absent;
 pub mod alarm;
 mod alarm_history;
 mod alarm_state;
+mod dashboard;
 mod error;
 mod metric;
 mod metric_data;
 mod tag;
+mod unit;
 
 use crate::Ctx;
+use error::{Result, invalid};
 use serde::{Deserialize, Serialize};
 use wire::{QueryKind, Service, action};
 
@@ -40,6 +44,13 @@ pub fn service() -> Service<Ctx> {
             action("TagResource", tag::tag),
             action("UntagResource", tag::untag),
             action("ListTagsForResource", tag::list),
+            action("PutDashboard", dashboard::put),
+            action("GetDashboard", dashboard::get),
+            action("ListDashboards", dashboard::list),
+            action("DeleteDashboards", dashboard::delete),
+            action("PutCompositeAlarm", absent::put_composite_alarm),
+            action("PutAnomalyDetector", absent::put_anomaly_detector),
+            action("PutMetricStream", absent::put_metric_stream),
         ],
         ..Service::new("monitoring")
     }
@@ -50,6 +61,32 @@ pub fn service() -> Service<Ctx> {
 pub struct Dimension {
     pub name: String,
     pub value: String,
+}
+
+/// AWS's limit on the dimensions of a metric.
+const MAX_DIMENSIONS: usize = 30;
+
+/// Refuses names and values that no metric can have.
+fn check_dimensions(dimensions: &[Dimension]) -> Result<()> {
+    if MAX_DIMENSIONS < dimensions.len() {
+        return Err(invalid(format!(
+            "A metric has at most {MAX_DIMENSIONS} dimensions."
+        )));
+    }
+    for (at, Dimension { name, value }) in dimensions.iter().enumerate() {
+        let fits = |text: &str, most| !text.trim().is_empty() && text.chars().count() <= most;
+        if !fits(name, 255) || name.starts_with(':') || !fits(value, 1024) {
+            return Err(invalid(format!(
+                "The dimension '{name}' with the value '{value}' is invalid."
+            )));
+        }
+        if dimensions[..at].iter().any(|d| d.name == *name) {
+            return Err(invalid(format!(
+                "The dimension '{name}' is given more than once."
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Sorted by name, as series are identified.
