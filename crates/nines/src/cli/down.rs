@@ -79,7 +79,7 @@ fn await_halt(host: &Arc<host::linux::host::LinuxHost>) -> Result<()> {
 
 /// Removes what a cloud keeps, but never images that a user put below the state directory.
 fn remove_state(dir: &Path) -> Result<()> {
-    for name in ["nines.db", "nines.db-wal", "nines.db-shm", "cloud.json", "doorbell"] {
+    for name in ["nines.db", "nines.db-wal", "nines.db-shm", "cloud.json", "doorbell", "terraform.rc"] {
         match std::fs::remove_file(dir.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(|| format!("failed to remove {name}")),
             _ => {}
