@@ -84,9 +84,9 @@ pub fn deregister_from(tx: &mut Tx, id: &InstanceId, arn: &str, now: Timestamp) 
 /// Takes an instance out of every target group; true if it drains in one.
 pub fn deregister(tx: &mut Tx, id: &InstanceId, now: Timestamp) -> bool {
     let arns: Vec<String> = tx.target_groups.keys().cloned().collect();
-    let drains = arns.iter().map(|arn| deregister_from(tx, id, arn, now));
-    // Every group, so no short cut.
-    drains.fold(false, |any, this| any || this)
+    // Counted, so that one which drains does not keep the others from being asked.
+    let drains = arns.iter().filter(|arn| deregister_from(tx, id, arn, now));
+    drains.count() > 0
 }
 
 /// Members that count toward the desired capacity.

@@ -74,7 +74,6 @@ pub fn exit(ctx: &mut Ctx, input: ExitStandby) -> Result<Activities> {
             group.max_size
         )));
     }
-    let mut capacity = member::capacity(&group);
     let mut activities = Vec::with_capacity(input.instance_ids.len());
     for id in &input.instance_ids {
         let member = member::of(&group, id)?;
@@ -87,11 +86,11 @@ pub fn exit(ctx: &mut Ctx, input: ExitStandby) -> Result<Activities> {
                 "Instance {id} is not in the running state."
             )));
         }
+        let capacity = member::capacity(&group) + activities.len();
         let sentence = format!(
             "instance {id} was moved out of standby in response to a user request, increasing the capacity from {capacity} to {}.",
             capacity + 1
         );
-        capacity += 1;
         let activity = activity::add(
             ctx,
             &group,
