@@ -1,6 +1,7 @@
 //! The edge's configuration: what instances learn of themselves, and what names mean.
 
 use crate::World;
+use crate::index::{Interfaces, Members};
 use crate::instance::private_name;
 use edge::config as cfg;
 use jiff::{SignedDuration, Timestamp};
@@ -145,6 +146,7 @@ pub fn desired(
             config.names.insert(name, cfg::Name::new(addresses));
         }
     }
+    let (interfaces, members) = (Interfaces::new(state), Members::new(state));
     for instance in state
         .instances
         .values()
@@ -153,7 +155,7 @@ pub fn desired(
         let Some(vpc) = config.vpcs.get_mut(instance.vpc.as_str()) else {
             continue;
         };
-        if let Some(seen) = self_view(state, instance, now, credentials) {
+        if let Some(seen) = self_view(state, &interfaces, &members, instance, now, credentials) {
             for (public, private) in seen.interfaces.iter().flat_map(|i| &i.public) {
                 vpc.names.insert(
                     public_name(*public, &instance.scope.region),
@@ -214,21 +216,13 @@ pub fn public_name(address: Ipv4Addr, region: &str) -> String {
 
 fn self_view(
     state: &State,
+    interfaces: &Interfaces<'_>,
+    members: &Members<'_>,
     instance: &Instance,
     now: Timestamp,
     credentials: &mut BTreeMap<(InstanceId, String), cfg::Role>,
 ) -> Option<cfg::Instance> {
-    let mut interfaces: Vec<&NetworkInterface> = state
-        .network_interfaces
-        .values()
-        .map(|i| &**i)
-        .filter(|i| {
-            i.attachment
-                .as_ref()
-                .is_some_and(|a| a.instance == instance.id)
-        })
-        .collect();
-    interfaces.sort_by_key(|i| i.attachment.as_ref().map(|a| a.device_index));
+    let interfaces = interfaces.of(instance.id.as_str());
     let primary = interfaces.first()?;
     let region = &instance.scope.region;
     let (host, domain) = private_name(primary.primary_ip(), region);
@@ -247,10 +241,7 @@ fn self_view(
             public: pair.public_key.clone(),
         })
     });
-    let group = state
-        .auto_scaling_groups
-        .values()
-        .find_map(|g| g.instances.iter().find(|i| i.id == instance.id));
+    let group = members.of(instance.id.as_str()).map(|(_, member)| member);
     let root = "/dev/xvda".to_owned();
     Some(cfg::Instance {
         id: instance.id.to_string(),

@@ -11,6 +11,7 @@ mod bell;
 pub mod clock;
 pub mod edge;
 pub mod group;
+mod index;
 pub mod instance;
 pub mod load_balancer;
 pub mod nat_gateway;

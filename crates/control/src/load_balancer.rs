@@ -2,6 +2,7 @@
 
 use crate::World;
 use crate::clock::{Speed, earliest};
+use crate::index::{Balancers, Interfaces};
 use ::balancer::{config as cfg, report};
 use jiff::{SignedDuration, Timestamp};
 use model::elbv2::{
@@ -9,7 +10,7 @@ use model::elbv2::{
     TargetState,
 };
 use model::event::Severity;
-use model::instance::InstanceState;
+use model::instance::{Instance, InstanceState};
 use model::vpc::{NetworkInterface, Requester};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -94,6 +95,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
 /// The delay shrinks with `--speed` once no request is left; while one runs it has its full length.
 fn drop_drained(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
+    let balancers = Balancers::new(&state);
     let mut again = None;
     for group in state.target_groups.values() {
         for target in &group.targets {
@@ -102,7 +104,7 @@ fn drop_drained(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             };
             let key = (group.dimension().to_owned(), target_key(target));
             let delay = group.deregistration_delay();
-            let idle = world.balancer.drained.contains(&key) || !referenced(&state, &group.arn);
+            let idle = world.balancer.drained.contains(&key) || balancers.of(&group.arn).is_empty();
             let end = since
                 + if idle {
                     world.settings.speed.wait(delay)
@@ -236,6 +238,7 @@ fn settle(world: &mut World, now: Timestamp) {
 /// Writes what the nodes found, and what follows from the records, into the target health table.
 fn record_health(world: &mut World, now: Timestamp) {
     let state = world.store.snapshot();
+    let (interfaces, balancers) = (Interfaces::new(&state), Balancers::new(&state));
     let mut wanted: BTreeMap<TargetHealthKey, TargetHealth> = BTreeMap::new();
     for group in state.target_groups.values() {
         for target in &group.targets {
@@ -243,7 +246,7 @@ fn record_health(world: &mut World, now: Timestamp) {
                 .balancer
                 .health
                 .get(&(group.dimension().to_owned(), target_key(target)));
-            let (health, reason) = judge(&state, group, target, findings);
+            let (health, reason) = judge(&state, &interfaces, balancers.of(&group.arn), group, target, findings);
             let value = TargetHealth {
                 target_group: group.arn.clone(),
                 target: target.id.clone(),
@@ -334,6 +337,8 @@ pub fn state_name(state: TargetState) -> &'static str {
 /// cut off then does not make the targets of the other zones look ill.
 fn judge(
     state: &State,
+    interfaces: &Interfaces<'_>,
+    balancers: &[&LoadBalancer],
     group: &TargetGroup,
     target: &Target,
     findings: Option<&BTreeMap<String, report::Health>>,
@@ -348,7 +353,7 @@ fn judge(
             ),
         );
     }
-    if !referenced(state, &group.arn) {
+    if balancers.is_empty() {
         return (
             TargetState::Unused,
             reason(
@@ -357,12 +362,12 @@ fn judge(
             ),
         );
     }
-    let zone = match place(state, group, target) {
+    let zone = match place(state, interfaces, group, target) {
         Place::At(_, zone) => zone,
         Place::Unfit(why) => return (TargetState::Unused, reason("Target.InvalidState", &why)),
     };
     let served = zone.is_none_or(|zone| {
-        balancers_of(state, &group.arn)
+        balancers
             .iter()
             .any(|b| b.zones.iter().any(|z| z.zone == zone))
     });
@@ -448,7 +453,7 @@ fn healthy_for(state: &State, group: &str, balancer: &LoadBalancer, zone: &str) 
     group.targets.iter().any(|t| {
         let key = TargetHealthKey { target_group: group.arn.clone(), target: t.id.clone(), port: t.port };
         let healthy = state.target_health.get(&key).is_some_and(|h| h.state == TargetState::Healthy);
-        healthy && (cross || matches!(place(state, group, t), Place::At(_, z) if z.as_deref().is_none_or(|z| z == zone)))
+        healthy && (cross || zone_of(state, group, t).is_none_or(|z| z == zone))
     })
 }
 
@@ -503,55 +508,55 @@ pub fn balancers_of<'a>(state: &'a State, group: &str) -> Vec<&'a LoadBalancer> 
         .collect()
 }
 
-fn referenced(state: &State, group: &str) -> bool {
-    !balancers_of(state, group).is_empty()
-}
-
 /// The key of a target in the balancer's configuration.
 pub fn target_key(target: &Target) -> String {
     format!("{}:{}", target.id, target.port)
 }
 
 /// Where a target is reached.
-pub enum Place {
+enum Place {
     At(Ipv4Addr, Option<String>),
     /// It cannot serve now, and why (`Target.InvalidState`).
     Unfit(String),
 }
 
-pub fn place(state: &State, group: &TargetGroup, target: &Target) -> Place {
+fn place(
+    state: &State,
+    interfaces: &Interfaces<'_>,
+    group: &TargetGroup,
+    target: &Target,
+) -> Place {
+    let zone = zone_of(state, group, target);
     if group.target_type == "ip" {
-        let Ok(address) = target.id.parse::<Ipv4Addr>() else {
-            return Place::Unfit("Target is not an IPv4 address".into());
+        return match target.id.parse::<Ipv4Addr>() {
+            Ok(address) => Place::At(address, zone),
+            Err(_) => Place::Unfit("Target is not an IPv4 address".into()),
         };
-        let subnet = state
-            .subnets
-            .values()
-            .find(|s| s.vpc == group.vpc && s.cidr.contains(&address));
-        let zone = subnet
-            .map(|s| s.zone.clone())
-            .or_else(|| target.zone.clone().filter(|z| z != "all"));
-        return Place::At(address, zone);
     }
-    let instance = state
-        .instances
-        .values()
-        .find(|i| i.id.as_str() == target.id);
-    let Some(instance) = instance else {
+    let Some(instance) = instance_of(state, target) else {
         return Place::Unfit("Target is in the terminated state".into());
     };
     if instance.state != InstanceState::Running {
         return Place::Unfit(format!("Target is in the {} state", instance.state.name()));
     }
-    let interface = state.network_interfaces.values().find(|i| {
-        i.attachment
-            .as_ref()
-            .is_some_and(|a| a.instance == instance.id && a.device_index == 0)
-    });
-    match interface {
-        Some(interface) => Place::At(interface.primary_ip(), Some(instance.zone.clone())),
+    match interfaces.primary(&target.id) {
+        Some(interface) => Place::At(interface.primary_ip(), zone),
         None => Place::Unfit("Target has no network interface".into()),
     }
+}
+
+fn instance_of<'a>(state: &'a State, target: &Target) -> Option<&'a Instance> {
+    state.instances.get(target.id.as_str()).map(|i| &**i)
+}
+
+/// The zone that a target is in; `None` is in all of them.
+fn zone_of(state: &State, group: &TargetGroup, target: &Target) -> Option<String> {
+    if group.target_type != "ip" {
+        return instance_of(state, target).map(|i| i.zone.clone());
+    }
+    let address = target.id.parse::<Ipv4Addr>().ok()?;
+    let subnet = state.subnets.values().find(|s| s.vpc == group.vpc && s.cidr.contains(&address));
+    subnet.map(|s| s.zone.clone()).or_else(|| target.zone.clone().filter(|z| z != "all"))
 }
 
 /// The balancer's whole configuration; `revision` is the caller's.
@@ -560,6 +565,7 @@ pub fn desired(
     settings: &crate::Settings,
     applied: &crate::network::Applied,
 ) -> cfg::Config {
+    let interfaces = Interfaces::new(state);
     let mut config = cfg::Config::default();
     for balancer in state
         .load_balancers
@@ -595,7 +601,7 @@ pub fn desired(
             if let Some(group) = state.target_groups.get(&arn) {
                 config.target_groups.insert(
                     group.dimension().to_owned(),
-                    target_group(state, group, balancer, settings.speed),
+                    target_group(state, &interfaces, group, balancer, settings.speed),
                 );
             }
         }
@@ -742,6 +748,7 @@ fn attributes(balancer: &LoadBalancer) -> cfg::Attributes {
 
 fn target_group(
     state: &State,
+    interfaces: &Interfaces<'_>,
     group: &TargetGroup,
     balancer: &LoadBalancer,
     speed: Speed,
@@ -806,25 +813,23 @@ fn target_group(
         targets: group
             .targets
             .iter()
-            .filter_map(|t| target(state, group, t))
+            .filter_map(|t| target(state, interfaces, group, t))
             .collect(),
     }
 }
 
-fn target(state: &State, group: &TargetGroup, target: &Target) -> Option<cfg::Target> {
+fn target(
+    state: &State,
+    interfaces: &Interfaces<'_>,
+    group: &TargetGroup,
+    target: &Target,
+) -> Option<cfg::Target> {
     let until =
         |since: Timestamp| since + SignedDuration::from_secs(group.deregistration_delay().into());
-    let (address, zone, fit) = match place(state, group, target) {
+    let (address, zone, fit) = match place(state, interfaces, group, target) {
         Place::At(address, zone) => (address, zone, true),
         // Nothing to reach, but a request in flight may still end: keep what address it has.
-        Place::Unfit(_) => {
-            let interface = state.network_interfaces.values().find(|i| {
-                i.attachment
-                    .as_ref()
-                    .is_some_and(|a| a.instance.as_str() == target.id && a.device_index == 0)
-            })?;
-            (interface.primary_ip(), None, false)
-        }
+        Place::Unfit(_) => (interfaces.primary(&target.id)?.primary_ip(), None, false),
     };
     Some(cfg::Target {
         key: target_key(target),

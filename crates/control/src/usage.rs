@@ -6,6 +6,7 @@
 //! `load-balancer-cloudwatch-metrics.html` (ALB), `ec2-auto-scaling-metrics.html`.
 
 use crate::World;
+use crate::index::Members;
 use ::balancer::report::{GroupMetrics, Metrics as BalancerMetrics, NodeMetrics};
 use host::instance::{ObservedInstance, RunState, Usage as Counters};
 use jiff::Timestamp;
@@ -60,12 +61,13 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     };
     let state = world.store.snapshot();
     let seen = world.host.instances();
+    let members = Members::new(&state);
     for one in &seen {
         if let Some(instance) = state.instances.get(&one.id) {
             measure(
                 &world.metrics,
                 &mut world.usage.instances,
-                &state,
+                &members,
                 instance,
                 one,
                 &world.settings.speed,
@@ -97,7 +99,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
 fn measure(
     metrics: &Metrics,
     readings: &mut BTreeMap<InstanceId, Reading>,
-    state: &State,
+    members: &Members<'_>,
     instance: &Instance,
     seen: &ObservedInstance,
     speed: &crate::Speed,
@@ -196,7 +198,7 @@ fn measure(
             delta(new.disk.write_ops, old.disk.write_ops),
         ),
     ];
-    let group = group_that_counts(state, instance, speed, now);
+    let group = group_that_counts(members, instance, speed, now);
     for (name, unit, value) in values {
         put(name, &[("InstanceId", id)], unit, value);
         put(name, &[], unit, value);
@@ -217,22 +219,20 @@ fn measure(
 
 /// The group whose aggregate the instance belongs to: in service, and past its warm-up.
 fn group_that_counts<'a>(
-    state: &'a State,
+    members: &Members<'a>,
     instance: &Instance,
     speed: &crate::Speed,
     now: Timestamp,
 ) -> Option<&'a str> {
-    state.auto_scaling_groups.values().find_map(|group| {
-        let member = group.instances.iter().find(|m| m.id == instance.id)?;
-        let since = member
-            .in_service
-            .filter(|_| member.lifecycle == LifecycleState::InService)?;
-        let boot = instance
-            .ready
-            .map(|ready| ready.duration_since(instance.launched));
-        let warm = since + speed.wait_with_boot(group.default_instance_warmup.unwrap_or(0), boot);
-        (now >= warm).then_some(group.name.as_str())
-    })
+    let (group, member) = members.of(instance.id.as_str())?;
+    let since = member
+        .in_service
+        .filter(|_| member.lifecycle == LifecycleState::InService)?;
+    let boot = instance
+        .ready
+        .map(|ready| ready.duration_since(instance.launched));
+    let warm = since + speed.wait_with_boot(group.default_instance_warmup.unwrap_or(0), boot);
+    (now >= warm).then_some(group.name.as_str())
 }
 
 const ALB: &str = "AWS/ApplicationELB";

@@ -3,6 +3,7 @@
 pub mod plan;
 
 use crate::clock::{Speed, earliest};
+use crate::index::Targets;
 use crate::{Launcher, World};
 use jiff::{SignedDuration, Timestamp};
 use model::InstanceId;
@@ -23,9 +24,10 @@ const ACTIVITIES: usize = 500;
 
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
+    let targets = Targets::new(&state);
     let mut again = None;
     for group in state.auto_scaling_groups.values() {
-        let facts = facts(&state, group, world.settings.speed, now);
+        let facts = facts(&state, &targets, group, world.settings.speed, now);
         let version = template_version(&state, group).unwrap_or(0);
         let key = ScopedName::new(&group.scope, &group.name);
         let rebalance_at = world.rebalancing.get(&key).map(|(_, at)| *at);
@@ -51,7 +53,7 @@ fn looked_between(since: Timestamp, now: Timestamp, speed: Speed) -> bool {
     since.as_millisecond().div_euclid(period) < now.as_millisecond().div_euclid(period)
 }
 
-fn facts(state: &State, group: &AutoScalingGroup, speed: Speed, now: Timestamp) -> BTreeMap<InstanceId, Fact> {
+fn facts(state: &State, targets: &Targets<'_>, group: &AutoScalingGroup, speed: Speed, now: Timestamp) -> BTreeMap<InstanceId, Fact> {
     let fact = |id: &InstanceId| {
         let mut fact = Fact {
             state: state.instances.get(id).map(|i| i.state),
@@ -61,19 +63,17 @@ fn facts(state: &State, group: &AutoScalingGroup, speed: Speed, now: Timestamp) 
             registered_in: Default::default(),
             draining_in: Default::default(),
         };
-        for target_group in state.target_groups.values() {
-            for target in target_group.targets.iter().filter(|t| t.id == id.as_str()) {
-                let arn = target_group.arn.clone();
-                match target.draining {
-                    Some(_) => fact.draining_in.insert(arn.clone()),
-                    None => fact.registered_in.insert(arn.clone()),
-                };
-                let key = TargetHealthKey { target_group: arn.clone(), target: target.id.clone(), port: target.port };
-                match state.target_health.get(&key).map(|h| (h.state, h.since)) {
-                    Some((TargetState::Healthy, _)) => drop(fact.healthy_in.insert(arn)),
-                    Some((TargetState::Unhealthy, since)) if looked_between(since, now, speed) => drop(fact.unhealthy_in.insert(arn)),
-                    _ => {}
-                }
+        for (target_group, target) in targets.of(id.as_str()) {
+            let arn = target_group.arn.clone();
+            match target.draining {
+                Some(_) => fact.draining_in.insert(arn.clone()),
+                None => fact.registered_in.insert(arn.clone()),
+            };
+            let key = TargetHealthKey { target_group: arn.clone(), target: target.id.clone(), port: target.port };
+            match state.target_health.get(&key).map(|h| (h.state, h.since)) {
+                Some((TargetState::Healthy, _)) => drop(fact.healthy_in.insert(arn)),
+                Some((TargetState::Unhealthy, since)) if looked_between(since, now, speed) => drop(fact.unhealthy_in.insert(arn)),
+                _ => {}
             }
         }
         fact

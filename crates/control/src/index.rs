@@ -1,0 +1,83 @@
+//! Who belongs to whom, worked out once per pass: records know their owners, controllers ask the
+//! other way round, and searching a table for each of a thousand instances takes their square.
+
+use crate::load_balancer::groups_of;
+use model::autoscaling::{AutoScalingGroup, GroupInstance};
+use model::elbv2::{LoadBalancer, Target, TargetGroup};
+use model::vpc::NetworkInterface;
+use std::collections::BTreeMap;
+use store::State;
+
+/// An instance's interfaces, the primary first.
+pub struct Interfaces<'a>(BTreeMap<&'a str, Vec<&'a NetworkInterface>>);
+
+impl<'a> Interfaces<'a> {
+    pub fn new(state: &'a State) -> Self {
+        let mut found: BTreeMap<&str, Vec<&NetworkInterface>> = BTreeMap::new();
+        for interface in state.network_interfaces.values() {
+            if let Some(attachment) = &interface.attachment {
+                found.entry(attachment.instance.as_str()).or_default().push(interface);
+            }
+        }
+        for interfaces in found.values_mut() {
+            interfaces.sort_by_key(|i| i.attachment.as_ref().map(|a| a.device_index));
+        }
+        Self(found)
+    }
+    pub fn of(&self, instance: &str) -> &[&'a NetworkInterface] {
+        self.0.get(instance).map_or(&[], Vec::as_slice)
+    }
+    pub fn primary(&self, instance: &str) -> Option<&'a NetworkInterface> {
+        let first = self.of(instance).first()?;
+        first.attachment.as_ref().is_some_and(|a| a.device_index == 0).then_some(*first)
+    }
+}
+
+/// The balancers whose listeners may choose a target group, by its ARN.
+pub struct Balancers<'a>(BTreeMap<String, Vec<&'a LoadBalancer>>);
+
+impl<'a> Balancers<'a> {
+    pub fn new(state: &'a State) -> Self {
+        let mut found: BTreeMap<String, Vec<&LoadBalancer>> = BTreeMap::new();
+        for balancer in state.load_balancers.values().filter(|b| b.deleted.is_none()) {
+            for group in groups_of(state, balancer) {
+                found.entry(group).or_default().push(balancer);
+            }
+        }
+        Self(found)
+    }
+    pub fn of(&self, group: &str) -> &[&'a LoadBalancer] {
+        self.0.get(group).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The targets that are an instance, with their groups.
+pub struct Targets<'a>(BTreeMap<&'a str, Vec<(&'a TargetGroup, &'a Target)>>);
+
+impl<'a> Targets<'a> {
+    pub fn new(state: &'a State) -> Self {
+        let mut found: BTreeMap<&str, Vec<(&TargetGroup, &Target)>> = BTreeMap::new();
+        for group in state.target_groups.values() {
+            for target in &group.targets {
+                found.entry(&target.id).or_default().push((group, target));
+            }
+        }
+        Self(found)
+    }
+    pub fn of(&self, instance: &str) -> &[(&'a TargetGroup, &'a Target)] {
+        self.0.get(instance).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The group that an instance is a member of: its name and the membership.
+pub struct Members<'a>(BTreeMap<&'a str, (&'a AutoScalingGroup, &'a GroupInstance)>);
+
+impl<'a> Members<'a> {
+    pub fn new(state: &'a State) -> Self {
+        let groups = state.auto_scaling_groups.values();
+        Self(groups.flat_map(|g| g.instances.iter().map(|m| (m.id.as_str(), (&**g, m)))).collect())
+    }
+    pub fn of(&self, instance: &str) -> Option<(&'a AutoScalingGroup, &'a GroupInstance)> {
+        self.0.get(instance).copied()
+    }
+}
