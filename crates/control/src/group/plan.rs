@@ -329,3 +329,6 @@ fn keep<K: Ord>(chosen: &mut Vec<&&GroupInstance>, rank: impl Fn(&GroupInstance)
         chosen.retain(|m| rank(m) == best);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! Members are written as text, one word each: zone, state, marks.
+//!
+//! `a` is the zone; then `P` pending, `S` in service, `T` terminating; then any of
+//! `!` marked unhealthy by its load balancer, `x` marked as not running, `k` protected,
+//! `?` never seen healthy, `r` rebalancing, `o` of an older template version,
+//! `-` its instance is stopped, `0` its instance is gone, `d` its target reports unhealthy.
+
+use super::*;
+use model::autoscaling::GroupTemplate;
+use model::{LaunchTemplateId, Scope};
+
+const GROUP: &str = "arn:targetgroup";
+
+fn second(n: i64) -> Timestamp {
+    Timestamp::from_second(n).unwrap()
+}
+
+fn id(n: usize) -> InstanceId {
+    format!("i-{n:017x}").parse().unwrap()
+}
+
+/// Two zones, everything at 0 s, ELB health with a grace of 60 s.
+fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId, Fact>) {
+    let template = LaunchTemplateId::random();
+    let mut instances = Vec::new();
+    let mut facts = BTreeMap::new();
+    for (n, word) in members.split_whitespace().enumerate() {
+        let has = |c: char| word.contains(c);
+        let lifecycle = match word.chars().nth(1) {
+            Some('P') => L::Pending,
+            Some('T') => L::Terminating,
+            _ => L::InService,
+        };
+        instances.push(GroupInstance {
+            id: id(n),
+            zone: word[..1].into(),
+            instance_type: "t3.micro".into(),
+            lifecycle,
+            healthy: !has('!') && !has('x'),
+            unhealthy_because: if has('!') { Some(UnhealthyBecause::LoadBalancer) } else { has('x').then_some(UnhealthyBecause::Ec2State) },
+            protected_from_scale_in: has('k'),
+            template: (template.clone(), "t".into(), if has('o') { 1 } else { 2 }),
+            in_service: (lifecycle != L::Pending).then(|| second(n as i64)),
+            activity: None,
+            seen_healthy: !has('?') && lifecycle != L::Pending,
+            rebalancing: has('r'),
+        });
+        let target = || BTreeSet::from([GROUP.to_owned()]);
+        let state = if has('0') { None } else if has('-') { Some(InstanceState::Stopped) } else { Some(InstanceState::Running) };
+        let registered = lifecycle == L::InService;
+        let ill = has('d');
+        let fact = Fact {
+            state: if lifecycle == L::Pending && state.is_some() { Some(InstanceState::Pending) } else { state },
+            running_since: Some(second(0)),
+            healthy_in: if registered && !ill && !has('?') { target() } else { BTreeSet::new() },
+            unhealthy_in: if ill { target() } else { BTreeSet::new() },
+            registered_in: if registered { target() } else { BTreeSet::new() },
+            draining_in: if lifecycle == L::Terminating && state.is_some() { target() } else { BTreeSet::new() },
+        };
+        facts.insert(id(n), fact);
+    }
+    let group = AutoScalingGroup {
+        arn: "arn".into(),
+        scope: Scope::new("000000000000", "us-east-1"),
+        name: "web".into(),
+        template: GroupTemplate { id: template, name: "t".into(), version: "$Latest".into(), mixed: None },
+        min_size: 0,
+        max_size: 20,
+        desired_capacity: desired,
+        default_cooldown: 300,
+        zones: vec!["a".into(), "b".into()],
+        subnets: Vec::new(),
+        target_groups: vec![GROUP.into()],
+        health_check_types: vec!["EC2".into(), "ELB".into()],
+        health_check_grace_period: 60,
+        default_instance_warmup: None,
+        termination_policies: vec!["Default".into()],
+        new_instances_protected_from_scale_in: false,
+        service_linked_role: String::new(),
+        capacity_rebalance: false,
+        max_instance_lifetime: None,
+        maintenance_policy: None,
+        zone_distribution: "balanced-best-effort".into(),
+        subnets_named: true,
+        deletion_protection: "none".into(),
+        context: None,
+        desired_capacity_type: None,
+        suspended_processes: Vec::new(),
+        enabled_metrics: Vec::new(),
+        tags: Vec::new(),
+        created: second(0),
+        deleting: None,
+        instances,
+        last_cause: None,
+        last_scaling: None,
+        target_groups_in_service: vec![GROUP.into()],
+        measured_boot_ms: Some(5000),
+        launch_failures: 0,
+        retry_at: None,
+    };
+    (group, facts)
+}
+
+/// Steps as text: `launch a` (zones in order, with why), `end 2`, `ill 0`…
+fn steps(group: &AutoScalingGroup, facts: &BTreeMap<InstanceId, Fact>, now: i64) -> String {
+    let number = |wanted: &InstanceId| group.instances.iter().position(|m| m.id == *wanted).unwrap().to_string();
+    let (steps, _) = plan(group, facts, 2, None, Speed::new(1.0), second(now));
+    let said = |step: Step| match step {
+        Step::Launch { zones, why } => format!("launch {} {why:?}", zones.join(",")),
+        Step::EnterService(i) => format!("serve {}", number(&i)),
+        Step::LaunchFailed(i) => format!("failed {}", number(&i)),
+        Step::Register { id, .. } => format!("register {}", number(&id)),
+        Step::SeenHealthy(i) => format!("seen {}", number(&i)),
+        Step::TargetGroupInService(_) => "group serves".into(),
+        Step::MarkUnhealthy(i, why) => format!("ill {} {why:?}", number(&i)),
+        Step::Terminate { id, why: TerminateWhy::Unhealthy(_) } => format!("replace {}", number(&id)),
+        Step::Terminate { id, why } => format!("terminate {} {why:?}", number(&id)),
+        Step::End(i) => format!("end {}", number(&i)),
+        Step::Leave(i) => format!("leave {}", number(&i)),
+        Step::SettleCause => "settle".into(),
+        Step::Vanish => "vanish".into(),
+    };
+    steps.into_iter().map(said).collect::<Vec<_>>().join("; ")
+}
+
+#[track_caller]
+fn check(desired: u32, members: &str, expected: &str) {
+    let (group, facts) = group(desired, members);
+    assert_eq!(steps(&group, &facts, 1000), expected, "desired {desired}: {members}");
+}
+
+#[track_caller]
+fn check_with(desired: u32, members: &str, change: impl FnOnce(&mut AutoScalingGroup), expected: &str) {
+    let (mut group, facts) = group(desired, members);
+    change(&mut group);
+    assert_eq!(steps(&group, &facts, 1000), expected, "desired {desired}: {members}");
+}
+
+fn suspend(processes: &[&str]) -> impl FnOnce(&mut AutoScalingGroup) {
+    let processes = processes.iter().map(|p| ((*p).to_owned(), String::new())).collect();
+    move |g| g.suspended_processes = processes
+}
+
+#[test]
+fn capacity_goes_to_the_zone_with_fewest() {
+    check(0, "", "");
+    check(2, "aS bS", "");
+    check(3, "", "launch a,b Capacity; launch b,a Capacity; launch a,b Capacity");
+    check(4, "aS aS", "launch b,a Capacity; launch b,a Capacity");
+    check(2, "aP bP", "");
+}
+
+#[test]
+fn scale_in_takes_from_the_largest_zone_by_policy() {
+    check(2, "aS aS bS", "terminate 1 Capacity");
+    check(1, "aS aS bS", "terminate 1 Capacity; terminate 2 Capacity");
+    // An older template goes first, but only in the largest zone.
+    check(3, "aSo aS bSo bS", "terminate 2 Capacity");
+    check(2, "aS aS bSo", "terminate 1 Capacity");
+    check_with(2, "aS aS bS", |g| g.termination_policies = vec!["OldestInstance".into()], "terminate 0 Capacity");
+    check_with(2, "aS aS bS", |g| g.termination_policies = vec!["OldestLaunchTemplate".into(), "NewestInstance".into()], "terminate 1 Capacity");
+}
+
+#[test]
+fn protection_keeps_from_scale_in_and_not_from_replacement() {
+    check(1, "aSk bS aSk", "terminate 1 Capacity");
+    check(1, "aSk bSk", "");
+    check(2, "aSkx- bS", "replace 0; launch a,b Replacement");
+}
+
+#[test]
+fn an_instance_that_does_not_run_is_ill_at_once() {
+    check(2, "aS- bS", "ill 0 Ec2State");
+    check(2, "aS0 bS", "ill 0 Ec2State");
+    let (group, facts) = group(2, "aS- bS");
+    assert_eq!(steps(&group, &facts, 5), "ill 0 Ec2State", "also within the grace period");
+}
+
+#[test]
+fn a_load_balancers_verdict_counts_after_the_grace_period() {
+    check(2, "aSd bS", "ill 0 LoadBalancer");
+    let (mut group, mut facts) = group(2, "aSd bS");
+    assert_eq!(steps(&group, &facts, 59), "");
+    assert_eq!(steps(&group, &facts, 60), "ill 0 LoadBalancer");
+    // Recovered at 100 s: it boots again.
+    facts.get_mut(&id(0)).unwrap().running_since = Some(second(100));
+    assert_eq!(steps(&group, &facts, 159), "");
+    assert_eq!(steps(&group, &facts, 160), "ill 0 LoadBalancer");
+    facts.get_mut(&id(0)).unwrap().running_since = Some(second(0));
+    // As long as nothing ever passed a check, nobody is replaced.
+    group.target_groups_in_service.clear();
+    facts.get_mut(&id(1)).unwrap().healthy_in.clear();
+    assert_eq!(steps(&group, &facts, 1000), "");
+    group.health_check_types = vec!["EC2".into()];
+    group.target_groups_in_service = vec![GROUP.into()];
+    assert_eq!(steps(&group, &facts, 1000), "");
+}
+
+#[test]
+fn what_load_balancers_call_ill_is_replaced_a_tenth_at_a_time() {
+    check(2, "aS! bS", "replace 0; launch a,b Replacement");
+    check(4, "aS! bS! aS! bS!", "replace 0; launch a,b Replacement");
+    check(4, "aS! bS aS bP", "", );
+    // The one before it still drains.
+    check(4, "aT! aS! bS bS aS", "");
+    // Gone from the machine: no longer under way.
+    check(4, "aT!- aS! bS bS aS", "replace 1; launch a,b Replacement");
+    // Not running: no limit.
+    check(4, "aSx- bSx- aSx- bSx-", "replace 0; replace 1; replace 2; replace 3; launch a,b Replacement; launch b,a Replacement; launch a,b Replacement; launch b,a Replacement");
+    let twenty = "aS! bS! ".repeat(10);
+    check(20, &twenty, "replace 0; replace 1; launch a,b Replacement; launch b,a Replacement");
+}
+
+#[test]
+fn balance_launches_first() {
+    check(3, "aS aS aS", "launch b Rebalance");
+    check(3, "aS aS bS", "");
+    // Not while anything is on its way.
+    check(3, "aS aS aP", "");
+    // The new one serves: the largest zone loses one.
+    check(3, "aS aS aS bSr", "terminate 2 Rebalance");
+    check(3, "aS aS aS bS?r", "");
+    check_with(3, "aS aS aS bS?r", |g| g.health_check_types = vec!["EC2".into()], "terminate 2 Rebalance");
+    let (group, facts) = group(3, "aS aS aS");
+    let (steps, again) = plan(&group, &facts, 2, Some(second(1010)), Speed::new(1.0), second(1000));
+    assert_eq!((steps, again), (Vec::new(), Some(second(1010))), "it failed a moment ago");
+}
+
+#[test]
+fn suspended_processes_do_not_run() {
+    check_with(2, "aS", suspend(&["Launch"]), "");
+    check_with(1, "aS bS", suspend(&["Terminate"]), "");
+    check_with(3, "aS aS aS", suspend(&["AZRebalance"]), "");
+    check_with(3, "aS aS aS", suspend(&["Launch"]), "");
+    check_with(2, "aS- bS", suspend(&["HealthCheck"]), "");
+    check_with(2, "aSx- bS", suspend(&["ReplaceUnhealthy"]), "");
+    check_with(2, "aSx- bS", suspend(&["Launch"]), "replace 0");
+    check_with(2, "aSx- bS", suspend(&["Terminate"]), "");
+}
+
+#[test]
+fn failed_launches_wait() {
+    check(1, "aP0", "failed 0");
+    let (mut group, facts) = group(2, "aS");
+    group.retry_at = Some(second(1010));
+    assert_eq!(plan(&group, &facts, 2, None, Speed::new(1.0), second(1000)), (Vec::new(), Some(second(1010))));
+    assert_eq!(steps(&group, &facts, 1010), "launch b,a Capacity");
+}
+
+#[test]
+fn members_that_leave_drain_end_and_go() {
+    check(1, "aS bT", "");
+    let (group, mut facts) = group(1, "aS bT");
+    facts.get_mut(&id(1)).unwrap().draining_in.clear();
+    assert_eq!(steps(&group, &facts, 1000), "end 1");
+    facts.get_mut(&id(1)).unwrap().state = Some(InstanceState::ShuttingDown);
+    assert_eq!(steps(&group, &facts, 1000), "");
+    facts.get_mut(&id(1)).unwrap().state = Some(InstanceState::Terminated);
+    assert_eq!(steps(&group, &facts, 1000), "leave 1");
+}
+
+#[test]
+fn a_deleted_group_ends_its_members_and_vanishes() {
+    let delete = |g: &mut AutoScalingGroup| g.deleting = Some(second(1));
+    check_with(0, "aS bSk", delete, "terminate 0 Capacity; terminate 1 Capacity");
+    check_with(0, "aT", delete, "");
+    check_with(0, "", delete, "vanish");
+}
+
+#[test]
+fn a_cause_that_was_undone_is_forgotten() {
+    let caused = |g: &mut AutoScalingGroup| g.last_cause = Some("At … 2 to 4.".into());
+    check_with(2, "aS bS", caused, "settle");
+    check_with(3, "aS bS", caused, "launch a,b Capacity");
+}
