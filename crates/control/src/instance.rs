@@ -2,6 +2,7 @@
 
 use crate::World;
 use crate::clock::earliest;
+use crate::index::Interfaces;
 use host::instance::{Cpu, Exit, InstanceSpec, ObservedInstance, RunState};
 use jiff::{SignedDuration, Timestamp};
 use model::event::Severity;
@@ -174,17 +175,17 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         .map(|o| (o.id.clone(), o))
         .collect();
     let forget_after = world.settings.speed.wait(DESCRIBABLE_SECS);
+    let interfaces = Interfaces::new(&state);
     let mut again = None;
     for record in state.instances.values() {
-        let attached = interfaces_of(&state, &record.id)
-            .iter()
-            .all(|i| world.applied.has_interface(&record.vpc, &i.id))
-            && !interfaces_of(&state, &record.id).is_empty();
+        let own = interfaces.of(record.id.as_str());
+        let attached = !own.is_empty()
+            && own.iter().all(|i| world.applied.has_interface(&record.vpc, &i.id));
         // A run that ended with the cloud is as one that vanished with its machine.
         let ended = |o: &&ObservedInstance| matches!(o.state, RunState::Stopped(_)) && world.resume.contains(&record.id);
         let seen = seen.get(&record.id).filter(|o| !ended(o));
         for step in plan(record, seen, attached, now, forget_after) {
-            apply(world, &state, record, step, now);
+            apply(world, &state, own, record, step, now);
         }
         if record.state == InstanceState::Terminated {
             again = earliest(again, Some(record.state_since + forget_after));
@@ -199,13 +200,13 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     again
 }
 
-fn apply(world: &mut World, state: &Snapshot, record: &Instance, step: Step, now: Timestamp) {
+fn apply(world: &mut World, state: &Snapshot, interfaces: &[&NetworkInterface], record: &Instance, step: Step, now: Timestamp) {
     let id = &record.id;
     if step == Step::Launch {
         world.resume.remove(id);
     }
     let done = match &step {
-        Step::Launch => match spec(world, state, record) {
+        Step::Launch => match spec(world, state, interfaces, record) {
             Ok(spec) => world.host.launch(&spec).map_err(|e| e.to_string()),
             Err(why) => Err(why),
         },
@@ -400,17 +401,6 @@ pub fn disassociate(tx: &mut Tx, interface: &NetworkInterfaceId) {
     }
 }
 
-fn interfaces_of(state: &Snapshot, id: &InstanceId) -> Vec<NetworkInterface> {
-    let mut found: Vec<NetworkInterface> = state
-        .network_interfaces
-        .values()
-        .filter(|i| i.attachment.as_ref().is_some_and(|a| a.instance == *id))
-        .map(|i| (**i).clone())
-        .collect();
-    found.sort_by_key(|i| i.attachment.as_ref().map_or(0, |a| a.device_index));
-    found
-}
-
 /// The private name that AWS gives an address (`ip-10-0-1-5`), and its domain.
 pub fn private_name(address: std::net::Ipv4Addr, region: &str) -> (String, String) {
     let [a, b, c, d] = address.octets();
@@ -422,8 +412,7 @@ pub fn private_name(address: std::net::Ipv4Addr, region: &str) -> (String, Strin
     (format!("ip-{a}-{b}-{c}-{d}"), domain)
 }
 
-fn spec(world: &World, state: &Snapshot, record: &Instance) -> Result<InstanceSpec, String> {
-    let interfaces = interfaces_of(state, &record.id);
+fn spec(world: &World, state: &Snapshot, interfaces: &[&NetworkInterface], record: &Instance) -> Result<InstanceSpec, String> {
     let primary = interfaces.first().ok_or("it has no network interface")?;
     let vpc = state.vpcs.get(&record.vpc).ok_or("its VPC is gone")?;
     let kind = model::instance_type::find(&record.instance_type)
@@ -451,3 +440,6 @@ fn spec(world: &World, state: &Snapshot, record: &Instance) -> Result<InstanceSp
         binds: Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests;
