@@ -180,7 +180,7 @@ pub fn desired(state: &State) -> net::Network {
                     .rules
                     .iter()
                     .filter(|r| r.egress == egress)
-                    .filter_map(security_group_rule)
+                    .flat_map(|r| security_group_rules(state, r))
                     .collect()
             };
             vpc.security_groups.insert(
@@ -353,18 +353,22 @@ fn network_acl(acl: &NetworkAcl) -> net::NetworkAcl {
     }
 }
 
-fn security_group_rule(rule: &SecurityGroupRule) -> Option<net::SecurityGroupRule> {
-    let peer = match &rule.peer {
-        SecurityGroupPeer::Cidr(cidr) => net::Peer::Cidr(ipv4(*cidr)?),
-        SecurityGroupPeer::Group(id) => net::Peer::Group(id.clone()),
-        // Prefix lists of AWS services: nothing of theirs stands behind them here.
-        SecurityGroupPeer::PrefixList(_) => return None,
-    };
+/// A rule that names a prefix list is one rule for each of its entries. AWS's own lists
+/// (S3, DynamoDB) have none: nothing of theirs stands at public addresses here.
+fn security_group_rules(state: &State, rule: &SecurityGroupRule) -> Vec<net::SecurityGroupRule> {
     let icmp = rule.ports.map(|(kind, code)| (kind as i16, code as i16));
-    Some(net::SecurityGroupRule {
-        traffic: traffic(rule.protocol, rule.ports, icmp)?,
-        peer,
-    })
+    let Some(traffic) = traffic(rule.protocol, rule.ports, icmp) else {
+        return Vec::new();
+    };
+    let peers: Vec<net::Peer> = match &rule.peer {
+        SecurityGroupPeer::Cidr(cidr) => ipv4(*cidr).map(net::Peer::Cidr).into_iter().collect(),
+        SecurityGroupPeer::Group(id) => vec![net::Peer::Group(id.clone())],
+        SecurityGroupPeer::PrefixList(id) => {
+            let entries = state.prefix_lists.get(id).map_or(&[][..], |list| list.entries());
+            entries.iter().filter_map(|entry| ipv4(entry.cidr)).map(net::Peer::Cidr).collect()
+        }
+    };
+    peers.into_iter().map(|peer| net::SecurityGroupRule { traffic, peer }).collect()
 }
 
 /// IPv6 rules are stored and described; the data plane carries IPv4 only.
