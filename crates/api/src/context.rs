@@ -19,6 +19,9 @@ pub struct Ctx {
     pub cloud: Arc<Cloud>,
 }
 
+/// Looks up what an instance wrote to its console.
+pub type Console = Box<dyn Fn(&InstanceId) -> Option<Vec<u8>> + Send + Sync>;
+
 /// What of the running cloud the actions may look at.
 pub struct Cloud {
     pub metrics: Arc<metrics::Metrics>,
@@ -29,5 +32,5 @@ pub struct Cloud {
     /// Names of the image recipes that are built (`debian-12`, `debian-12-docker`).
     pub images: Vec<String>,
     /// Text that instances wrote to their consoles, the last 64 KiB.
-    pub console: Box<dyn Fn(&InstanceId) -> Option<Vec<u8>> + Send + Sync>,
+    pub console: Console,
 }

@@ -28,34 +28,68 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         let tick = if alarm.period < MINUTE { SHORT } else { MINUTE };
         let length = (world.settings.speed.wait(tick).as_millis() as i64).max(1);
         let number = now.as_millisecond().div_euclid(length);
-        again = crate::clock::earliest(again, Timestamp::from_millisecond((number + 1) * length).ok());
+        again = crate::clock::earliest(
+            again,
+            Timestamp::from_millisecond((number + 1) * length).ok(),
+        );
         let key = ScopedName::new(&alarm.scope, &alarm.name);
         if world.alarms.0.get(&key) == Some(&(number, alarm.updated)) {
             continue;
         }
         world.alarms.0.insert(key, (number, alarm.updated));
-        let Ok(end) = Timestamp::from_millisecond(number * length) else { continue };
+        let Ok(end) = Timestamp::from_millisecond(number * length) else {
+            continue;
+        };
         let points = points(&world.metrics, alarm, end, length, tick);
         if let Some(seen) = judge(alarm, &points) {
             let speed = world.settings.speed;
-            world.store.update(|tx| record(tx, alarm, &seen, speed, now));
+            world
+                .store
+                .update(|tx| record(tx, alarm, &seen, speed, now));
         }
     }
     let known: Vec<ScopedName> = state.alarms.keys().cloned().collect();
-    world.alarms.0.retain(|key, _| known.binary_search(key).is_ok());
+    world
+        .alarms
+        .0
+        .retain(|key, _| known.binary_search(key).is_ok());
     again
 }
 
 /// The last periods of the alarm's metric, oldest first: start and value.
-fn points(metrics: &Metrics, alarm: &MetricAlarm, end: Timestamp, tick_ms: i64, tick: u32) -> Vec<(Timestamp, Option<f64>)> {
-    let Some(rule) = rule(alarm) else { return Vec::new() };
-    let statistic = alarm.statistic.as_ref().or(alarm.extended_statistic.as_ref()).and_then(|s| s.parse::<Statistic>().ok());
-    let Some(statistic) = statistic else { return Vec::new() };
-    let dimensions: Vec<(&str, &str)> = alarm.dimensions.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let key = MetricKey::new(&alarm.scope, &alarm.namespace, &alarm.metric_name, &dimensions);
+fn points(
+    metrics: &Metrics,
+    alarm: &MetricAlarm,
+    end: Timestamp,
+    tick_ms: i64,
+    tick: u32,
+) -> Vec<(Timestamp, Option<f64>)> {
+    let Some(rule) = rule(alarm) else {
+        return Vec::new();
+    };
+    let statistic = alarm
+        .statistic
+        .as_ref()
+        .or(alarm.extended_statistic.as_ref())
+        .and_then(|s| s.parse::<Statistic>().ok());
+    let Some(statistic) = statistic else {
+        return Vec::new();
+    };
+    let dimensions: Vec<(&str, &str)> = alarm
+        .dimensions
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .collect();
+    let key = MetricKey::new(
+        &alarm.scope,
+        &alarm.namespace,
+        &alarm.metric_name,
+        &dimensions,
+    );
     // A sliding window: periods are counted back from the tick that just ended.
     let period_ms = tick_ms * i64::from((alarm.period / tick).max(1));
-    let start_of = |back: i64| Timestamp::from_millisecond(end.as_millisecond() - back * period_ms).ok();
+    let start_of =
+        |back: i64| Timestamp::from_millisecond(end.as_millisecond() - back * period_ms).ok();
     (1..=rule.range() as i64)
         .rev()
         .filter_map(|back| {
@@ -72,7 +106,9 @@ fn points(metrics: &Metrics, alarm: &MetricAlarm, end: Timestamp, tick_ms: i64, 
 fn rule(alarm: &MetricAlarm) -> Option<Rule> {
     Some(Rule {
         evaluation_periods: alarm.evaluation_periods as usize,
-        datapoints_to_alarm: alarm.datapoints_to_alarm.unwrap_or(alarm.evaluation_periods) as usize,
+        datapoints_to_alarm: alarm
+            .datapoints_to_alarm
+            .unwrap_or(alarm.evaluation_periods) as usize,
         comparison: Comparison::of(&alarm.comparison_operator)?,
         threshold: alarm.threshold,
         missing: match alarm.treat_missing_data.as_deref() {
@@ -98,26 +134,71 @@ fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<See
     let values: Vec<Option<f64>> = points.iter().map(|(_, v)| *v).collect();
     let verdict = evaluate(&rule, &values);
     let state = verdict.state.unwrap_or(alarm.state);
-    let chosen: Vec<(Timestamp, f64)> = verdict.evaluated.iter().filter_map(|i| Some((points.get(*i)?.0, points.get(*i)?.1?))).collect();
+    let chosen: Vec<(Timestamp, f64)> = verdict
+        .evaluated
+        .iter()
+        .filter_map(|i| Some((points.get(*i)?.0, points.get(*i)?.1?)))
+        .collect();
     let newest = chosen.last().map(|(_, v)| *v);
     let breaching = |v: &f64| rule.comparison.breaches(*v, rule.threshold);
-    let wanted = if state == AlarmState::Alarm { chosen.iter().filter(|(_, v)| breaching(v)).count() } else { chosen.iter().filter(|(_, v)| !breaching(v)).count() };
-    // The points that speak for the state, the newest first.
-    let listed: Vec<String> = chosen.iter().rev().filter(|(_, v)| breaching(v) == (state == AlarmState::Alarm)).map(|(at, v)| format!("{v:?} ({})", at.strftime("%d/%m/%y %H:%M:%S"))).collect();
-    let reason = if state == AlarmState::InsufficientData {
-        format!("Insufficient Data: {} datapoint{} unknown.", rule.evaluation_periods, if rule.evaluation_periods == 1 { " was" } else { "s were" })
-    } else if chosen.is_empty() {
-        let treated = if state == AlarmState::Alarm { "Breaching" } else { "NonBreaching" };
-        let n = verdict.filled;
-        format!("Threshold Crossed: no datapoints were received for {n} period{} and {n} missing datapoint{} treated as [{treated}].", if n == 1 { "" } else { "s" }, if n == 1 { " was" } else { "s were" })
+    let wanted = if state == AlarmState::Alarm {
+        chosen.iter().filter(|(_, v)| breaching(v)).count()
     } else {
-        let not = if state == AlarmState::Alarm { "" } else { "not " };
-        let (from, to) = if state == AlarmState::Alarm { ("OK", "ALARM") } else { ("ALARM", "OK") };
+        chosen.iter().filter(|(_, v)| !breaching(v)).count()
+    };
+    // The points that speak for the state, the newest first.
+    let listed: Vec<String> = chosen
+        .iter()
+        .rev()
+        .filter(|(_, v)| breaching(v) == (state == AlarmState::Alarm))
+        .map(|(at, v)| format!("{v:?} ({})", at.strftime("%d/%m/%y %H:%M:%S")))
+        .collect();
+    let reason = if state == AlarmState::InsufficientData {
+        format!(
+            "Insufficient Data: {} datapoint{} unknown.",
+            rule.evaluation_periods,
+            if rule.evaluation_periods == 1 {
+                " was"
+            } else {
+                "s were"
+            }
+        )
+    } else if chosen.is_empty() {
+        let treated = if state == AlarmState::Alarm {
+            "Breaching"
+        } else {
+            "NonBreaching"
+        };
+        let n = verdict.filled;
+        format!(
+            "Threshold Crossed: no datapoints were received for {n} period{} and {n} missing datapoint{} treated as [{treated}].",
+            if n == 1 { "" } else { "s" },
+            if n == 1 { " was" } else { "s were" }
+        )
+    } else {
+        let not = if state == AlarmState::Alarm {
+            ""
+        } else {
+            "not "
+        };
+        let (from, to) = if state == AlarmState::Alarm {
+            ("OK", "ALARM")
+        } else {
+            ("ALARM", "OK")
+        };
         let verb = if wanted == 1 { "was" } else { "were" };
-        let minimum = if state == AlarmState::Alarm { rule.datapoints_to_alarm } else { rule.evaluation_periods - rule.datapoints_to_alarm.min(rule.evaluation_periods) + 1 };
+        let minimum = if state == AlarmState::Alarm {
+            rule.datapoints_to_alarm
+        } else {
+            rule.evaluation_periods - rule.datapoints_to_alarm.min(rule.evaluation_periods) + 1
+        };
         format!(
             "Threshold Crossed: {wanted} out of the last {} datapoints [{}] {verb} {not}{} the threshold ({:?}) (minimum {minimum} datapoint{} for {from} -> {to} transition).",
-            chosen.len(), listed.join(", "), rule.comparison.words(), rule.threshold, if minimum == 1 { "" } else { "s" },
+            chosen.len(),
+            listed.join(", "),
+            rule.comparison.words(),
+            rule.threshold,
+            if minimum == 1 { "" } else { "s" },
         )
     };
     let data = json!({
@@ -129,7 +210,12 @@ fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<See
         "recentDatapoints": chosen.iter().map(|(_, v)| v).collect::<Vec<_>>(),
         "threshold": alarm.threshold,
     });
-    Some(Seen { state, reason, data: data.to_string(), newest })
+    Some(Seen {
+        state,
+        reason,
+        data: data.to_string(),
+        newest,
+    })
 }
 
 fn record(tx: &mut Tx, alarm: &MetricAlarm, seen: &Seen, speed: crate::Speed, now: Timestamp) {
@@ -143,18 +229,35 @@ fn record(tx: &mut Tx, alarm: &MetricAlarm, seen: &Seen, speed: crate::Speed, no
             a.state_updated = now;
             a.state_transitioned = now;
         });
-        let summary = format!("Alarm updated from {} to {}", alarm.state.name(), seen.state.name());
-        let side = |state: AlarmState, reason: &str, data: &str| {
-            json!({ "stateValue": state.name(), "stateReason": reason, "stateReasonData": serde_json::from_str::<serde_json::Value>(data).unwrap_or_default() })
-        };
+        let summary = format!(
+            "Alarm updated from {} to {}",
+            alarm.state.name(),
+            seen.state.name()
+        );
+        let side = |state: AlarmState, reason: &str, data: &str| json!({ "stateValue": state.name(), "stateReason": reason, "stateReasonData": serde_json::from_str::<serde_json::Value>(data).unwrap_or_default() });
         let data = json!({
             "version": "1.0",
             "oldState": side(alarm.state, &alarm.state_reason, &alarm.state_reason_data),
             "newState": side(seen.state, &seen.reason, &seen.data),
         });
         history(tx, alarm, "StateUpdate", summary, data.to_string(), now);
-        let severity = if seen.state == AlarmState::Alarm { Severity::Warning } else { Severity::Info };
-        tx.event(now, severity, &alarm.name, "alarm", format!("is {} (was {}): {}", seen.state.name(), alarm.state.name(), seen.reason));
+        let severity = if seen.state == AlarmState::Alarm {
+            Severity::Warning
+        } else {
+            Severity::Info
+        };
+        tx.event(
+            now,
+            severity,
+            &alarm.name,
+            "alarm",
+            format!(
+                "is {} (was {}): {}",
+                seen.state.name(),
+                alarm.state.name(),
+                seen.reason
+            ),
+        );
     }
     if !alarm.actions_enabled {
         return;
@@ -172,20 +275,47 @@ fn record(tx: &mut Tx, alarm: &MetricAlarm, seen: &Seen, speed: crate::Speed, no
         }
         let outcome = act(tx, alarm, action, seen, speed, now);
         if let Some(outcome) = outcome {
-            history(tx, alarm, "Action", outcome.clone(), json!({ "actionState": "Succeeded", "notificationResource": action }).to_string(), now);
+            history(
+                tx,
+                alarm,
+                "Action",
+                outcome.clone(),
+                json!({ "actionState": "Succeeded", "notificationResource": action }).to_string(),
+                now,
+            );
             tx.event(now, Severity::Info, &alarm.name, "alarm-action", outcome);
         }
     }
 }
 
 /// Carries out one action; the text goes to the history, `None` where nothing was to be done.
-fn act(tx: &mut Tx, alarm: &MetricAlarm, action: &str, seen: &Seen, speed: crate::Speed, now: Timestamp) -> Option<String> {
+fn act(
+    tx: &mut Tx,
+    alarm: &MetricAlarm,
+    action: &str,
+    seen: &Seen,
+    speed: crate::Speed,
+    now: Timestamp,
+) -> Option<String> {
     if action.contains(":autoscaling:") {
-        let change = policy::run(tx, action, &policy::Trigger::Alarm { alarm, value: seen.newest }, speed, now);
+        let change = policy::run(
+            tx,
+            action,
+            &policy::Trigger::Alarm {
+                alarm,
+                value: seen.newest,
+            },
+            speed,
+            now,
+        );
         return change.map(|change| format!("Successfully executed action {action}: {change}"));
     }
     if let Some(verb) = action.split_once(":ec2:").map(|(_, verb)| verb) {
-        let id = alarm.dimensions.iter().find(|(k, _)| k == "InstanceId").and_then(|(_, id)| id.parse().ok())?;
+        let id = alarm
+            .dimensions
+            .iter()
+            .find(|(k, _)| k == "InstanceId")
+            .and_then(|(_, id)| id.parse().ok())?;
         tx.get::<Instance>(&id).filter(|i| i.scope == alarm.scope)?;
         tx.modify::<Instance>(&id, |i| match verb {
             "reboot" | "recover" => i.reboots_wanted += 1,
@@ -203,9 +333,26 @@ fn act(tx: &mut Tx, alarm: &MetricAlarm, action: &str, seen: &Seen, speed: crate
         });
         return Some(format!("Successfully executed action {action} on {id}"));
     }
-    Some(format!("action {action} is not emulated: nobody was notified"))
+    Some(format!(
+        "action {action} is not emulated: nobody was notified"
+    ))
 }
 
-pub fn history(tx: &mut Tx, alarm: &MetricAlarm, kind: &str, summary: String, data: String, now: Timestamp) {
-    tx.alarm_history(AlarmHistoryItem { sequence: 0, scope: alarm.scope.clone(), alarm: alarm.name.clone(), time: now, kind: kind.to_owned(), summary, data });
+pub fn history(
+    tx: &mut Tx,
+    alarm: &MetricAlarm,
+    kind: &str,
+    summary: String,
+    data: String,
+    now: Timestamp,
+) {
+    tx.alarm_history(AlarmHistoryItem {
+        sequence: 0,
+        scope: alarm.scope.clone(),
+        alarm: alarm.name.clone(),
+        time: now,
+        kind: kind.to_owned(),
+        summary,
+        data,
+    });
 }

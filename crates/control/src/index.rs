@@ -16,7 +16,10 @@ impl<'a> Interfaces<'a> {
         let mut found: BTreeMap<&str, Vec<&NetworkInterface>> = BTreeMap::new();
         for interface in state.network_interfaces.values() {
             if let Some(attachment) = &interface.attachment {
-                found.entry(attachment.instance.as_str()).or_default().push(interface);
+                found
+                    .entry(attachment.instance.as_str())
+                    .or_default()
+                    .push(interface);
             }
         }
         for interfaces in found.values_mut() {
@@ -29,7 +32,11 @@ impl<'a> Interfaces<'a> {
     }
     pub fn primary(&self, instance: &str) -> Option<&'a NetworkInterface> {
         let first = self.of(instance).first()?;
-        first.attachment.as_ref().is_some_and(|a| a.device_index == 0).then_some(*first)
+        first
+            .attachment
+            .as_ref()
+            .is_some_and(|a| a.device_index == 0)
+            .then_some(*first)
     }
 }
 
@@ -39,7 +46,11 @@ pub struct Balancers<'a>(BTreeMap<String, Vec<&'a LoadBalancer>>);
 impl<'a> Balancers<'a> {
     pub fn new(state: &'a State) -> Self {
         let mut found: BTreeMap<String, Vec<&LoadBalancer>> = BTreeMap::new();
-        for balancer in state.load_balancers.values().filter(|b| b.deleted.is_none()) {
+        for balancer in state
+            .load_balancers
+            .values()
+            .filter(|b| b.deleted.is_none())
+        {
             for group in groups_of(state, balancer) {
                 found.entry(group).or_default().push(balancer);
             }
@@ -75,7 +86,11 @@ pub struct Members<'a>(BTreeMap<&'a str, (&'a AutoScalingGroup, &'a GroupInstanc
 impl<'a> Members<'a> {
     pub fn new(state: &'a State) -> Self {
         let groups = state.auto_scaling_groups.values();
-        Self(groups.flat_map(|g| g.instances.iter().map(|m| (m.id.as_str(), (&**g, m)))).collect())
+        Self(
+            groups
+                .flat_map(|g| g.instances.iter().map(|m| (m.id.as_str(), (&**g, m))))
+                .collect(),
+        )
     }
     pub fn of(&self, instance: &str) -> Option<(&'a AutoScalingGroup, &'a GroupInstance)> {
         self.0.get(instance).copied()

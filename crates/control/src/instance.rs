@@ -180,9 +180,13 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     for record in state.instances.values() {
         let own = interfaces.of(record.id.as_str());
         let attached = !own.is_empty()
-            && own.iter().all(|i| world.applied.has_interface(&record.vpc, &i.id));
+            && own
+                .iter()
+                .all(|i| world.applied.has_interface(&record.vpc, &i.id));
         // A run that ended with the cloud is as one that vanished with its machine.
-        let ended = |o: &&ObservedInstance| matches!(o.state, RunState::Stopped(_)) && world.resume.contains(&record.id);
+        let ended = |o: &&ObservedInstance| {
+            matches!(o.state, RunState::Stopped(_)) && world.resume.contains(&record.id)
+        };
         let seen = seen.get(&record.id).filter(|o| !ended(o));
         for step in plan(record, seen, attached, now, forget_after) {
             apply(world, &state, own, record, step, now);
@@ -200,7 +204,14 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     again
 }
 
-fn apply(world: &mut World, state: &Snapshot, interfaces: &[&NetworkInterface], record: &Instance, step: Step, now: Timestamp) {
+fn apply(
+    world: &mut World,
+    state: &Snapshot,
+    interfaces: &[&NetworkInterface],
+    record: &Instance,
+    step: Step,
+    now: Timestamp,
+) {
     let id = &record.id;
     if step == Step::Launch {
         world.resume.remove(id);
@@ -412,7 +423,12 @@ pub fn private_name(address: std::net::Ipv4Addr, region: &str) -> (String, Strin
     (format!("ip-{a}-{b}-{c}-{d}"), domain)
 }
 
-fn spec(world: &World, state: &Snapshot, interfaces: &[&NetworkInterface], record: &Instance) -> Result<InstanceSpec, String> {
+fn spec(
+    world: &World,
+    state: &Snapshot,
+    interfaces: &[&NetworkInterface],
+    record: &Instance,
+) -> Result<InstanceSpec, String> {
     let primary = interfaces.first().ok_or("it has no network interface")?;
     let vpc = state.vpcs.get(&record.vpc).ok_or("its VPC is gone")?;
     let kind = model::instance_type::find(&record.instance_type)
@@ -424,7 +440,11 @@ fn spec(world: &World, state: &Snapshot, interfaces: &[&NetworkInterface], recor
     let (hostname, domain) = private_name(primary.primary_ip(), &record.scope.region);
     Ok(InstanceSpec {
         id: record.id.clone(),
-        image: world.settings.images_dir.join(recipe).join("current/rootfs"),
+        image: world
+            .settings
+            .images_dir
+            .join(recipe)
+            .join("current/rootfs"),
         uid_base: record.uid_base,
         hostname,
         domain,

@@ -145,9 +145,16 @@ pub struct Parts {
 
 impl World {
     pub fn new(parts: Parts) -> Self {
-        let ran = |i: &Instance| i.desired == DesiredInstance::Running && i.state == InstanceState::Running;
+        let ran = |i: &Instance| {
+            i.desired == DesiredInstance::Running && i.state == InstanceState::Running
+        };
         let state = parts.store.snapshot();
-        let resume = state.instances.values().filter(|i| parts.resume && ran(i)).map(|i| i.id.clone()).collect();
+        let resume = state
+            .instances
+            .values()
+            .filter(|i| parts.resume && ran(i))
+            .map(|i| i.id.clone())
+            .collect();
         Self {
             store: parts.store,
             host: parts.host,

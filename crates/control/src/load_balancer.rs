@@ -203,7 +203,10 @@ fn settle(world: &mut World, now: Timestamp) {
                 world.store.update(|tx| {
                     // Also those of zones that were taken out just before.
                     let owner = Some(Requester::LoadBalancer(balancer.arn.clone()));
-                    let nodes = tx.network_interfaces.values().filter(|i| i.requester == owner);
+                    let nodes = tx
+                        .network_interfaces
+                        .values()
+                        .filter(|i| i.requester == owner);
                     let nodes: Vec<_> = nodes.map(|i| i.id.clone()).collect();
                     for id in &nodes {
                         crate::instance::disassociate(tx, id);
@@ -246,7 +249,14 @@ fn record_health(world: &mut World, now: Timestamp) {
                 .balancer
                 .health
                 .get(&(group.dimension().to_owned(), target_key(target)));
-            let (health, reason) = judge(&state, &interfaces, balancers.of(&group.arn), group, target, findings);
+            let (health, reason) = judge(
+                &state,
+                &interfaces,
+                balancers.of(&group.arn),
+                group,
+                target,
+                findings,
+            );
             let value = TargetHealth {
                 target_group: group.arn.clone(),
                 target: target.id.clone(),
@@ -451,8 +461,15 @@ fn healthy_for(state: &State, group: &str, balancer: &LoadBalancer, zone: &str) 
     };
     let cross = cross_zone(group, balancer);
     group.targets.iter().any(|t| {
-        let key = TargetHealthKey { target_group: group.arn.clone(), target: t.id.clone(), port: t.port };
-        let healthy = state.target_health.get(&key).is_some_and(|h| h.state == TargetState::Healthy);
+        let key = TargetHealthKey {
+            target_group: group.arn.clone(),
+            target: t.id.clone(),
+            port: t.port,
+        };
+        let healthy = state
+            .target_health
+            .get(&key)
+            .is_some_and(|h| h.state == TargetState::Healthy);
         healthy && (cross || zone_of(state, group, t).is_none_or(|z| z == zone))
     })
 }
@@ -555,8 +572,13 @@ fn zone_of(state: &State, group: &TargetGroup, target: &Target) -> Option<String
         return instance_of(state, target).map(|i| i.zone.clone());
     }
     let address = target.id.parse::<Ipv4Addr>().ok()?;
-    let subnet = state.subnets.values().find(|s| s.vpc == group.vpc && s.cidr.contains(&address));
-    subnet.map(|s| s.zone.clone()).or_else(|| target.zone.clone().filter(|z| z != "all"))
+    let subnet = state
+        .subnets
+        .values()
+        .find(|s| s.vpc == group.vpc && s.cidr.contains(&address));
+    subnet
+        .map(|s| s.zone.clone())
+        .or_else(|| target.zone.clone().filter(|z| z != "all"))
 }
 
 /// The balancer's whole configuration; `revision` is the caller's.

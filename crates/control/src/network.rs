@@ -364,11 +364,21 @@ fn security_group_rules(state: &State, rule: &SecurityGroupRule) -> Vec<net::Sec
         SecurityGroupPeer::Cidr(cidr) => ipv4(*cidr).map(net::Peer::Cidr).into_iter().collect(),
         SecurityGroupPeer::Group(id) => vec![net::Peer::Group(id.clone())],
         SecurityGroupPeer::PrefixList(id) => {
-            let entries = state.prefix_lists.get(id).map_or(&[][..], |list| list.entries());
-            entries.iter().filter_map(|entry| ipv4(entry.cidr)).map(net::Peer::Cidr).collect()
+            let entries = state
+                .prefix_lists
+                .get(id)
+                .map_or(&[][..], |list| list.entries());
+            entries
+                .iter()
+                .filter_map(|entry| ipv4(entry.cidr))
+                .map(net::Peer::Cidr)
+                .collect()
         }
     };
-    peers.into_iter().map(|peer| net::SecurityGroupRule { traffic, peer }).collect()
+    peers
+        .into_iter()
+        .map(|peer| net::SecurityGroupRule { traffic, peer })
+        .collect()
 }
 
 /// IPv6 rules are stored and described; the data plane carries IPv4 only.

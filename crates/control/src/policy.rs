@@ -6,7 +6,9 @@
 use crate::Speed;
 use crate::group::{at, warm_at};
 use jiff::Timestamp;
-use model::autoscaling::{AutoScalingGroup, GroupInstance, LifecycleState, PolicyKind, ScalingPolicy};
+use model::autoscaling::{
+    AutoScalingGroup, GroupInstance, LifecycleState, PolicyKind, ScalingPolicy,
+};
 use model::cloudwatch::{AlarmState, MetricAlarm};
 use model::event::Severity;
 use store::{ScopedName, Tx};
@@ -19,28 +21,51 @@ pub enum Trigger<'a> {
         value: Option<f64>,
     },
     /// `ExecutePolicy`; step policies are given a metric value and a threshold to compare it with.
-    User { value: Option<f64>, threshold: Option<f64>, honor_cooldown: bool },
+    User {
+        value: Option<f64>,
+        threshold: Option<f64>,
+        honor_cooldown: bool,
+    },
 }
 
 /// Runs the policy; says what it changed, `None` where it left the capacity alone.
-pub fn run(tx: &mut Tx, arn: &str, trigger: &Trigger<'_>, speed: Speed, now: Timestamp) -> Option<String> {
+pub fn run(
+    tx: &mut Tx,
+    arn: &str,
+    trigger: &Trigger<'_>,
+    speed: Speed,
+    now: Timestamp,
+) -> Option<String> {
     let policy = tx.get::<ScalingPolicy>(&arn.to_owned())?.clone();
     let key = ScopedName::new(&policy.scope, &policy.group);
     let group = tx.get::<AutoScalingGroup>(&key)?.clone();
-    let suspended = matches!(trigger, Trigger::Alarm { .. }) && group.suspended_processes.iter().any(|(p, _)| p == "AlarmNotification");
+    let suspended = matches!(trigger, Trigger::Alarm { .. })
+        && group
+            .suspended_processes
+            .iter()
+            .any(|(p, _)| p == "AlarmNotification");
     if !policy.enabled || suspended || group.deleting.is_some() {
         return None;
     }
-    let wanted = wanted(tx, &policy, &group, trigger, speed, now)?.clamp(group.min_size, group.max_size);
+    let wanted =
+        wanted(tx, &policy, &group, trigger, speed, now)?.clamp(group.min_size, group.max_size);
     let before = group.desired_capacity;
     if wanted == before {
         return None;
     }
     let sentence = match trigger {
         Trigger::Alarm { alarm, .. } => {
-            format!("a monitor alarm {} in state {} triggered policy {} changing the desired capacity from {before} to {wanted}.", alarm.name, AlarmState::Alarm.name(), policy.name)
+            format!(
+                "a monitor alarm {} in state {} triggered policy {} changing the desired capacity from {before} to {wanted}.",
+                alarm.name,
+                AlarmState::Alarm.name(),
+                policy.name
+            )
         }
-        Trigger::User { .. } => format!("a user request executed policy {} changing the desired capacity from {before} to {wanted}.", policy.name),
+        Trigger::User { .. } => format!(
+            "a user request executed policy {} changing the desired capacity from {before} to {wanted}.",
+            policy.name
+        ),
     };
     tx.modify::<AutoScalingGroup>(&key, |g| {
         g.desired_capacity = wanted;
@@ -52,39 +77,98 @@ pub fn run(tx: &mut Tx, arn: &str, trigger: &Trigger<'_>, speed: Speed, now: Tim
 }
 
 /// The capacity the policy asks for, before the group's limits; `None` to leave it.
-fn wanted(tx: &Tx, policy: &ScalingPolicy, group: &AutoScalingGroup, trigger: &Trigger<'_>, speed: Speed, now: Timestamp) -> Option<u32> {
+fn wanted(
+    tx: &Tx,
+    policy: &ScalingPolicy,
+    group: &AutoScalingGroup,
+    trigger: &Trigger<'_>,
+    speed: Speed,
+    now: Timestamp,
+) -> Option<u32> {
     match &policy.kind {
-        PolicyKind::Simple { adjustment_type, adjustment, min_magnitude, cooldown } => {
-            let honors = !matches!(trigger, Trigger::User { honor_cooldown: false, .. });
+        PolicyKind::Simple {
+            adjustment_type,
+            adjustment,
+            min_magnitude,
+            cooldown,
+        } => {
+            let honors = !matches!(
+                trigger,
+                Trigger::User {
+                    honor_cooldown: false,
+                    ..
+                }
+            );
             let cooldown = speed.wait(cooldown.unwrap_or(group.default_cooldown));
             let cooling = group.last_scaling.is_some_and(|last| now < last + cooldown);
             if honors && (cooling || busy(group)) {
                 return None;
             }
-            Some(adjusted(group.desired_capacity, adjustment_type, *adjustment, *min_magnitude))
+            Some(adjusted(
+                group.desired_capacity,
+                adjustment_type,
+                *adjustment,
+                *min_magnitude,
+            ))
         }
-        PolicyKind::Step { adjustment_type, min_magnitude, steps, warmup, .. } => {
+        PolicyKind::Step {
+            adjustment_type,
+            min_magnitude,
+            steps,
+            warmup,
+            ..
+        } => {
             let (value, threshold) = match trigger {
                 Trigger::Alarm { alarm, value } => ((*value)?, alarm.threshold),
-                Trigger::User { value, threshold, .. } => ((*value)?, (*threshold)?),
+                Trigger::User {
+                    value, threshold, ..
+                } => ((*value)?, (*threshold)?),
             };
             let adjustment = step_for(steps, value - threshold)?;
             let warming = warming(group, *warmup, speed, now);
             let base = group.desired_capacity.saturating_sub(warming);
-            out_or_in(group.desired_capacity, adjusted(base, adjustment_type, adjustment, *min_magnitude), adjusted(group.desired_capacity, adjustment_type, adjustment, *min_magnitude), warming)
+            out_or_in(
+                group.desired_capacity,
+                adjusted(base, adjustment_type, adjustment, *min_magnitude),
+                adjusted(
+                    group.desired_capacity,
+                    adjustment_type,
+                    adjustment,
+                    *min_magnitude,
+                ),
+                warming,
+            )
         }
-        PolicyKind::TargetTracking { target, disable_scale_in, warmup, .. } => {
-            let Trigger::Alarm { alarm, value } = trigger else { return None };
+        PolicyKind::TargetTracking {
+            target,
+            disable_scale_in,
+            warmup,
+            ..
+        } => {
+            let Trigger::Alarm { alarm, value } = trigger else {
+                return None;
+            };
             let (value, target) = ((*value)?, *target);
             let warming = warming(group, *warmup, speed, now);
             let measured = group.desired_capacity.saturating_sub(warming).max(1);
             // Rounded up both ways: removing half an instance removes none.
-            let fit = (f64::from(measured) * value / target).ceil().min(f64::from(u32::MAX)) as u32;
+            let fit = (f64::from(measured) * value / target)
+                .ceil()
+                .min(f64::from(u32::MAX)) as u32;
             if alarm.comparison_operator.starts_with("Greater") {
                 // In proportion, and at least one: the alarm says that what there is does not do.
                 return Some(fit.max(measured + 1).max(group.desired_capacity));
             }
-            let others_agree = tx.scaling_policies.values().filter(|p| p.scope == group.scope && p.group == group.name && p.arn != policy.arn && p.enabled).all(|p| agrees_to_scale_in(tx, p));
+            let others_agree = tx
+                .scaling_policies
+                .values()
+                .filter(|p| {
+                    p.scope == group.scope
+                        && p.group == group.name
+                        && p.arn != policy.arn
+                        && p.enabled
+                })
+                .all(|p| agrees_to_scale_in(tx, p));
             if *disable_scale_in || warming > 0 || busy(group) || !others_agree {
                 return None;
             }
@@ -96,9 +180,16 @@ fn wanted(tx: &Tx, policy: &ScalingPolicy, group: &AutoScalingGroup, trigger: &T
 /// A group scales in only if every target tracking policy that may scale in says so.
 fn agrees_to_scale_in(tx: &Tx, policy: &ScalingPolicy) -> bool {
     match &policy.kind {
-        PolicyKind::TargetTracking { disable_scale_in: false, .. } => {
-            let low = policy.alarms.iter().find(|(_, name)| name.contains("-AlarmLow-"));
-            low.and_then(|(_, name)| tx.get::<MetricAlarm>(&ScopedName::new(&policy.scope, name))).is_none_or(|a| a.state == AlarmState::Alarm)
+        PolicyKind::TargetTracking {
+            disable_scale_in: false,
+            ..
+        } => {
+            let low = policy
+                .alarms
+                .iter()
+                .find(|(_, name)| name.contains("-AlarmLow-"));
+            low.and_then(|(_, name)| tx.get::<MetricAlarm>(&ScopedName::new(&policy.scope, name)))
+                .is_none_or(|a| a.state == AlarmState::Alarm)
         }
         _ => true,
     }
@@ -114,15 +205,27 @@ fn out_or_in(desired: u32, out: u32, inward: u32, warming: u32) -> Option<u32> {
 
 /// An activity that adds or removes an instance is under way.
 fn busy(group: &AutoScalingGroup) -> bool {
-    group.instances.iter().any(|m| matches!(m.lifecycle, LifecycleState::Pending | LifecycleState::Terminating))
+    group.instances.iter().any(|m| {
+        matches!(
+            m.lifecycle,
+            LifecycleState::Pending | LifecycleState::Terminating
+        )
+    })
 }
 
 fn warming(group: &AutoScalingGroup, warmup: Option<u32>, speed: Speed, now: Timestamp) -> u32 {
-    let seconds = warmup.or(group.default_instance_warmup).unwrap_or(group.default_cooldown);
+    let seconds = warmup
+        .or(group.default_instance_warmup)
+        .unwrap_or(group.default_cooldown);
     let warms = |m: &&GroupInstance| match m.lifecycle {
         LifecycleState::Pending => true,
         // The instances of the group's first fill warm up as well, but nothing was scaled for them.
-        LifecycleState::InService => group.last_scaling.is_some_and(|last| m.in_service.is_some_and(|t| t >= last)) && warm_at(m, seconds, group.measured_boot_ms, speed).is_some_and(|t| now < t),
+        LifecycleState::InService => {
+            group
+                .last_scaling
+                .is_some_and(|last| m.in_service.is_some_and(|t| t >= last))
+                && warm_at(m, seconds, group.measured_boot_ms, speed).is_some_and(|t| now < t)
+        }
         _ => false,
     };
     group.instances.iter().filter(warms).count() as u32
@@ -137,19 +240,37 @@ fn step_for(steps: &[(Option<f64>, Option<f64>, i32)], difference: f64) -> Optio
             lower.is_none_or(|l| difference > l) && upper.is_none_or(|u| difference <= u)
         }
     };
-    steps.iter().find(inside).map(|(_, _, adjustment)| *adjustment)
+    steps
+        .iter()
+        .find(inside)
+        .map(|(_, _, adjustment)| *adjustment)
 }
 
-fn adjusted(capacity: u32, adjustment_type: &str, adjustment: i32, min_magnitude: Option<u32>) -> u32 {
+fn adjusted(
+    capacity: u32,
+    adjustment_type: &str,
+    adjustment: i32,
+    min_magnitude: Option<u32>,
+) -> u32 {
     let capacity = i64::from(capacity);
     let change = match adjustment_type {
         "ExactCapacity" => i64::from(adjustment) - capacity,
         "PercentChangeInCapacity" => {
             let exact = capacity as f64 * f64::from(adjustment) / 100.0;
             // Towards zero, but at least one where it is not nothing.
-            let rounded = if exact == 0.0 { 0 } else if exact.abs() < 1.0 { exact.signum() as i64 } else { exact.trunc() as i64 };
+            let rounded = if exact == 0.0 {
+                0
+            } else if exact.abs() < 1.0 {
+                exact.signum() as i64
+            } else {
+                exact.trunc() as i64
+            };
             let least = i64::from(min_magnitude.unwrap_or(0));
-            if rounded != 0 && rounded.abs() < least { least * rounded.signum() } else { rounded }
+            if rounded != 0 && rounded.abs() < least {
+                least * rounded.signum()
+            } else {
+                rounded
+            }
         }
         _ => adjustment.into(),
     };
@@ -162,7 +283,13 @@ mod tests {
 
     #[test]
     fn adjustments() {
-        let check = |capacity, kind, adjustment, least, expected| assert_eq!(adjusted(capacity, kind, adjustment, least), expected, "{capacity} {kind} {adjustment}");
+        let check = |capacity, kind, adjustment, least, expected| {
+            assert_eq!(
+                adjusted(capacity, kind, adjustment, least),
+                expected,
+                "{capacity} {kind} {adjustment}"
+            )
+        };
         check(3, "ChangeInCapacity", 2, None, 5);
         check(3, "ChangeInCapacity", -5, None, 0);
         check(3, "ExactCapacity", 7, None, 7);
@@ -176,7 +303,9 @@ mod tests {
     #[test]
     fn steps_above_and_below_the_threshold() {
         let up = [(Some(0.0), Some(20.0), 1), (Some(20.0), None, 3)];
-        let check = |steps: &[_], difference, expected| assert_eq!(step_for(steps, difference), expected, "{difference}");
+        let check = |steps: &[_], difference, expected| {
+            assert_eq!(step_for(steps, difference), expected, "{difference}")
+        };
         check(&up, 0.0, Some(1));
         check(&up, 19.9, Some(1));
         check(&up, 20.0, Some(3));

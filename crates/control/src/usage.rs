@@ -123,7 +123,11 @@ fn measure(
     };
     // Status checks, measured: the host's shim was heard, and the instance's init lives. A
     // slow boot is no failure, as on AWS, where user data may take as long as it likes.
-    for check in ["StatusCheckFailed", "StatusCheckFailed_Instance", "StatusCheckFailed_System"] {
+    for check in [
+        "StatusCheckFailed",
+        "StatusCheckFailed_Instance",
+        "StatusCheckFailed_System",
+    ] {
         let failed = if seen.init_pid.is_some() { 0.0 } else { 1.0 };
         put(check, &[("InstanceId", id)], "Count", failed);
     }

@@ -21,17 +21,30 @@ impl Admin {
     pub fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let path = request.path.trim_start_matches("/_nines/");
         let parameter = |name: &str| {
-            request.query.split('&').filter_map(|p| p.split_once('=')).find(|(n, _)| *n == name).map(|(_, v)| decode(v))
+            request
+                .query
+                .split('&')
+                .filter_map(|p| p.split_once('='))
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| decode(v))
         };
         let state = self.store.snapshot();
         let answer: Answer = match (request.method.as_str(), path) {
             ("GET", "status") => Ok(self.status(&state)),
             ("GET", "ps") => Ok(self.ps(&state)),
-            ("GET", "events") => Ok(events(&state, parameter("after").and_then(|n| n.parse().ok()))),
+            ("GET", "events") => Ok(events(
+                &state,
+                parameter("after").and_then(|n| n.parse().ok()),
+            )),
             ("GET", "why") => match (parameter("from"), parameter("to")) {
-                (Some(from), Some(to)) => crate::why::reach(&state, &from, &to).map_err(|why| (404, why)),
+                (Some(from), Some(to)) => {
+                    crate::why::reach(&state, &from, &to).map_err(|why| (404, why))
+                }
                 (None, Some(to)) => crate::why::target_group(&state, &to).map_err(|why| (404, why)),
-                _ => Err((400, "`why` needs `to`, and `from` unless it is about a target group".into())),
+                _ => Err((
+                    400,
+                    "`why` needs `to`, and `from` unless it is about a target group".into(),
+                )),
             },
             ("POST", "break") => match (parameter("kind"), parameter("what")) {
                 (Some(kind), Some(what)) => self.fault(&state, &kind, &what),
@@ -42,7 +55,8 @@ impl Admin {
         };
         match answer {
             Ok(value) => HttpResponse::new(200).with_body("application/json", value.to_string()),
-            Err((status, error)) => HttpResponse::new(status).with_body("application/json", json!({ "error": error }).to_string()),
+            Err((status, error)) => HttpResponse::new(status)
+                .with_body("application/json", json!({ "error": error }).to_string()),
         }
     }
 
@@ -105,22 +119,57 @@ impl Admin {
     }
 
     fn fault(&self, state: &Snapshot, kind: &str, what: &str) -> Answer {
-        let missing = |thing: &str| (404, format!("failed to break {kind} {what}: there is no such {thing}"));
-        let instance = || state.instances.values().find(|i| i.id.as_str() == what).ok_or_else(|| missing("instance"));
+        let missing = |thing: &str| {
+            (
+                404,
+                format!("failed to break {kind} {what}: there is no such {thing}"),
+            )
+        };
+        let instance = || {
+            state
+                .instances
+                .values()
+                .find(|i| i.id.as_str() == what)
+                .ok_or_else(|| missing("instance"))
+        };
         let fault = match kind {
             "az" => {
-                let known = model::zone::REGIONS.iter().flat_map(|r| r.zones()).any(|(name, _)| name == what);
-                Fault::Zone(known.then(|| what.to_owned()).ok_or_else(|| missing("Availability Zone"))?)
+                let known = model::zone::REGIONS
+                    .iter()
+                    .flat_map(|r| r.zones())
+                    .any(|(name, _)| name == what);
+                Fault::Zone(
+                    known
+                        .then(|| what.to_owned())
+                        .ok_or_else(|| missing("Availability Zone"))?,
+                )
             }
-            "nat" => Fault::NatGateway(state.nat_gateways.keys().find(|id| id.as_str() == what).cloned().ok_or_else(|| missing("NAT gateway"))?),
+            "nat" => Fault::NatGateway(
+                state
+                    .nat_gateways
+                    .keys()
+                    .find(|id| id.as_str() == what)
+                    .cloned()
+                    .ok_or_else(|| missing("NAT gateway"))?,
+            ),
             "network" => Fault::Network(instance()?.id.clone()),
             "instance" => {
                 let id = instance()?.id.clone();
-                self.host.instances.stop(&id, true, std::time::Duration::ZERO).map_err(|e| (409, format!("failed to kill {what}: {e}")))?;
+                self.host
+                    .instances
+                    .stop(&id, true, std::time::Duration::ZERO)
+                    .map_err(|e| (409, format!("failed to kill {what}: {e}")))?;
                 self.note(format!("{what} was killed"), what);
-                return Ok(json!({ "broken": format!("instance {what}: killed; its group or `start-instances` brings it back") }));
+                return Ok(
+                    json!({ "broken": format!("instance {what}: killed; its group or `start-instances` brings it back") }),
+                );
             }
-            _ => return Err((400, format!("`break` knows az, nat, network and instance, not {kind}"))),
+            _ => {
+                return Err((
+                    400,
+                    format!("`break` knows az, nat, network and instance, not {kind}"),
+                ));
+            }
         };
         let name = fault_name(&fault);
         self.store.update(|tx| tx.put(fault));
@@ -131,7 +180,13 @@ impl Admin {
     fn heal(&self) -> Value {
         let healed: Vec<String> = self.store.update(|tx| {
             let faults: Vec<Fault> = tx.faults.keys().cloned().collect();
-            faults.iter().map(|fault| { tx.remove::<Fault>(fault); fault_name(fault) }).collect()
+            faults
+                .iter()
+                .map(|fault| {
+                    tx.remove::<Fault>(fault);
+                    fault_name(fault)
+                })
+                .collect()
         });
         for name in &healed {
             self.note(format!("{name} is healed"), name);
@@ -140,7 +195,15 @@ impl Admin {
     }
 
     fn note(&self, message: String, subject: &str) {
-        self.store.update(|tx| tx.event(Timestamp::now(), Severity::Warning, subject, "fault", message));
+        self.store.update(|tx| {
+            tx.event(
+                Timestamp::now(),
+                Severity::Warning,
+                subject,
+                "fault",
+                message,
+            )
+        });
     }
 }
 
@@ -164,5 +227,7 @@ fn events(state: &Snapshot, after: Option<u64>) -> Value {
 
 /// Undoes percent-encoding; malformed escapes stay as they are.
 fn decode(text: &str) -> String {
-    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
 }

@@ -34,9 +34,13 @@ pub struct Up {
 pub fn run(up: &Up) -> Result<()> {
     let state = State(up.state.clone());
     for dir in [state.0.clone(), state.0.join("log"), state.registry()] {
-        std::fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("failed to create {}", dir.display()))?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let address = SocketAddr::from(([127, 0, 0, 1], up.port));
     let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).with_context(|| {
         format!("failed to listen on {address}: is a cloud up already (`nines ps`), or another program there? choose --port")
@@ -52,7 +56,12 @@ pub fn run(up: &Up) -> Result<()> {
         hosts_file: up.hosts_file.clone(),
         pid: std::process::id(),
         halted: false,
-        sysctls: raise_sysctls(former.as_ref().map(|c| c.sysctls.clone()).unwrap_or_default()),
+        sysctls: raise_sysctls(
+            former
+                .as_ref()
+                .map(|c| c.sysctls.clone())
+                .unwrap_or_default(),
+        ),
     })?;
     crate::cli::up::favour(Some(&state.0));
     let host = open_host(&state, &up.name, up.public_pool, up.offline)?;
@@ -62,7 +71,12 @@ pub fn run(up: &Up) -> Result<()> {
     store.on_commit(move |_| ring.ring());
     let ring = bell.clone();
     let _watch = host.instances.watch(Arc::new(move || ring.ring()))?;
-    let plane = Arc::new(Processes::start(&state, &up.name, up.hosts_file.clone(), &inbox)?);
+    let plane = Arc::new(Processes::start(
+        &state,
+        &up.name,
+        up.hosts_file.clone(),
+        &inbox,
+    )?);
     let metrics = Arc::new(metrics::Metrics::default());
     let images = layout::built_images(&up.images_dir);
 
@@ -89,10 +103,16 @@ pub fn run(up: &Up) -> Result<()> {
     let ended = Arc::clone(&stop);
     let controllers = std::thread::Builder::new()
         .name("control".into())
-        .spawn(move || control::run(world, Timestamp::now, move || ended.load(Ordering::Relaxed)))?;
+        .spawn(move || {
+            control::run(world, Timestamp::now, move || ended.load(Ordering::Relaxed))
+        })?;
     let server = Arc::new(Server {
         dispatcher: Dispatcher::new(Arc::clone(&store), cloud),
-        admin: Admin { store, host, up: up.clone() },
+        admin: Admin {
+            store,
+            host,
+            up: up.clone(),
+        },
     });
     tracing::info!(%address, state = %state.0.display(), "ready");
     runtime.block_on(async {
@@ -110,7 +130,12 @@ pub fn run(up: &Up) -> Result<()> {
 }
 
 /// The host layer of a cloud, for the daemon and for `down`.
-pub fn open_host(state: &State, name: &str, public_pool: ipnet::Ipv4Net, offline: bool) -> Result<Arc<LinuxHost>> {
+pub fn open_host(
+    state: &State,
+    name: &str,
+    public_pool: ipnet::Ipv4Net,
+    offline: bool,
+) -> Result<Arc<LinuxHost>> {
     let host = LinuxHost::open(host::linux::host::Settings {
         cloud: name.to_owned(),
         state_dir: state.0.clone(),
@@ -118,11 +143,16 @@ pub fn open_host(state: &State, name: &str, public_pool: ipnet::Ipv4Net, offline
         offline,
         shim: vec!["/proc/self/exe".into(), "instance-shim".into()],
     });
-    Ok(Arc::new(host.map_err(|why| anyhow::anyhow!("failed to open the host layer: {why}"))?))
+    Ok(Arc::new(host.map_err(|why| {
+        anyhow::anyhow!("failed to open the host layer: {why}")
+    })?))
 }
 
 fn settings(up: &Up, state: &State, images: Vec<String>) -> Settings {
-    let (registry, checkip) = (layout::registry_address(up.public_pool), layout::checkip_address(up.public_pool));
+    let (registry, checkip) = (
+        layout::registry_address(up.public_pool),
+        layout::checkip_address(up.public_pool),
+    );
     let internet = Some(std::path::Path::new("/run/netns").join(format!("{}-internet", up.name)));
     let name = |address| edge::config::Name::new([address]);
     Settings {
@@ -134,15 +164,29 @@ fn settings(up: &Up, state: &State, images: Vec<String>) -> Settings {
         images,
         millicores_per_vcpu: up.millicores_per_vcpu,
         internet_services: vec![registry, checkip],
-        internet_names: [("registry.nines.internal".to_owned(), name(registry)), ("checkip.amazonaws.com".to_owned(), name(checkip))].into(),
-        registry: Some(edge::config::Registry { netns: internet.clone(), address: (registry, 80).into(), root: state.registry() }),
-        checkip: Some(edge::config::Checkip { netns: internet, address: (checkip, 80).into() }),
+        internet_names: [
+            ("registry.nines.internal".to_owned(), name(registry)),
+            ("checkip.amazonaws.com".to_owned(), name(checkip)),
+        ]
+        .into(),
+        registry: Some(edge::config::Registry {
+            netns: internet.clone(),
+            address: (registry, 80).into(),
+            root: state.registry(),
+        }),
+        checkip: Some(edge::config::Checkip {
+            netns: internet,
+            address: (checkip, 80).into(),
+        }),
     }
 }
 
 async fn ended_by_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -155,13 +199,25 @@ async fn ended_by_signal() {
 fn raise_sysctls(mut former: Vec<(String, String)>) -> Vec<(String, String)> {
     for (name, least, why) in host::linux::instance::required_sysctls() {
         let path = std::path::Path::new("/proc/sys").join(name);
-        let Ok(found) = std::fs::read_to_string(&path) else { continue };
-        if found.trim().parse::<u64>().is_ok_and(|found| found >= *least) {
+        let Ok(found) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        if found
+            .trim()
+            .parse::<u64>()
+            .is_ok_and(|found| found >= *least)
+        {
             continue;
         }
         match std::fs::write(&path, least.to_string()) {
             Ok(()) => {
-                tracing::info!(name, from = found.trim(), to = least, why, "raised a host limit; `down --purge` restores it");
+                tracing::info!(
+                    name,
+                    from = found.trim(),
+                    to = least,
+                    why,
+                    "raised a host limit; `down --purge` restores it"
+                );
                 if !former.iter().any(|(n, _)| n == name) {
                     former.push(((*name).to_owned(), found.trim().to_owned()));
                 }

@@ -9,8 +9,6 @@ use store::{Store, Tx};
 use wire::auth::Credential;
 use wire::{ApiError, Call, ErrorStyle, HttpRequest, HttpResponse, Protocol, Service};
 
-/// The account of access keys that name none.
-const DEFAULT_ACCOUNT: &str = "000000000000";
 const DEFAULT_REGION: &str = "us-east-1";
 
 pub struct Dispatcher {
@@ -24,7 +22,12 @@ pub struct Dispatcher {
 impl Dispatcher {
     pub fn new(store: Arc<Store>, cloud: Arc<Cloud>) -> Self {
         api::s3::remove_orphans(&store, &cloud);
-        Self { store, cloud, services: api::services(), prepared: Mutex::default() }
+        Self {
+            store,
+            cloud,
+            services: api::services(),
+            prepared: Mutex::default(),
+        }
     }
 
     pub async fn answer(&self, request: HttpRequest) -> HttpResponse {
@@ -36,22 +39,32 @@ impl Dispatcher {
         let scope = scope_of(&request);
         let scope = match scope {
             Ok(scope) => scope,
-            Err(error) => return error.into_response(call.payload.protocol(), plain(), &request_id),
+            Err(error) => {
+                return error.into_response(call.payload.protocol(), plain(), &request_id);
+            }
         };
         if let Err(error) = self.prepare(&scope.0).await {
             return error.into_response(call.payload.protocol(), plain(), &request_id);
         }
-        if call.service.as_deref() == Some("s3") || (call.service.is_none() && call.action().is_none()) {
+        if call.service.as_deref() == Some("s3")
+            || (call.service.is_none() && call.action().is_none())
+        {
             return self.object_storage(request, scope, request_id).await;
         }
         let Some(service) = self.services.iter().find(|s| s.answers(&call)) else {
-            return unknown_service(&call).into_response(call.payload.protocol(), plain(), &request_id);
+            return unknown_service(&call).into_response(
+                call.payload.protocol(),
+                plain(),
+                &request_id,
+            );
         };
         let protocol = service.protocol(&call);
         let done = match service.prepare(&call) {
             Ok(job) => {
                 let name = job.action.name;
-                self.run(job.action.read_only, scope, |ctx| job.input.run(ctx)).await.map(|answer| (name, answer))
+                self.run(job.action.read_only, scope, |ctx| job.input.run(ctx))
+                    .await
+                    .map(|answer| (name, answer))
             }
             Err(error) => Err(error),
         };
@@ -65,23 +78,51 @@ impl Dispatcher {
     }
 
     /// S3 keeps bodies in files, so its calls run where blocking is allowed.
-    async fn object_storage(&self, request: HttpRequest, (scope, access_key): (Scope, String), request_id: String) -> HttpResponse {
+    async fn object_storage(
+        &self,
+        request: HttpRequest,
+        (scope, access_key): (Scope, String),
+        request_id: String,
+    ) -> HttpResponse {
         let (store, cloud) = (Arc::clone(&self.store), Arc::clone(&self.cloud));
         let runtime = tokio::runtime::Handle::current();
         let answered = tokio::task::spawn_blocking(move || {
-            let call = api::s3::Call { request, scope, access_key, now: Timestamp::now(), request_id };
-            api::s3::answer(&store, &cloud, call, &|commit| runtime.block_on(commit.durable()))
+            let call = api::s3::Call {
+                request,
+                scope,
+                access_key,
+                now: Timestamp::now(),
+                request_id,
+            };
+            api::s3::answer(&store, &cloud, call, &|commit| {
+                runtime.block_on(commit.durable())
+            })
         });
         answered.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a call of S3 ended unexpectedly");
-            ApiError::internal("The call ended unexpectedly").into_response(Protocol::RestXml, plain(), "-")
+            ApiError::internal("The call ended unexpectedly").into_response(
+                Protocol::RestXml,
+                plain(),
+                "-",
+            )
         })
     }
 
     /// Readers run on a snapshot; writers in the one transaction, and wait until it is on disk.
-    async fn run<T>(&self, read_only: bool, (scope, access_key): (Scope, String), action: impl FnOnce(&mut Ctx) -> Result<T, ApiError>) -> Result<T, ApiError> {
+    async fn run<T>(
+        &self,
+        read_only: bool,
+        (scope, access_key): (Scope, String),
+        action: impl FnOnce(&mut Ctx) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         let now = Timestamp::now();
-        let ctx = |tx| Ctx { tx, scope, now, access_key, cloud: Arc::clone(&self.cloud) };
+        let ctx = |tx| Ctx {
+            tx,
+            scope,
+            now,
+            access_key,
+            cloud: Arc::clone(&self.cloud),
+        };
         if read_only {
             return action(&mut ctx(Tx::reading(&self.store.snapshot())));
         }
@@ -91,13 +132,20 @@ impl Dispatcher {
             *tx = ctx.tx;
             Ok::<T, ApiError>(value)
         })?;
-        commit.durable().await.map_err(|why| ApiError::internal(format!("The change could not be made durable: {why}")))?;
+        commit.durable().await.map_err(|why| {
+            ApiError::internal(format!("The change could not be made durable: {why}"))
+        })?;
         Ok(value)
     }
 
     /// An account has a default VPC in a region from its first call there on.
     async fn prepare(&self, scope: &Scope) -> Result<(), ApiError> {
-        if self.prepared.lock().unwrap_or_else(PoisonError::into_inner).contains(scope) {
+        if self
+            .prepared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(scope)
+        {
             return Ok(());
         }
         let (done, commit) = self.store.transact(|tx| {
@@ -105,26 +153,35 @@ impl Dispatcher {
             Ok::<_, ApiError>(())
         })?;
         commit.durable().await.map_err(ApiError::internal)?;
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone());
+        self.prepared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(scope.clone());
         Ok(done)
     }
 }
 
 fn plain() -> ErrorStyle {
-    ErrorStyle { xml_namespace: "", query_compatible: false }
+    ErrorStyle {
+        xml_namespace: "",
+        query_compatible: false,
+    }
 }
 
-/// Account and region of a request, and its access key. Any key works: twelve digits
-/// (the convention of local clouds) name an account, every other key is the default one.
+/// Account and region of a request, and its access key. Any key works.
 fn scope_of(request: &HttpRequest) -> Result<(Scope, String), ApiError> {
     let credential = Credential::of(request);
     let (key, region) = match &credential {
         Some(c) => (c.access_key.as_str(), c.region.as_str()),
         None => ("", DEFAULT_REGION),
     };
-    let account = if key.len() == 12 && key.bytes().all(|b| b.is_ascii_digit()) { key } else { DEFAULT_ACCOUNT };
+    let account = api::sts::account_of(key);
     // Global services sign for us-east-1 or a pseudo region.
-    let region = if region == "aws-global" { DEFAULT_REGION } else { region };
+    let region = if region == "aws-global" {
+        DEFAULT_REGION
+    } else {
+        region
+    };
     if zone::region(region).is_none() {
         let message = format!("Credential should be scoped to a valid region, not '{region}'.");
         return Err(ApiError::client("SignatureDoesNotMatch", message).with_status(403));
@@ -134,6 +191,8 @@ fn scope_of(request: &HttpRequest) -> Result<(Scope, String), ApiError> {
 
 fn unknown_service(call: &Call<'_>) -> ApiError {
     let service = call.service.as_deref().unwrap_or("unsigned requests");
-    let message = format!("Nines does not emulate the service {service} (docs/coverage.md lists what it does).");
+    let message = format!(
+        "Nines does not emulate the service {service} (docs/coverage.md lists what it does)."
+    );
     ApiError::client("UnsupportedOperation", message)
 }

@@ -7,7 +7,12 @@ use std::sync::Arc;
 
 pub fn launcher(cloud: Arc<Cloud>) -> Launcher {
     Box::new(move |tx, scope, wanted, now| {
-        let site = Site { scope, now, public_pool: cloud.public_pool, images: &cloud.images };
+        let site = Site {
+            scope,
+            now,
+            public_pool: cloud.public_pool,
+            images: &cloud.images,
+        };
         from_template(tx, &site, wanted)
     })
 }

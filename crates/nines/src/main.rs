@@ -27,7 +27,12 @@ struct Cli {
     #[arg(long, global = true, default_value_t = 4566, env = "NINES_PORT")]
     port: u16,
     /// Where the cloud keeps its records, logs and root volumes.
-    #[arg(long, global = true, default_value = "/var/lib/nines", env = "NINES_STATE")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "/var/lib/nines",
+        env = "NINES_STATE"
+    )]
     state: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -144,7 +149,10 @@ fn run(cli: Cli) -> Result<()> {
         return Ok(host::linux::instance::shim_main(dir)?);
     }
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("NINES_LOG").unwrap_or_else(|_| "info".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("NINES_LOG")
+                .unwrap_or_else(|_| "info".into()),
+        )
         .with_writer(std::io::stderr)
         .init();
     match cli.command {
@@ -155,8 +163,12 @@ fn run(cli: Cli) -> Result<()> {
         Command::Tf { arguments } => cli::env::terraform(cli.port, &cli.state, &arguments),
         Command::Ps { json } => cli::ps::run(cli.port, json),
         Command::Events { follow } => cli::events::run(cli.port, follow),
-        Command::Console { instance, follow } => cli::instance::console(&cli.state, &instance, follow),
-        Command::Shell { instance, command } => cli::instance::shell(&cli.state, &instance, &command),
+        Command::Console { instance, follow } => {
+            cli::instance::console(&cli.state, &instance, follow)
+        }
+        Command::Shell { instance, command } => {
+            cli::instance::shell(&cli.state, &instance, &command)
+        }
         Command::Why { from, to } => cli::why::run(cli.port, &from, to.as_deref()),
         Command::Break { kind, what } => cli::fault::start(cli.port, &kind, &what),
         Command::Heal => cli::fault::heal(cli.port),

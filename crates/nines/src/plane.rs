@@ -20,9 +20,18 @@ pub struct Processes {
 
 impl Processes {
     /// Starts the balancer and the edge, or adopts those that run already.
-    pub fn start(state: &State, cloud: &str, hosts_file: Option<PathBuf>, inbox: &Inbox) -> Result<Self, sidecar::Error> {
+    pub fn start(
+        state: &State,
+        cloud: &str,
+        hosts_file: Option<PathBuf>,
+        inbox: &Inbox,
+    ) -> Result<Self, sidecar::Error> {
         let command = |name: &str, dir: PathBuf| {
-            vec!["/proc/self/exe".to_owned(), name.to_owned(), dir.to_string_lossy().into_owned()]
+            vec![
+                "/proc/self/exe".to_owned(),
+                name.to_owned(),
+                dir.to_string_lossy().into_owned(),
+            ]
         };
         let to_balancer = inbox.clone();
         let to_edge = inbox.clone();
@@ -38,7 +47,12 @@ impl Processes {
             &state.log("edge"),
             Arc::new(move |report| to_edge.put(Report::Edge(report))),
         )?;
-        Ok(Self { balancer: Mutex::new(balancer), edge: Mutex::new(edge), cloud: cloud.to_owned(), hosts_file })
+        Ok(Self {
+            balancer: Mutex::new(balancer),
+            edge: Mutex::new(edge),
+            cloud: cloud.to_owned(),
+            hosts_file,
+        })
     }
 }
 
@@ -59,7 +73,8 @@ impl DataPlane for Processes {
 
     fn publish_names(&self, names: &BTreeMap<String, Vec<Ipv4Addr>>) {
         let Some(path) = &self.hosts_file else { return };
-        let names: Vec<(String, Vec<Ipv4Addr>)> = names.iter().map(|(n, a)| (n.clone(), a.clone())).collect();
+        let names: Vec<(String, Vec<Ipv4Addr>)> =
+            names.iter().map(|(n, a)| (n.clone(), a.clone())).collect();
         if let Err(error) = host::linux::hosts_file::write_block(path, &self.cloud, &names) {
             tracing::error!(%error, path = %path.display(), "failed to write load balancer names");
         }

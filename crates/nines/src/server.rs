@@ -39,7 +39,8 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>) {
                 let server = Arc::clone(&server);
                 async move { Ok::<_, Infallible>(answer(&server, request).await) }
             });
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a client's connection ended");
             }
@@ -52,7 +53,14 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Response<Full<By
     let response = match read(request).await {
         Ok(request) if request.path.starts_with("/_nines/") => server.admin.answer(&request),
         Ok(request) => server.dispatcher.answer(request).await,
-        Err(error) => error.into_response(Protocol::RestXml, ErrorStyle { xml_namespace: "", query_compatible: false }, "-"),
+        Err(error) => error.into_response(
+            Protocol::RestXml,
+            ErrorStyle {
+                xml_namespace: "",
+                query_compatible: false,
+            },
+            "-",
+        ),
     };
     into_hyper(response, head_only)
 }
@@ -60,18 +68,32 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Response<Full<By
 async fn read(request: Request<Incoming>) -> Result<HttpRequest, ApiError> {
     let (head, body) = request.into_parts();
     // Told beforehand, it is refused beforehand.
-    let announced = head.headers.get("content-length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let announced = head
+        .headers
+        .get("content-length")
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
         return Err(too_large());
     }
-    let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            too_large()
-        } else {
-            ApiError::client("IncompleteBody", format!("The request body could not be read: {error}"))
-        }
-    })?;
-    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let body = Limited::new(body, BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                too_large()
+            } else {
+                ApiError::client(
+                    "IncompleteBody",
+                    format!("The request body could not be read: {error}"),
+                )
+            }
+        })?;
+    let headers = head.headers.iter().map(|(name, value)| {
+        (
+            name.as_str().to_owned(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
+    });
     Ok(HttpRequest {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
@@ -90,7 +112,11 @@ fn into_hyper(response: HttpResponse, head_only: bool) -> Response<Full<Bytes>> 
     if head_only && !named_length {
         builder = builder.header("content-length", response.body.len());
     }
-    let body = if head_only { Bytes::new() } else { Bytes::from(response.body) };
+    let body = if head_only {
+        Bytes::new()
+    } else {
+        Bytes::from(response.body)
+    };
     builder.body(Full::new(body)).unwrap_or_else(|error| {
         tracing::error!(%error, "an answer has a header that HTTP forbids");
         let mut plain = Response::new(Full::default());
@@ -100,6 +126,9 @@ fn into_hyper(response: HttpResponse, head_only: bool) -> Response<Full<Bytes>> 
 }
 
 fn too_large() -> ApiError {
-    ApiError::client("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
-        .with_status(413)
+    ApiError::client(
+        "EntityTooLarge",
+        "Your proposed upload exceeds the maximum allowed size",
+    )
+    .with_status(413)
 }

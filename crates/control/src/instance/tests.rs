@@ -51,7 +51,11 @@ fn record(desired: DesiredInstance, state: InstanceState) -> Instance {
         enclave: false,
         auto_recovery: "default".into(),
         capacity_reservation_preference: "open".into(),
-        private_dns: PrivateDnsOptions { hostname_type: "ip-name".into(), resource_name_a_record: false, resource_name_aaaa_record: false },
+        private_dns: PrivateDnsOptions {
+            hostname_type: "ip-name".into(),
+            resource_name_a_record: false,
+            resource_name_aaaa_record: false,
+        },
         cpu_credits: None,
         root_volume: VolumeId::random(),
         client_token: None,
@@ -89,43 +93,94 @@ fn seen(state: RunState, started: i64) -> ObservedInstance {
 fn steps(record: &Instance, seen: Option<&ObservedInstance>) -> String {
     let said = |step: Step| match step {
         Step::Launch => "launch".into(),
-        Step::Stop { force } => if force { "kill".into() } else { "stop".into() },
+        Step::Stop { force } => {
+            if force {
+                "kill".into()
+            } else {
+                "stop".into()
+            }
+        }
         Step::Reboot => "reboot".into(),
         Step::Clear => "clear".into(),
-        Step::Become { state, reason, desired } => {
-            let reason = reason.map(|(code, _)| format!(" {code}")).unwrap_or_default();
+        Step::Become {
+            state,
+            reason,
+            desired,
+        } => {
+            let reason = reason
+                .map(|(code, _)| format!(" {code}"))
+                .unwrap_or_default();
             let desired = desired.map(|d| format!(" -> {d:?}")).unwrap_or_default();
             format!("{}{reason}{desired}", state.name())
         }
         Step::Ready(_) => "ready".into(),
         Step::Forget => "forget".to_owned(),
     };
-    plan(record, seen, true, second(200), SignedDuration::from_secs(3600)).into_iter().map(said).collect::<Vec<_>>().join("; ")
+    plan(
+        record,
+        seen,
+        true,
+        second(200),
+        SignedDuration::from_secs(3600),
+    )
+    .into_iter()
+    .map(said)
+    .collect::<Vec<_>>()
+    .join("; ")
 }
 
 #[track_caller]
 fn check(desired: DesiredInstance, state: InstanceState, run: Option<RunState>, expected: &str) {
     let seen = run.map(|run| seen(run, 100));
-    assert_eq!(steps(&record(desired, state), seen.as_ref()), expected, "{desired:?} {state:?} {run:?}");
+    assert_eq!(
+        steps(&record(desired, state), seen.as_ref()),
+        expected,
+        "{desired:?} {state:?} {run:?}"
+    );
 }
 
 #[test]
 fn what_follows_from_what_was_seen() {
     use InstanceState::{Pending, Running, ShuttingDown, Stopped, Stopping, Terminated};
     use RunState::{Running as Runs, Starting, Stopped as Ended, Stopping as Stops};
-    let (off, killed, crashed, gone) = (Some(Ended(Exit::PowerOff)), Some(Ended(Exit::Killed)), Some(Ended(Exit::Crashed(1))), Some(Ended(Exit::Crashed(-1))));
+    let (off, killed, crashed, gone) = (
+        Some(Ended(Exit::PowerOff)),
+        Some(Ended(Exit::Killed)),
+        Some(Ended(Exit::Crashed(1))),
+        Some(Ended(Exit::Crashed(-1))),
+    );
 
     check(RUN, Pending, None, "launch");
     check(RUN, Pending, Some(Starting), "");
     check(RUN, Pending, Some(Runs), "running");
-    check(RUN, Pending, crashed, "shutting-down Server.InternalError -> Terminated");
+    check(
+        RUN,
+        Pending,
+        crashed,
+        "shutting-down Server.InternalError -> Terminated",
+    );
 
     check(RUN, Running, Some(Runs), "");
-    check(RUN, Running, off, "stopped Client.InstanceInitiatedShutdown -> Stopped { force: false }");
-    check(RUN, Running, crashed, "stopped Server.InternalError -> Stopped { force: false }");
+    check(
+        RUN,
+        Running,
+        off,
+        "stopped Client.InstanceInitiatedShutdown -> Stopped { force: false }",
+    );
+    check(
+        RUN,
+        Running,
+        crashed,
+        "stopped Server.InternalError -> Stopped { force: false }",
+    );
     // Its process went with the machine; but not again and again.
     check(RUN, Running, None, "launch");
-    check(RUN, Running, gone, "stopped Server.InternalError -> Stopped { force: false }");
+    check(
+        RUN,
+        Running,
+        gone,
+        "stopped Server.InternalError -> Stopped { force: false }",
+    );
 
     check(STOP, Stopping, Some(Runs), "stop");
     check(STOP, Stopping, Some(Starting), "stop");
@@ -139,7 +194,12 @@ fn what_follows_from_what_was_seen() {
     check(END, ShuttingDown, Some(Runs), "stop");
     check(END, ShuttingDown, Some(Stops), "");
     check(END, ShuttingDown, off, "clear");
-    check(END, ShuttingDown, None, "terminated Client.UserInitiatedShutdown");
+    check(
+        END,
+        ShuttingDown,
+        None,
+        "terminated Client.UserInitiatedShutdown",
+    );
     check(END, Terminated, off, "clear");
     check(END, Terminated, None, "");
 }
@@ -148,7 +208,10 @@ fn what_follows_from_what_was_seen() {
 fn a_run_from_before_a_start_is_no_failure() {
     // Stopped, then started by the API at 100 s: what is seen is the run before.
     let earlier = seen(RunState::Stopped(Exit::PowerOff), 10);
-    assert_eq!(steps(&record(RUN, InstanceState::Pending), Some(&earlier)), "launch");
+    assert_eq!(
+        steps(&record(RUN, InstanceState::Pending), Some(&earlier)),
+        "launch"
+    );
 }
 
 #[test]
@@ -164,7 +227,10 @@ fn shutdown_from_within_may_terminate() {
     let mut record = record(RUN, InstanceState::Running);
     record.shutdown_behavior = "terminate".into();
     let off = seen(RunState::Stopped(Exit::PowerOff), 100);
-    assert_eq!(steps(&record, Some(&off)), "shutting-down Client.InstanceInitiatedShutdown -> Terminated");
+    assert_eq!(
+        steps(&record, Some(&off)),
+        "shutting-down Client.InstanceInitiatedShutdown -> Terminated"
+    );
 }
 
 #[test]
@@ -180,7 +246,11 @@ fn reboots_happen_once_each() {
 #[test]
 fn ready_is_of_this_run() {
     let record = record(RUN, InstanceState::Running);
-    let ready = |started| ObservedInstance { ready: true, ready_at: Some(second(120)), ..seen(RunState::Running, started) };
+    let ready = |started| ObservedInstance {
+        ready: true,
+        ready_at: Some(second(120)),
+        ..seen(RunState::Running, started)
+    };
     assert_eq!(steps(&record, Some(&ready(100))), "ready");
     assert_eq!(steps(&record, Some(&ready(10))), "");
 }

@@ -54,7 +54,20 @@ impl Cloud {
             console: Box::new(|_| None),
         });
         let world = world(&store, &host, &plane, &context, speed, false);
-        let mut cloud = Self { clock, host, plane, store, scope, start, speed, context, world, demand: 0.0, names: BTreeMap::new(), watch: None };
+        let mut cloud = Self {
+            clock,
+            host,
+            plane,
+            store,
+            scope,
+            start,
+            speed,
+            context,
+            world,
+            demand: 0.0,
+            names: BTreeMap::new(),
+            watch: None,
+        };
         cloud.settle();
         cloud
     }
@@ -68,7 +81,14 @@ impl Cloud {
             images: self.context.images.clone(),
             console: Box::new(|_| None),
         });
-        self.world = world(&self.store, &self.host, &self.plane, &self.context, self.speed, resume);
+        self.world = world(
+            &self.store,
+            &self.host,
+            &self.plane,
+            &self.context,
+            self.speed,
+            resume,
+        );
     }
 
     pub fn now(&self) -> Timestamp {
@@ -84,11 +104,19 @@ impl Cloud {
     }
 
     /// One action through the wire's codec; the answer's XML, or the error's code and text.
-    pub fn call(&self, service: Service<Ctx>, version: &str, parameters: &str) -> Result<String, String> {
+    pub fn call(
+        &self,
+        service: Service<Ctx>,
+        version: &str,
+        parameters: &str,
+    ) -> Result<String, String> {
         let request = HttpRequest {
             method: "POST".into(),
             path: "/".into(),
-            headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
+            headers: vec![(
+                "content-type".into(),
+                "application/x-www-form-urlencoded".into(),
+            )],
             body: format!("Version={version}&Action={parameters}").into_bytes(),
             ..HttpRequest::default()
         };
@@ -100,7 +128,13 @@ impl Cloud {
             .store
             .transact(|tx| {
                 let tx_of_call = std::mem::take(tx);
-                let mut ctx = Ctx { tx: tx_of_call, scope: self.scope.clone(), now: self.now(), access_key: "test".into(), cloud: self.context.clone() };
+                let mut ctx = Ctx {
+                    tx: tx_of_call,
+                    scope: self.scope.clone(),
+                    now: self.now(),
+                    access_key: "test".into(),
+                    cloud: self.context.clone(),
+                };
                 let answer = job.input.run(&mut ctx)?;
                 *tx = ctx.tx;
                 Ok(answer)
@@ -112,11 +146,13 @@ impl Cloud {
     }
 
     pub fn ec2(&self, parameters: &str) -> String {
-        self.call(api::ec2::service(), "2016-11-15", parameters).unwrap_or_else(|e| panic!("{parameters}: {e}"))
+        self.call(api::ec2::service(), "2016-11-15", parameters)
+            .unwrap_or_else(|e| panic!("{parameters}: {e}"))
     }
 
     pub fn elbv2(&self, parameters: &str) -> String {
-        self.call(api::elbv2::service(), "2015-12-01", parameters).unwrap_or_else(|e| panic!("{parameters}: {e}"))
+        self.call(api::elbv2::service(), "2015-12-01", parameters)
+            .unwrap_or_else(|e| panic!("{parameters}: {e}"))
     }
 
     /// Passes at this moment until nothing changes any more; says when to look again.
@@ -133,11 +169,17 @@ impl Cloud {
                 if self.state().revision == before {
                     self.spread_demand();
                     let next = control::clock::earliest(again, checks).unwrap_or(Timestamp::MAX);
-                    return next.clamp(self.now() + SignedDuration::from_millis(1), self.now() + AT_LEAST);
+                    return next.clamp(
+                        self.now() + SignedDuration::from_millis(1),
+                        self.now() + AT_LEAST,
+                    );
                 }
             }
         }
-        panic!("the controllers never come to rest:\n{}", crate::timeline::of(self));
+        panic!(
+            "the controllers never come to rest:\n{}",
+            crate::timeline::of(self)
+        );
     }
 
     pub fn run(&mut self, seconds: f64) {
@@ -166,7 +208,10 @@ impl Cloud {
                 return self.seconds() - from;
             }
             if self.seconds() - from > limit {
-                panic!("not {what} within {limit} s:\n{}", crate::timeline::of(self));
+                panic!(
+                    "not {what} within {limit} s:\n{}",
+                    crate::timeline::of(self)
+                );
             }
             self.clock.advance_to(next);
         }
@@ -181,16 +226,23 @@ impl Cloud {
     }
 
     pub fn group(&self, name: &str) -> AutoScalingGroup {
-        self.find_group(name).unwrap_or_else(|| panic!("there is no group {name}"))
+        self.find_group(name)
+            .unwrap_or_else(|| panic!("there is no group {name}"))
     }
 
     pub fn find_group(&self, name: &str) -> Option<AutoScalingGroup> {
-        self.state().auto_scaling_groups.get(&ScopedName::new(&self.scope, name)).map(|g| (**g).clone())
+        self.state()
+            .auto_scaling_groups
+            .get(&ScopedName::new(&self.scope, name))
+            .map(|g| (**g).clone())
     }
 
     pub fn change_group(&self, name: &str, change: impl FnOnce(&mut AutoScalingGroup)) {
         let key = ScopedName::new(&self.scope, name);
-        assert!(self.store.update(|tx: &mut Tx| tx.modify::<AutoScalingGroup>(&key, change)));
+        assert!(
+            self.store
+                .update(|tx: &mut Tx| tx.modify::<AutoScalingGroup>(&key, change))
+        );
     }
 
     /// As `UpdateAutoScalingGroup` does it.
@@ -218,28 +270,50 @@ impl Cloud {
 
     /// Members that are in service, and seen healthy by every target group.
     pub fn seen_healthy(&self, name: &str) -> usize {
-        self.group(name).instances.iter().filter(|m| m.lifecycle == LifecycleState::InService && m.healthy && m.seen_healthy).count()
+        self.group(name)
+            .instances
+            .iter()
+            .filter(|m| m.lifecycle == LifecycleState::InService && m.healthy && m.seen_healthy)
+            .count()
     }
 
     pub fn in_service(&self, name: &str) -> Vec<InstanceId> {
-        self.group(name).instances.iter().filter(|m| m.lifecycle == LifecycleState::InService).map(|m| m.id.clone()).collect()
+        self.group(name)
+            .instances
+            .iter()
+            .filter(|m| m.lifecycle == LifecycleState::InService)
+            .map(|m| m.id.clone())
+            .collect()
     }
 
     /// As many as desired in service and healthy, none else, and zones within one of each other.
     pub fn at_rest(&self, name: &str) -> bool {
-        let Some(group) = self.find_group(name) else { return false };
+        let Some(group) = self.find_group(name) else {
+            return false;
+        };
         let zones = self.serving(name);
-        let counts: Vec<usize> = group.zones.iter().map(|z| zones.get(z).copied().unwrap_or(0)).collect();
+        let counts: Vec<usize> = group
+            .zones
+            .iter()
+            .map(|z| zones.get(z).copied().unwrap_or(0))
+            .collect();
         let (most, least) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
-        let ready = group.target_groups.is_empty() || group.instances.iter().all(|m| m.seen_healthy);
-        group.instances.len() == group.desired_capacity as usize && counts.iter().sum::<usize>() == group.instances.len() && most - least <= 1 && ready
+        let ready =
+            group.target_groups.is_empty() || group.instances.iter().all(|m| m.seen_healthy);
+        group.instances.len() == group.desired_capacity as usize
+            && counts.iter().sum::<usize>() == group.instances.len()
+            && most - least <= 1
+            && ready
     }
 
     fn name_ids(&mut self) {
         let state = self.state();
         for group in state.auto_scaling_groups.values() {
             for member in &group.instances {
-                let next = format!("i-{}", self.names.values().filter(|n| n.starts_with("i-")).count() + 1);
+                let next = format!(
+                    "i-{}",
+                    self.names.values().filter(|n| n.starts_with("i-")).count() + 1
+                );
                 self.names.entry(member.id.to_string()).or_insert(next);
             }
         }
@@ -248,7 +322,12 @@ impl Cloud {
     /// Members whose application answers share the work.
     fn spread_demand(&self) {
         for group in self.state().auto_scaling_groups.values() {
-            let members: Vec<&InstanceId> = group.instances.iter().filter(|m| m.lifecycle == LifecycleState::InService && self.plane.serves(&m.id)).map(|m| &m.id).collect();
+            let members: Vec<&InstanceId> = group
+                .instances
+                .iter()
+                .filter(|m| m.lifecycle == LifecycleState::InService && self.plane.serves(&m.id))
+                .map(|m| &m.id)
+                .collect();
             for id in &members {
                 let _ = self.host.set_load(id, self.demand / members.len() as f64);
             }
@@ -256,7 +335,14 @@ impl Cloud {
     }
 }
 
-fn world(store: &Arc<Store>, host: &Arc<SimHost>, plane: &Arc<SimPlane>, context: &Arc<ApiCloud>, speed: f64, resume: bool) -> World {
+fn world(
+    store: &Arc<Store>,
+    host: &Arc<SimHost>,
+    plane: &Arc<SimPlane>,
+    context: &Arc<ApiCloud>,
+    speed: f64,
+    resume: bool,
+) -> World {
     let bell = Bell::default();
     let inbox = Inbox::new(bell.clone());
     plane.connect(inbox.clone());
@@ -282,7 +368,12 @@ fn world(store: &Arc<Store>, host: &Arc<SimHost>, plane: &Arc<SimPlane>, context
         inbox,
         bell,
         launcher: Box::new(move |tx, scope, wanted, now| {
-            let site = Site { scope, now, public_pool: launching.public_pool, images: &launching.images };
+            let site = Site {
+                scope,
+                now,
+                public_pool: launching.public_pool,
+                images: &launching.images,
+            };
             from_template(tx, &site, wanted)
         }),
         resume,
@@ -292,6 +383,9 @@ fn world(store: &Arc<Store>, host: &Arc<SimHost>, plane: &Arc<SimPlane>, context
 /// The text of the first element of that name.
 pub fn text(xml: &str, element: &str) -> String {
     let (open, close) = (format!("<{element}>"), format!("</{element}>"));
-    let rest = xml.split_once(&open).unwrap_or_else(|| panic!("no {element} in {xml}")).1;
+    let rest = xml
+        .split_once(&open)
+        .unwrap_or_else(|| panic!("no {element} in {xml}"))
+        .1;
     rest.split_once(&close).unwrap().0.to_owned()
 }

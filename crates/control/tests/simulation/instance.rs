@@ -38,7 +38,13 @@ fn a_life_by_the_api() {
     cloud.run(10.0);
     cloud.ec2(&format!("TerminateInstances&InstanceId.1={id}"));
     becomes(&mut cloud, &id, S::Terminated);
-    assert!(!cloud.state().network_interfaces.values().any(|i| i.attachment.is_some()));
+    assert!(
+        !cloud
+            .state()
+            .network_interfaces
+            .values()
+            .any(|i| i.attachment.is_some())
+    );
     cloud.run(3500.0);
     assert_eq!(state(&cloud, &id), Some(S::Terminated), "still described");
     cloud.run(200.0);
@@ -67,7 +73,9 @@ fn shutdown_from_within_stops_or_terminates() {
 #[test]
 fn an_instance_that_cannot_be_launched_is_terminated_with_the_reason() {
     let mut cloud = Cloud::new(1.0);
-    cloud.host.refuse_launches("us-east-1a", Some("no room on this machine"));
+    cloud
+        .host
+        .refuse_launches("us-east-1a", Some("no room on this machine"));
     let subnet = crate::stack::subnet(&cloud, "us-east-1a");
     let id = launch(&cloud, &format!("&SubnetId={subnet}"));
     becomes(&mut cloud, &id, S::Terminated);
@@ -80,15 +88,29 @@ fn an_instance_that_cannot_be_launched_is_terminated_with_the_reason() {
 fn an_instance_waits_for_its_interface() {
     let mut cloud = Cloud::new(1.0);
     let id = launch(&cloud, "");
-    let interface = cloud.state().network_interfaces.values().find(|i| i.attachment.is_some()).unwrap().id.clone();
+    let interface = cloud
+        .state()
+        .network_interfaces
+        .values()
+        .find(|i| i.attachment.is_some())
+        .unwrap()
+        .id
+        .clone();
     let mut failures = NetworkFailures::default();
-    failures.interfaces.insert(interface, "the kernel says no".into());
+    failures
+        .interfaces
+        .insert(interface, "the kernel says no".into());
     cloud.host.fail_network(failures);
     cloud.run(60.0);
     assert_eq!(state(&cloud, &id), Some(S::Pending));
     cloud.host.fail_network(NetworkFailures::default());
     becomes(&mut cloud, &id, S::Running);
-    let said = cloud.state().events.values().filter(|e| e.message.contains("the kernel says no")).count();
+    let said = cloud
+        .state()
+        .events
+        .values()
+        .filter(|e| e.message.contains("the kernel says no"))
+        .count();
     assert_eq!(said, 1, "told once");
 }
 
@@ -113,6 +135,9 @@ fn a_crash_stops_and_a_vanished_process_recovers() {
     cloud.host.kill(&crashes).unwrap();
     cloud.host.vanish(&vanishes).unwrap();
     cloud.run(10.0);
-    assert_eq!((state(&cloud, &crashes), state(&cloud, &vanishes)), (Some(S::Stopped), Some(S::Running)));
+    assert_eq!(
+        (state(&cloud, &crashes), state(&cloud, &vanishes)),
+        (Some(S::Stopped), Some(S::Running))
+    );
     assert!(cloud.host.ready_at(&vanishes).is_some());
 }

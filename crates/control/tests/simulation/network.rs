@@ -9,17 +9,37 @@ fn a_nat_gateway_is_available_once_it_stands_and_deleted_once_it_is_gone() {
     let mut cloud = Cloud::new(1.0);
     let subnet = stack::subnet(&cloud, "us-east-1a");
     let allocation = text(&cloud.ec2("AllocateAddress&Domain=vpc"), "allocationId");
-    let answer = cloud.ec2(&format!("CreateNatGateway&SubnetId={subnet}&AllocationId={allocation}"));
+    let answer = cloud.ec2(&format!(
+        "CreateNatGateway&SubnetId={subnet}&AllocationId={allocation}"
+    ));
     let id: model::NatGatewayId = text(&answer, "natGatewayId").parse().unwrap();
     let state = |cloud: &Cloud| cloud.state().nat_gateways.get(&id).map(|n| n.state);
     assert_eq!(state(&cloud), Some(NatGatewayState::Pending));
-    cloud.until("available", 10.0, |c| state(c) == Some(NatGatewayState::Available));
+    cloud.until("available", 10.0, |c| {
+        state(c) == Some(NatGatewayState::Available)
+    });
     let interface = cloud.state().nat_gateways[&id].interface.clone();
-    assert!(cloud.host.network().vpcs.values().any(|v| v.interfaces.contains_key(&interface)));
+    assert!(
+        cloud
+            .host
+            .network()
+            .vpcs
+            .values()
+            .any(|v| v.interfaces.contains_key(&interface))
+    );
     cloud.ec2(&format!("DeleteNatGateway&NatGatewayId={id}"));
     assert_eq!(state(&cloud), Some(NatGatewayState::Deleting));
-    cloud.until("deleted", 10.0, |c| state(c) == Some(NatGatewayState::Deleted));
-    assert!(!cloud.host.network().vpcs.values().any(|v| v.interfaces.contains_key(&interface)));
+    cloud.until("deleted", 10.0, |c| {
+        state(c) == Some(NatGatewayState::Deleted)
+    });
+    assert!(
+        !cloud
+            .host
+            .network()
+            .vpcs
+            .values()
+            .any(|v| v.interfaces.contains_key(&interface))
+    );
     assert!(!cloud.state().network_interfaces.contains_key(&interface));
     cloud.ec2(&format!("ReleaseAddress&AllocationId={allocation}"));
     cloud.run(3700.0);
@@ -32,14 +52,30 @@ fn a_load_balancer_is_active_and_gone_only_when_the_data_plane_says_so() {
     cloud.plane.set_silent(true);
     let web = stack::load_balancer(&cloud, "web");
     cloud.run(30.0);
-    let active = |cloud: &Cloud| cloud.state().load_balancers.get(&web.load_balancer).map(|b| b.active);
+    let active = |cloud: &Cloud| {
+        cloud
+            .state()
+            .load_balancers
+            .get(&web.load_balancer)
+            .map(|b| b.active)
+    };
     assert_eq!(active(&cloud), Some(false));
     cloud.plane.set_silent(false);
     cloud.until("active", 5.0, |c| active(c) == Some(true));
-    let nodes = |cloud: &Cloud| cloud.state().network_interfaces.values().filter(|i| i.requester.is_some()).count();
+    let nodes = |cloud: &Cloud| {
+        cloud
+            .state()
+            .network_interfaces
+            .values()
+            .filter(|i| i.requester.is_some())
+            .count()
+    };
     assert_eq!(nodes(&cloud), 2);
     cloud.plane.set_silent(true);
-    cloud.elbv2(&format!("DeleteLoadBalancer&LoadBalancerArn={}", web.load_balancer));
+    cloud.elbv2(&format!(
+        "DeleteLoadBalancer&LoadBalancerArn={}",
+        web.load_balancer
+    ));
     cloud.run(30.0);
     assert_eq!(nodes(&cloud), 2, "sockets may be open in their namespaces");
     cloud.plane.set_silent(false);

@@ -2,7 +2,9 @@
 //! drains, counts requests, and reports all of it.
 
 use balancer::config::{Config, HealthCheck, Target, TargetState};
-use balancer::report::{self, GroupMetrics, Health, HealthState, Metrics, NodeMetrics, TargetMetrics};
+use balancer::report::{
+    self, GroupMetrics, Health, HealthState, Metrics, NodeMetrics, TargetMetrics,
+};
 use control::{DataPlane, Inbox, Report};
 use host::network::Network;
 use host::sim::{Clock, SimHost};
@@ -54,7 +56,11 @@ struct Check {
 
 impl SimPlane {
     pub fn new(clock: Clock, host: Arc<SimHost>) -> Self {
-        Self { clock, host, state: Mutex::default() }
+        Self {
+            clock,
+            host,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -68,7 +74,10 @@ impl SimPlane {
             inbox.put(Report::Balancer(check.tell(key)));
         }
         for (target_group, target) in &state.drained {
-            inbox.put(Report::Balancer(report::Report::Drained { target_group: target_group.clone(), target: target.clone() }));
+            inbox.put(Report::Balancer(report::Report::Drained {
+                target_group: target_group.clone(),
+                target: target.clone(),
+            }));
         }
         state.inbox = Some(inbox);
         state.applied();
@@ -142,7 +151,10 @@ impl SimPlane {
 
 const TIMEOUT: (&str, &str) = ("Target.Timeout", "Request timed out");
 const REFUSED: (&str, &str) = ("Target.FailedHealthChecks", "Health checks failed");
-const ERROR: (&str, &str) = ("Target.ResponseCodeMismatch", "Health checks failed with these codes: [500]");
+const ERROR: (&str, &str) = (
+    "Target.ResponseCodeMismatch",
+    "Health checks failed with these codes: [500]",
+);
 
 impl State {
     fn send(&self, report: report::Report) {
@@ -155,9 +167,14 @@ impl State {
         if self.silent {
             return;
         }
-        self.send(report::Report::Applied { revision: self.config.revision });
+        self.send(report::Report::Applied {
+            revision: self.config.revision,
+        });
         if let (Some(inbox), Some(revision)) = (&self.inbox, self.edge_revision) {
-            inbox.put(Report::Edge(edge::config::Report::Applied { revision, failures: Vec::new() }));
+            inbox.put(Report::Edge(edge::config::Report::Applied {
+                revision,
+                failures: Vec::new(),
+            }));
         }
     }
 
@@ -165,8 +182,19 @@ impl State {
         let config = self.config.clone();
         let keys: BTreeSet<Key> = wanted(&config).into_iter().map(|(key, ..)| key).collect();
         self.checks.retain(|key, _| keys.contains(key));
-        for key in keys.into_iter().filter(|key| !self.checks.contains_key(key)).collect::<Vec<_>>() {
-            let check = Check { due: now + SignedDuration::from_millis(100), state: HealthState::Initial, passes: 0, failures: 0, reason: None, at: now };
+        for key in keys
+            .into_iter()
+            .filter(|key| !self.checks.contains_key(key))
+            .collect::<Vec<_>>()
+        {
+            let check = Check {
+                due: now + SignedDuration::from_millis(100),
+                state: HealthState::Initial,
+                passes: 0,
+                failures: 0,
+                reason: None,
+                at: now,
+            };
             let told = check.tell(&key);
             self.send(told);
             self.checks.insert(key, check);
@@ -174,18 +202,37 @@ impl State {
     }
 
     fn app_answers(&self, host: &SimHost, id: &InstanceId, now: Timestamp) -> bool {
-        let up = host.ready_at(id).is_some_and(|at| now >= at + SignedDuration::try_from(self.app_boot).unwrap());
+        let up = host
+            .ready_at(id)
+            .is_some_and(|at| now >= at + SignedDuration::try_from(self.app_boot).unwrap());
         up && !self.all_broken && !self.broken.contains(id)
     }
 
     /// `None` passes.
-    fn outcome(&self, host: &SimHost, network: &Network, node_zone: &str, target: &Target, now: Timestamp) -> Option<(&'static str, &'static str)> {
+    fn outcome(
+        &self,
+        host: &SimHost,
+        network: &Network,
+        node_zone: &str,
+        target: &Target,
+        now: Timestamp,
+    ) -> Option<(&'static str, &'static str)> {
         let id: InstanceId = target.key.split(':').next().unwrap().parse().unwrap();
         let cut_zone = |zone: &str| network.cut_zones.contains(zone);
-        let IpAddr::V4(address) = target.address.ip() else { return Some(TIMEOUT) };
-        let interface = network.vpcs.values().flat_map(|v| &v.interfaces).find(|(_, i)| i.addresses.contains(&address));
+        let IpAddr::V4(address) = target.address.ip() else {
+            return Some(TIMEOUT);
+        };
+        let interface = network
+            .vpcs
+            .values()
+            .flat_map(|v| &v.interfaces)
+            .find(|(_, i)| i.addresses.contains(&address));
         let cut = interface.is_none_or(|(id, _)| network.cut_interfaces.contains(id));
-        if cut || cut_zone(node_zone) || target.zone.as_deref().is_some_and(cut_zone) || !host.is_running(&id) {
+        if cut
+            || cut_zone(node_zone)
+            || target.zone.as_deref().is_some_and(cut_zone)
+            || !host.is_running(&id)
+        {
             Some(TIMEOUT)
         } else if self.app_answers(host, &id, now) {
             None
@@ -202,10 +249,18 @@ impl State {
             .config
             .target_groups
             .values()
-            .flat_map(|g| g.targets.iter().filter(|t| matches!(t.state, TargetState::Draining { .. })).map(|t| (g.key.clone(), t.key.clone())))
+            .flat_map(|g| {
+                g.targets
+                    .iter()
+                    .filter(|t| matches!(t.state, TargetState::Draining { .. }))
+                    .map(|t| (g.key.clone(), t.key.clone()))
+            })
             .collect();
         for (target_group, target) in draining.difference(&self.drained) {
-            self.send(report::Report::Drained { target_group: target_group.clone(), target: target.clone() });
+            self.send(report::Report::Drained {
+                target_group: target_group.clone(),
+                target: target.clone(),
+            });
         }
         self.drained = draining;
     }
@@ -220,16 +275,40 @@ impl State {
         let mut nodes = Vec::new();
         for balancer in &self.config.load_balancers {
             for node in &balancer.nodes {
-                let mut counts = NodeMetrics { load_balancer: balancer.key.clone(), node: node.key.clone(), zone: node.zone.clone(), ..NodeMetrics::default() };
+                let mut counts = NodeMetrics {
+                    load_balancer: balancer.key.clone(),
+                    node: node.key.clone(),
+                    zone: node.zone.clone(),
+                    ..NodeMetrics::default()
+                };
                 for group in balancer.target_groups() {
-                    let states: Vec<(&Key, HealthState)> = self.checks.iter().filter(|(k, _)| k.0 == node.key && k.1 == group).map(|(k, c)| (k, c.state)).collect();
-                    let healthy: Vec<&Key> = states.iter().filter(|(_, s)| *s == HealthState::Healthy).map(|(k, _)| *k).collect();
-                    let share = self.requests_per_second * seconds / balancer.nodes.len() as f64 / healthy.len().max(1) as f64;
-                    let target = |key: &&Key| TargetMetrics { target: key.2.clone(), request_count: share as u64, target_2xx: share as u64, ..TargetMetrics::default() };
+                    let states: Vec<(&Key, HealthState)> = self
+                        .checks
+                        .iter()
+                        .filter(|(k, _)| k.0 == node.key && k.1 == group)
+                        .map(|(k, c)| (k, c.state))
+                        .collect();
+                    let healthy: Vec<&Key> = states
+                        .iter()
+                        .filter(|(_, s)| *s == HealthState::Healthy)
+                        .map(|(k, _)| *k)
+                        .collect();
+                    let share = self.requests_per_second * seconds
+                        / balancer.nodes.len() as f64
+                        / healthy.len().max(1) as f64;
+                    let target = |key: &&Key| TargetMetrics {
+                        target: key.2.clone(),
+                        request_count: share as u64,
+                        target_2xx: share as u64,
+                        ..TargetMetrics::default()
+                    };
                     counts.groups.push(GroupMetrics {
                         target_group: group.to_owned(),
                         healthy_host_count: healthy.len() as u64,
-                        unhealthy_host_count: states.iter().filter(|(_, s)| *s == HealthState::Unhealthy).count() as u64,
+                        unhealthy_host_count: states
+                            .iter()
+                            .filter(|(_, s)| *s == HealthState::Unhealthy)
+                            .count() as u64,
                         targets: healthy.iter().map(target).collect(),
                         ..GroupMetrics::default()
                     });
@@ -238,7 +317,11 @@ impl State {
             }
         }
         if !nodes.is_empty() {
-            self.send(report::Report::Metrics(Metrics { from, to: now, nodes }));
+            self.send(report::Report::Metrics(Metrics {
+                from,
+                to: now,
+                nodes,
+            }));
         }
     }
 }
@@ -248,10 +331,23 @@ fn wanted(config: &Config) -> Vec<(Key, String, &Target, &HealthCheck)> {
     let mut wanted = Vec::new();
     for balancer in &config.load_balancers {
         for key in balancer.target_groups() {
-            let Some(group) = config.target_groups.get(key) else { continue };
-            for target in group.targets.iter().filter(|t| t.state == TargetState::Active && group.health_check.enabled && balancer.serves_zone(t.zone.as_deref())) {
-                for node in balancer.nodes.iter().filter(|n| group.cross_zone || target.zone.as_ref().is_none_or(|z| *z == n.zone)) {
-                    wanted.push(((node.key.clone(), group.key.clone(), target.key.clone()), node.zone.clone(), target, &group.health_check));
+            let Some(group) = config.target_groups.get(key) else {
+                continue;
+            };
+            for target in group.targets.iter().filter(|t| {
+                t.state == TargetState::Active
+                    && group.health_check.enabled
+                    && balancer.serves_zone(t.zone.as_deref())
+            }) {
+                for node in balancer.nodes.iter().filter(|n| {
+                    group.cross_zone || target.zone.as_ref().is_none_or(|z| *z == n.zone)
+                }) {
+                    wanted.push((
+                        (node.key.clone(), group.key.clone(), target.key.clone()),
+                        node.zone.clone(),
+                        target,
+                        &group.health_check,
+                    ));
                 }
             }
         }
@@ -261,7 +357,12 @@ fn wanted(config: &Config) -> Vec<(Key, String, &Target, &HealthCheck)> {
 
 impl Check {
     /// True if there is news. As the balancer: one pass suffices for an initial target.
-    fn observe(&mut self, outcome: Option<(&'static str, &'static str)>, health: &HealthCheck, now: Timestamp) -> bool {
+    fn observe(
+        &mut self,
+        outcome: Option<(&'static str, &'static str)>,
+        health: &HealthCheck,
+        now: Timestamp,
+    ) -> bool {
         let before = (self.state, self.reason);
         match outcome {
             None => {
@@ -274,7 +375,9 @@ impl Check {
             Some(reason) => {
                 self.passes = 0;
                 self.failures += 1;
-                if self.state == HealthState::Unhealthy || self.failures >= health.unhealthy_threshold {
+                if self.state == HealthState::Unhealthy
+                    || self.failures >= health.unhealthy_threshold
+                {
                     (self.state, self.reason) = (HealthState::Unhealthy, Some(reason));
                 }
             }

@@ -26,13 +26,18 @@ impl Random {
         ((x ^ (x >> 31)) % n as u64) as usize
     }
     fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
-        (!of.is_empty()).then(|| self.below(of.len())).and_then(|i| of.get(i))
+        (!of.is_empty())
+            .then(|| self.below(of.len()))
+            .and_then(|i| of.get(i))
     }
 }
 
 fn seeds() -> std::ops::Range<u64> {
     let range = std::env::var("SIM_SEEDS").ok();
-    let range = range.as_deref().and_then(|r| r.split_once("..")).map(|(a, b)| a.parse().unwrap()..b.parse().unwrap());
+    let range = range
+        .as_deref()
+        .and_then(|r| r.split_once(".."))
+        .map(|(a, b)| a.parse().unwrap()..b.parse().unwrap());
     range.unwrap_or(SEEDS)
 }
 
@@ -42,7 +47,9 @@ fn whatever_happens_the_group_comes_to_rest() {
         let speed = [1.0, 1.0, 10.0, 20.0][seed as usize % 4];
         let mut random = Random(seed);
         let mut cloud = Cloud::new(speed);
-        cloud.plane.set_app_boot(Duration::from_secs(random.below(20) as u64));
+        cloud
+            .plane
+            .set_app_boot(Duration::from_secs(random.below(20) as u64));
         stack::web(&cloud, "web", (2, 8, 4), 60 + random.below(240) as u32);
         cloud.until("at rest at first", 400.0, |c| c.at_rest("web"));
         cloud.watch = Some(always);
@@ -64,13 +71,22 @@ fn whatever_happens_the_group_comes_to_rest() {
         cloud.until("at rest after all", 2500.0, |c| c.at_rest("web"));
         let activities = cloud.state().activities.len();
         cloud.run(400.0);
-        assert!(cloud.at_rest("web") && cloud.state().activities.len() == activities, "restless:\n{}", timeline::of(&cloud));
+        assert!(
+            cloud.at_rest("web") && cloud.state().activities.len() == activities,
+            "restless:\n{}",
+            timeline::of(&cloud)
+        );
         at_rest(&cloud);
     }
 }
 
 fn happen(cloud: &mut Cloud, random: &mut Random) -> String {
-    let members: Vec<InstanceId> = cloud.group("web").instances.iter().map(|m| m.id.clone()).collect();
+    let members: Vec<InstanceId> = cloud
+        .group("web")
+        .instances
+        .iter()
+        .map(|m| m.id.clone())
+        .collect();
     let zone = ZONES[random.below(2)];
     let name = |cloud: &Cloud, id: &InstanceId| cloud.names[id.as_str()].clone();
     match random.below(13) {
@@ -94,7 +110,9 @@ fn happen(cloud: &mut Cloud, random: &mut Random) -> String {
         }
         6 => {
             let refuse = random.below(2) == 0;
-            cloud.host.refuse_launches(zone, refuse.then_some("no room"));
+            cloud
+                .host
+                .refuse_launches(zone, refuse.then_some("no room"));
             format!("launches in {zone} are refused: {refuse}")
         }
         7 => {
@@ -102,7 +120,9 @@ fn happen(cloud: &mut Cloud, random: &mut Random) -> String {
             "another control plane".into()
         }
         n => {
-            let Some(id) = random.one(&members).cloned() else { return "nothing".into() };
+            let Some(id) = random.one(&members).cloned() else {
+                return "nothing".into();
+            };
             let name = name(cloud, &id);
             match n {
                 8 => {
@@ -119,7 +139,8 @@ fn happen(cloud: &mut Cloud, random: &mut Random) -> String {
                 _ => {
                     cloud.change_group("web", |g| {
                         for member in g.instances.iter_mut().filter(|m| m.id == id) {
-                            (member.healthy, member.unhealthy_because) = (false, Some(UnhealthyBecause::User));
+                            (member.healthy, member.unhealthy_because) =
+                                (false, Some(UnhealthyBecause::User));
                         }
                     });
                     format!("{name} is called unhealthy")
@@ -133,24 +154,51 @@ fn happen(cloud: &mut Cloud, random: &mut Random) -> String {
 fn always(cloud: &Cloud) {
     let group = cloud.group("web");
     let state = cloud.state();
-    let staying = group.instances.iter().filter(|m| m.lifecycle != LifecycleState::Terminating).count();
+    let staying = group
+        .instances
+        .iter()
+        .filter(|m| m.lifecycle != LifecycleState::Terminating)
+        .count();
     let desired = group.desired_capacity as usize;
     let check = |holds: bool, what: &str| {
         if !holds {
-            panic!("{what} at {:.1} s ({staying} of {desired} stay)\n{}", cloud.seconds(), timeline::of(cloud));
+            panic!(
+                "{what} at {:.1} s ({staying} of {desired} stay)\n{}",
+                cloud.seconds(),
+                timeline::of(cloud)
+            );
         }
     };
-    check(staying <= desired + 1, "more than the capacity and one to balance zones: something was replaced twice");
+    check(
+        staying <= desired + 1,
+        "more than the capacity and one to balance zones: something was replaced twice",
+    );
     let waits = group.retry_at.is_some_and(|at| cloud.now() < at);
-    check(staying >= desired || waits, "too few, and nothing that waits for a failed launch");
+    check(
+        staying >= desired || waits,
+        "too few, and nothing that waits for a failed launch",
+    );
     for member in &group.instances {
-        check(state.instances.contains_key(&member.id), "a member without an instance");
+        check(
+            state.instances.contains_key(&member.id),
+            "a member without an instance",
+        );
     }
     for seen in cloud.host.instances() {
-        check(state.instances.contains_key(&seen.id), "an instance on the machine that no record knows");
+        check(
+            state.instances.contains_key(&seen.id),
+            "an instance on the machine that no record knows",
+        );
     }
-    for instance in state.instances.values().filter(|i| i.state != InstanceState::Terminated) {
-        check(group.instances.iter().any(|m| m.id == instance.id), "an instance that its group has forgotten");
+    for instance in state
+        .instances
+        .values()
+        .filter(|i| i.state != InstanceState::Terminated)
+    {
+        check(
+            group.instances.iter().any(|m| m.id == instance.id),
+            "an instance that its group has forgotten",
+        );
     }
 }
 
@@ -165,8 +213,26 @@ fn at_rest(cloud: &Cloud) {
     members.sort();
     assert_eq!(targets, members, "{}", timeline::of(cloud));
     assert!(group.instances.iter().all(|m| cloud.host.is_running(&m.id)));
-    assert!(state.activities.values().all(|a| a.ended.is_some()), "an activity never ends:\n{}", timeline::activities(cloud));
-    let ended = |start: &str, status: &str| state.activities.values().filter(|a| a.description.starts_with(start) && a.status == status).count();
-    let (launched, gone) = (ended("Launching", "Successful"), ended("Terminating", "Successful"));
-    assert_eq!(launched, gone + members.len(), "launches and terminations do not add up:\n{}", timeline::activities(cloud));
+    assert!(
+        state.activities.values().all(|a| a.ended.is_some()),
+        "an activity never ends:\n{}",
+        timeline::activities(cloud)
+    );
+    let ended = |start: &str, status: &str| {
+        state
+            .activities
+            .values()
+            .filter(|a| a.description.starts_with(start) && a.status == status)
+            .count()
+    };
+    let (launched, gone) = (
+        ended("Launching", "Successful"),
+        ended("Terminating", "Successful"),
+    );
+    assert_eq!(
+        launched,
+        gone + members.len(),
+        "launches and terminations do not add up:\n{}",
+        timeline::activities(cloud)
+    );
 }

@@ -7,11 +7,21 @@ use model::instance::Instance;
 use std::time::Duration;
 
 fn launches(cloud: &Cloud) -> usize {
-    cloud.state().activities.values().filter(|a| a.description.starts_with("Launching")).count()
+    cloud
+        .state()
+        .activities
+        .values()
+        .filter(|a| a.description.starts_with("Launching"))
+        .count()
 }
 
 fn terminations(cloud: &Cloud) -> usize {
-    cloud.state().activities.values().filter(|a| a.description.starts_with("Terminating")).count()
+    cloud
+        .state()
+        .activities
+        .values()
+        .filter(|a| a.description.starts_with("Terminating"))
+        .count()
 }
 
 #[test]
@@ -19,7 +29,10 @@ fn a_group_fills_both_zones_and_serves() {
     let mut cloud = Cloud::new(1.0);
     stack::web(&cloud, "web", (2, 6, 4), 300);
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
-    assert_eq!(cloud.serving("web").into_values().collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(
+        cloud.serving("web").into_values().collect::<Vec<_>>(),
+        [2, 2]
+    );
     cloud.run(3600.0);
     assert_eq!((launches(&cloud), terminations(&cloud)), (4, 0));
 }
@@ -32,7 +45,12 @@ fn a_dead_application_is_replaced() {
     cloud.run(120.0);
     let victim = cloud.in_service("web")[0].clone();
     cloud.plane.break_app(&victim);
-    cloud.until("taken out", 60.0, |c| c.group("web").instances.iter().any(|m| m.id == victim && m.lifecycle == LifecycleState::Terminating));
+    cloud.until("taken out", 60.0, |c| {
+        c.group("web")
+            .instances
+            .iter()
+            .any(|m| m.id == victim && m.lifecycle == LifecycleState::Terminating)
+    });
     cloud.until("at rest", 120.0, |c| c.at_rest("web"));
     cloud.run(600.0);
     assert_eq!((launches(&cloud), terminations(&cloud)), (3, 1));
@@ -46,7 +64,9 @@ fn a_killed_instance_is_replaced_at_once_even_in_grace() {
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
     let victim = cloud.in_service("web")[1].clone();
     cloud.host.kill(&victim).unwrap();
-    let took = cloud.until("replaced", 60.0, |c| c.serving("web").values().sum::<usize>() == 2 && !c.in_service("web").contains(&victim));
+    let took = cloud.until("replaced", 60.0, |c| {
+        c.serving("web").values().sum::<usize>() == 2 && !c.in_service("web").contains(&victim)
+    });
     assert!(took < 5.0, "{took} s");
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
     insta::assert_snapshot!(timeline::activities(&cloud));
@@ -62,8 +82,20 @@ fn a_group_that_is_ill_as_a_whole_is_replaced_slowly() {
     cloud.run(600.0);
     // One at a time, each given its grace: five minutes' worth at most.
     let gone = terminations(&cloud);
-    assert!((1..=6).contains(&gone), "{gone} terminations:\n{}", timeline::activities(&cloud));
-    assert!(cloud.group("web").instances.iter().filter(|m| m.lifecycle == LifecycleState::InService).count() >= 3);
+    assert!(
+        (1..=6).contains(&gone),
+        "{gone} terminations:\n{}",
+        timeline::activities(&cloud)
+    );
+    assert!(
+        cloud
+            .group("web")
+            .instances
+            .iter()
+            .filter(|m| m.lifecycle == LifecycleState::InService)
+            .count()
+            >= 3
+    );
     cloud.plane.mend_apps();
     cloud.until("at rest", 600.0, |c| c.at_rest("web"));
     let before = terminations(&cloud);
@@ -79,11 +111,24 @@ fn slow_boots_are_never_replaced_whatever_the_speed() {
         cloud.plane.set_app_boot(Duration::from_secs(28));
         stack::web(&cloud, "web", (2, 4, 2), 300);
         cloud.run(400.0);
-        assert!(cloud.at_rest("web"), "speed {speed}:\n{}", timeline::of(&cloud));
+        assert!(
+            cloud.at_rest("web"),
+            "speed {speed}:\n{}",
+            timeline::of(&cloud)
+        );
         cloud.resize("web", 2, 4, 4);
         cloud.run(400.0);
-        assert!(cloud.at_rest("web"), "speed {speed}:\n{}", timeline::of(&cloud));
-        assert_eq!(terminations(&cloud), 0, "speed {speed}:\n{}", timeline::of(&cloud));
+        assert!(
+            cloud.at_rest("web"),
+            "speed {speed}:\n{}",
+            timeline::of(&cloud)
+        );
+        assert_eq!(
+            terminations(&cloud),
+            0,
+            "speed {speed}:\n{}",
+            timeline::of(&cloud)
+        );
     }
 }
 
@@ -91,7 +136,9 @@ fn slow_boots_are_never_replaced_whatever_the_speed() {
 fn launches_that_fail_back_off() {
     let mut cloud = Cloud::new(1.0);
     for zone in ["us-east-1a", "us-east-1b"] {
-        cloud.host.refuse_launches(zone, Some("no room on this machine"));
+        cloud
+            .host
+            .refuse_launches(zone, Some("no room on this machine"));
     }
     stack::group(&cloud, "web", (1, 1, 1));
     cloud.run(600.0);
@@ -110,6 +157,11 @@ fn a_member_whose_record_vanished_leaves_and_is_replaced() {
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
     let lost = cloud.in_service("web")[0].clone();
     cloud.store.update(|tx| tx.remove::<Instance>(&lost));
-    cloud.until("at rest without it", 60.0, |c| c.at_rest("web") && !c.in_service("web").contains(&lost));
-    assert!(!cloud.host.is_running(&lost), "what no record wants is removed");
+    cloud.until("at rest without it", 60.0, |c| {
+        c.at_rest("web") && !c.in_service("web").contains(&lost)
+    });
+    assert!(
+        !cloud.host.is_running(&lost),
+        "what no record wants is removed"
+    );
 }

@@ -6,15 +6,43 @@ use model::autoscaling::{PolicyKind, TrackedMetric};
 use std::time::Duration;
 
 fn step(steps: &[(Option<f64>, Option<f64>, i32)], warmup: u32) -> PolicyKind {
-    PolicyKind::Step { adjustment_type: "ChangeInCapacity".into(), min_magnitude: None, steps: steps.to_vec(), warmup: Some(warmup), aggregation: "Average".into() }
+    PolicyKind::Step {
+        adjustment_type: "ChangeInCapacity".into(),
+        min_magnitude: None,
+        steps: steps.to_vec(),
+        warmup: Some(warmup),
+        aggregation: "Average".into(),
+    }
 }
 
 /// Step policies out at 60 % and in at 30 %.
 fn stepping(cloud: &Cloud) {
-    let out = stack::policy(cloud, "web", "out", step(&[(Some(0.0), Some(25.0), 1), (Some(25.0), None, 2)], 180), &[]);
-    stack::cpu_alarm(cloud, "web", "cpu-high", "GreaterThanOrEqualToThreshold", 60.0, 2, &out);
+    let out = stack::policy(
+        cloud,
+        "web",
+        "out",
+        step(&[(Some(0.0), Some(25.0), 1), (Some(25.0), None, 2)], 180),
+        &[],
+    );
+    stack::cpu_alarm(
+        cloud,
+        "web",
+        "cpu-high",
+        "GreaterThanOrEqualToThreshold",
+        60.0,
+        2,
+        &out,
+    );
     let inward = stack::policy(cloud, "web", "in", step(&[(None, Some(0.0), -1)], 180), &[]);
-    stack::cpu_alarm(cloud, "web", "cpu-low", "LessThanOrEqualToThreshold", 30.0, 5, &inward);
+    stack::cpu_alarm(
+        cloud,
+        "web",
+        "cpu-low",
+        "LessThanOrEqualToThreshold",
+        30.0,
+        5,
+        &inward,
+    );
 }
 
 #[test]
@@ -30,12 +58,20 @@ fn step_policies_scale_out_without_stacking_and_in_to_the_minimum() {
     cloud.demand = 1.9;
     cloud.until("scaled out", 300.0, |c| c.group("web").desired_capacity > 2);
     assert_eq!(cloud.group("web").desired_capacity, 4);
-    cloud.watch = Some(|c| assert!(c.group("web").desired_capacity <= 4, "{}", timeline::activities(c)));
+    cloud.watch = Some(|c| {
+        assert!(
+            c.group("web").desired_capacity <= 4,
+            "{}",
+            timeline::activities(c)
+        )
+    });
     cloud.run(900.0);
     assert_eq!(cloud.group("web").desired_capacity, 4);
     cloud.demand = 0.1;
     cloud.watch = Some(|c| assert!(c.group("web").desired_capacity >= 2));
-    cloud.until("scaled in", 1800.0, |c| c.group("web").desired_capacity == 2);
+    cloud.until("scaled in", 1800.0, |c| {
+        c.group("web").desired_capacity == 2
+    });
     cloud.run(1200.0);
     assert!(cloud.at_rest("web"));
     insta::assert_snapshot!(timeline::of(&cloud));
@@ -46,12 +82,26 @@ fn tracking(cloud: &Cloud, target: f64) {
         target,
         disable_scale_in: false,
         warmup: Some(120),
-        metric: TrackedMetric::Predefined { kind: "ASGAverageCPUUtilization".into(), label: None },
+        metric: TrackedMetric::Predefined {
+            kind: "ASGAverageCPUUtilization".into(),
+            label: None,
+        },
     };
-    let (high, low) = ("TargetTracking-web-AlarmHigh-1", "TargetTracking-web-AlarmLow-1");
+    let (high, low) = (
+        "TargetTracking-web-AlarmHigh-1",
+        "TargetTracking-web-AlarmLow-1",
+    );
     let arn = stack::policy(cloud, "web", "cpu", kind, &[high, low]);
     stack::cpu_alarm(cloud, "web", high, "GreaterThanThreshold", target, 3, &arn);
-    stack::cpu_alarm(cloud, "web", low, "LessThanThreshold", target * 0.7, 15, &arn);
+    stack::cpu_alarm(
+        cloud,
+        "web",
+        low,
+        "LessThanThreshold",
+        target * 0.7,
+        15,
+        &arn,
+    );
 }
 
 #[test]
@@ -65,14 +115,27 @@ fn target_tracking_finds_the_capacity() {
         cloud.run(300.0 / speed);
         cloud.demand = 2.0;
         // Two instances at 100 %: four would sit at the target.
-        cloud.until("scaled out", 900.0 / speed + 60.0, |c| c.group("web").desired_capacity == 4);
+        cloud.until("scaled out", 900.0 / speed + 60.0, |c| {
+            c.group("web").desired_capacity == 4
+        });
         cloud.until("at rest", 120.0, |c| c.at_rest("web"));
         cloud.run(1800.0 / speed);
-        assert_eq!(cloud.group("web").desired_capacity, 4, "speed {speed}\n{}", timeline::of(&cloud));
+        assert_eq!(
+            cloud.group("web").desired_capacity,
+            4,
+            "speed {speed}\n{}",
+            timeline::of(&cloud)
+        );
         cloud.demand = 0.2;
-        cloud.until("scaled in", 3600.0 / speed + 60.0, |c| c.group("web").desired_capacity == 2);
+        cloud.until("scaled in", 3600.0 / speed + 60.0, |c| {
+            c.group("web").desired_capacity == 2
+        });
         cloud.run(3600.0 / speed);
-        assert!(cloud.at_rest("web"), "speed {speed}\n{}", timeline::of(&cloud));
+        assert!(
+            cloud.at_rest("web"),
+            "speed {speed}\n{}",
+            timeline::of(&cloud)
+        );
     }
 }
 
@@ -81,17 +144,39 @@ fn simple_policies_wait_for_the_cooldown() {
     let mut cloud = Cloud::new(1.0);
     cloud.demand = 6.0;
     stack::web(&cloud, "web", (1, 4, 1), 60);
-    let kind = PolicyKind::Simple { adjustment_type: "ChangeInCapacity".into(), adjustment: 1, min_magnitude: None, cooldown: Some(300) };
+    let kind = PolicyKind::Simple {
+        adjustment_type: "ChangeInCapacity".into(),
+        adjustment: 1,
+        min_magnitude: None,
+        cooldown: Some(300),
+    };
     let out = stack::policy(&cloud, "web", "out", kind, &[]);
-    stack::cpu_alarm(&cloud, "web", "cpu-high", "GreaterThanThreshold", 60.0, 1, &out);
+    stack::cpu_alarm(
+        &cloud,
+        "web",
+        "cpu-high",
+        "GreaterThanThreshold",
+        60.0,
+        1,
+        &out,
+    );
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
     let mut waits = Vec::new();
     for desired in [2, 3, 4] {
-        waits.push(cloud.until("one more", 900.0, |c| c.group("web").desired_capacity == desired));
+        waits.push(cloud.until("one more", 900.0, |c| {
+            c.group("web").desired_capacity == desired
+        }));
     }
-    assert!(waits[1..].iter().all(|w| (300.0..=361.0).contains(w)), "{waits:?}");
+    assert!(
+        waits[1..].iter().all(|w| (300.0..=361.0).contains(w)),
+        "{waits:?}"
+    );
     cloud.run(1200.0);
-    assert_eq!(cloud.group("web").desired_capacity, 4, "not above the maximum");
+    assert_eq!(
+        cloud.group("web").desired_capacity,
+        4,
+        "not above the maximum"
+    );
 }
 
 #[test]
@@ -106,5 +191,10 @@ fn instances_that_boot_slowly_do_not_stack_scale_outs_at_high_speed() {
     cloud.demand = 1.9;
     // While they boot, the first two stay hot; that is no reason for still more.
     cloud.run(300.0);
-    assert_eq!(cloud.group("web").desired_capacity, 4, "{}", timeline::of(&cloud));
+    assert_eq!(
+        cloud.group("web").desired_capacity,
+        4,
+        "{}",
+        timeline::of(&cloud)
+    );
 }

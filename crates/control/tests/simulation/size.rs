@@ -18,8 +18,16 @@ fn a_group_shrinks_by_its_largest_zone_and_goes_as_terraform_destroys_it() {
     cloud.change_group("web", |g| g.deleting = Some(now));
     cloud.until("vanished", 10.0, |c| c.find_group("web").is_none());
     let state = cloud.state();
-    assert!(state.instances.values().all(|i| i.state == InstanceState::Terminated));
-    assert!(state.target_groups.values().all(|g| g.targets.is_empty()) && state.target_health.is_empty());
+    assert!(
+        state
+            .instances
+            .values()
+            .all(|i| i.state == InstanceState::Terminated)
+    );
+    assert!(
+        state.target_groups.values().all(|g| g.targets.is_empty())
+            && state.target_health.is_empty()
+    );
     insta::assert_snapshot!(timeline::activities(&cloud));
 }
 
@@ -31,7 +39,13 @@ fn a_group_deleted_by_force_ends_its_instances() {
     let now = cloud.now();
     cloud.change_group("web", |g| g.deleting = Some(now));
     cloud.until("vanished", 120.0, |c| c.find_group("web").is_none());
-    assert!(cloud.state().instances.values().all(|i| i.state == InstanceState::Terminated));
+    assert!(
+        cloud
+            .state()
+            .instances
+            .values()
+            .all(|i| i.state == InstanceState::Terminated)
+    );
 }
 
 #[test]
@@ -39,12 +53,21 @@ fn protected_instances_survive_a_shrinking() {
     let mut cloud = Cloud::new(1.0);
     stack::group(&cloud, "web", (1, 6, 4));
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
-    cloud.change_group("web", |g| g.instances.iter_mut().for_each(|m| m.protected_from_scale_in = true));
+    cloud.change_group("web", |g| {
+        g.instances
+            .iter_mut()
+            .for_each(|m| m.protected_from_scale_in = true)
+    });
     cloud.resize("web", 1, 6, 1);
     cloud.run(60.0);
     assert_eq!(cloud.in_service("web").len(), 4);
     let kept = cloud.in_service("web")[0].clone();
-    cloud.change_group("web", |g| g.instances.iter_mut().filter(|m| m.id != kept).for_each(|m| m.protected_from_scale_in = false));
+    cloud.change_group("web", |g| {
+        g.instances
+            .iter_mut()
+            .filter(|m| m.id != kept)
+            .for_each(|m| m.protected_from_scale_in = false)
+    });
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
     assert_eq!(cloud.in_service("web"), [kept]);
 }
@@ -67,6 +90,10 @@ fn a_thousand_instances_in_fifty_groups() {
         began.elapsed().as_secs_f64() / 6.0
     };
     let (small, large) = (timed(5), timed(50));
-    println!("a pass over 100 instances: {:.1} ms, over 1,000: {:.1} ms", small * 1e3, large * 1e3);
+    println!(
+        "a pass over 100 instances: {:.1} ms, over 1,000: {:.1} ms",
+        small * 1e3,
+        large * 1e3
+    );
     assert!(large < small * 30.0 + 0.05, "{small} s, then {large} s");
 }

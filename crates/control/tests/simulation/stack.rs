@@ -13,13 +13,25 @@ pub fn group(cloud: &Cloud, name: &str, (min, max, desired): (u32, u32, u32)) {
     ));
     let template: LaunchTemplateId = text(&template, "launchTemplateId").parse().unwrap();
     let now = cloud.now();
-    let cause = format!("a user request created an AutoScalingGroup changing the desired capacity from 0 to {desired}.");
-    let subnets = ["us-east-1a", "us-east-1b"].map(|zone| subnet(cloud, zone)).to_vec();
+    let cause = format!(
+        "a user request created an AutoScalingGroup changing the desired capacity from 0 to {desired}."
+    );
+    let subnets = ["us-east-1a", "us-east-1b"]
+        .map(|zone| subnet(cloud, zone))
+        .to_vec();
     let record = AutoScalingGroup {
-        arn: cloud.scope.arn("autoscaling", format!("autoScalingGroup:1:autoScalingGroupName/{name}")),
+        arn: cloud.scope.arn(
+            "autoscaling",
+            format!("autoScalingGroup:1:autoScalingGroupName/{name}"),
+        ),
         scope: cloud.scope.clone(),
         name: name.into(),
-        template: GroupTemplate { id: template, name: name.into(), version: "$Latest".into(), mixed: None },
+        template: GroupTemplate {
+            id: template,
+            name: name.into(),
+            version: "$Latest".into(),
+            mixed: None,
+        },
         min_size: min,
         max_size: max,
         desired_capacity: desired,
@@ -58,7 +70,14 @@ pub fn group(cloud: &Cloud, name: &str, (min, max, desired): (u32, u32, u32)) {
 }
 
 pub fn subnet(cloud: &Cloud, zone: &str) -> SubnetId {
-    cloud.state().subnets.values().find(|s| s.zone == zone).unwrap().id.clone()
+    cloud
+        .state()
+        .subnets
+        .values()
+        .find(|s| s.zone == zone)
+        .unwrap()
+        .id
+        .clone()
 }
 
 /// A load balancer in zones a and b with a listener that forwards to the target group it names.
@@ -71,7 +90,9 @@ pub struct Web {
 pub fn load_balancer(cloud: &Cloud, name: &str) -> Web {
     let vpc = cloud.state().vpcs.values().next().unwrap().id.clone();
     let (a, b) = (subnet(cloud, "us-east-1a"), subnet(cloud, "us-east-1b"));
-    let answer = cloud.elbv2(&format!("CreateLoadBalancer&Name={name}&Subnets.member.1={a}&Subnets.member.2={b}"));
+    let answer = cloud.elbv2(&format!(
+        "CreateLoadBalancer&Name={name}&Subnets.member.1={a}&Subnets.member.2={b}"
+    ));
     let load_balancer = text(&answer, "LoadBalancerArn");
     let answer = cloud.elbv2(&format!(
         "CreateTargetGroup&Name={name}&Protocol=HTTP&Port=80&VpcId={vpc}&HealthCheckIntervalSeconds=10&HealthCheckTimeoutSeconds=5&HealthyThresholdCount=3&UnhealthyThresholdCount=2"
@@ -83,7 +104,10 @@ pub fn load_balancer(cloud: &Cloud, name: &str) -> Web {
     cloud.elbv2(&format!(
         "CreateListener&LoadBalancerArn={load_balancer}&Protocol=HTTP&Port=80&DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={target_group}"
     ));
-    Web { load_balancer, target_group }
+    Web {
+        load_balancer,
+        target_group,
+    }
 }
 
 /// A group behind a load balancer, replaced by ELB health after a grace period.
@@ -100,8 +124,16 @@ pub fn web(cloud: &Cloud, name: &str, sizes: (u32, u32, u32), grace: u32) -> Web
 
 /// A policy and its ARN.
 pub fn policy(cloud: &Cloud, group: &str, name: &str, kind: PolicyKind, alarms: &[&str]) -> String {
-    let arn = cloud.scope.arn("autoscaling", format!("scalingPolicy:1:autoScalingGroupName/{group}:policyName/{name}"));
-    let alarm = |name: &&str| (cloud.scope.arn("cloudwatch", format!("alarm:{name}")), (*name).to_owned());
+    let arn = cloud.scope.arn(
+        "autoscaling",
+        format!("scalingPolicy:1:autoScalingGroupName/{group}:policyName/{name}"),
+    );
+    let alarm = |name: &&str| {
+        (
+            cloud.scope.arn("cloudwatch", format!("alarm:{name}")),
+            (*name).to_owned(),
+        )
+    };
     let record = ScalingPolicy {
         arn: arn.clone(),
         scope: cloud.scope.clone(),
@@ -116,7 +148,15 @@ pub fn policy(cloud: &Cloud, group: &str, name: &str, kind: PolicyKind, alarms: 
 }
 
 /// An alarm on the group's average CPU utilisation.
-pub fn cpu_alarm(cloud: &Cloud, group: &str, name: &str, operator: &str, threshold: f64, periods: u32, action: &str) {
+pub fn cpu_alarm(
+    cloud: &Cloud,
+    group: &str,
+    name: &str,
+    operator: &str,
+    threshold: f64,
+    periods: u32,
+    action: &str,
+) {
     let now: Timestamp = cloud.now();
     let record = MetricAlarm {
         arn: cloud.scope.arn("cloudwatch", format!("alarm:{name}")),

@@ -16,18 +16,36 @@ fn capacity_moves_to_the_other_zone_and_back() {
     cloud.run(120.0);
     let cut = Fault::Zone(A.into());
     cloud.fault(cut.clone());
-    cloud.until("carried by the other zone", 300.0, |c| c.serving("web").get(B) == Some(&4));
+    cloud.until("carried by the other zone", 300.0, |c| {
+        c.serving("web").get(B) == Some(&4)
+    });
     let state = cloud.state();
-    let refused: Vec<_> = state.activities.values().filter(|a| a.status == "Failed").collect();
+    let refused: Vec<_> = state
+        .activities
+        .values()
+        .filter(|a| a.status == "Failed")
+        .collect();
     assert!(!refused.is_empty());
-    assert!(refused.iter().all(|a| a.status_message.as_ref().is_some_and(|m| m.contains("We currently do not have sufficient t3.micro capacity"))));
+    assert!(refused.iter().all(|a| {
+        a.status_message
+            .as_ref()
+            .is_some_and(|m| m.contains("We currently do not have sufficient t3.micro capacity"))
+    }));
     cloud.run(300.0);
     cloud.heal(&cut);
     // Launch first: never fewer in service than asked for.
     cloud.watch = Some(|c| {
         let serving: usize = c.serving("web").values().sum();
-        assert!(serving >= 4, "{serving} serve:\n{}", timeline::activities(c));
-        assert!(c.group("web").instances.len() <= 6, "{}", timeline::activities(c));
+        assert!(
+            serving >= 4,
+            "{serving} serve:\n{}",
+            timeline::activities(c)
+        );
+        assert!(
+            c.group("web").instances.len() <= 6,
+            "{}",
+            timeline::activities(c)
+        );
     });
     cloud.until("balanced", 600.0, |c| c.at_rest("web"));
     cloud.run(600.0);
@@ -40,8 +58,22 @@ fn dns_leaves_out_the_zone_that_is_cut() {
     let mut cloud = Cloud::new(1.0);
     stack::web(&cloud, "web", (2, 4, 2), 60);
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
-    let balancer = cloud.state().load_balancers.values().next().unwrap().clone();
-    let address = |zone: &str| balancer.zones.iter().find(|z| z.zone == zone).unwrap().public_ip.unwrap();
+    let balancer = cloud
+        .state()
+        .load_balancers
+        .values()
+        .next()
+        .unwrap()
+        .clone();
+    let address = |zone: &str| {
+        balancer
+            .zones
+            .iter()
+            .find(|z| z.zone == zone)
+            .unwrap()
+            .public_ip
+            .unwrap()
+    };
     let mut both = vec![address(A), address(B)];
     both.sort();
     let names = |cloud: &Cloud| {
@@ -60,7 +92,9 @@ fn dns_leaves_out_the_zone_that_is_cut() {
     assert_eq!(names(&cloud), both);
     cloud.heal(&Fault::Zone(B.into()));
     cloud.heal(&cut);
-    cloud.until("both in DNS", 600.0, |c| names(c) == both && c.at_rest("web"));
+    cloud.until("both in DNS", 600.0, |c| {
+        names(c) == both && c.at_rest("web")
+    });
 }
 
 #[test]
@@ -70,20 +104,41 @@ fn a_rebalancing_that_never_becomes_healthy_ends() {
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
     let cut = Fault::Zone(A.into());
     cloud.fault(cut.clone());
-    cloud.until("carried by the other zone", 300.0, |c| c.serving("web").get(B) == Some(&4));
+    cloud.until("carried by the other zone", 300.0, |c| {
+        c.serving("web").get(B) == Some(&4)
+    });
     // The zone returns, but what is launched there from now on never boots.
     cloud.host.hang_boots(A, true);
     cloud.heal(&cut);
     // One above the desired capacity, and longer and longer waits in between.
     cloud.watch = Some(|c| {
-        let staying = c.group("web").instances.iter().filter(|m| m.lifecycle != LifecycleState::Terminating).count();
+        let staying = c
+            .group("web")
+            .instances
+            .iter()
+            .filter(|m| m.lifecycle != LifecycleState::Terminating)
+            .count();
         assert!(staying <= 5, "{}", timeline::activities(c));
     });
-    let launches = |c: &Cloud| c.state().activities.values().filter(|a| a.description.starts_with("Launching a new EC2 instance: ")).count();
+    let launches = |c: &Cloud| {
+        c.state()
+            .activities
+            .values()
+            .filter(|a| a.description.starts_with("Launching a new EC2 instance: "))
+            .count()
+    };
     let before = launches(&cloud);
     cloud.run(1200.0);
-    assert!(launches(&cloud) - before <= 9, "{}", timeline::activities(&cloud));
-    assert!(cloud.serving("web").get(B) >= Some(&3), "{}", timeline::activities(&cloud));
+    assert!(
+        launches(&cloud) - before <= 9,
+        "{}",
+        timeline::activities(&cloud)
+    );
+    assert!(
+        cloud.serving("web").get(B) >= Some(&3),
+        "{}",
+        timeline::activities(&cloud)
+    );
     cloud.host.hang_boots(A, false);
     cloud.until("balanced", 600.0, |c| c.at_rest("web"));
 }

@@ -66,7 +66,10 @@ impl LinuxHost {
 
     /// Removes networks and namespaces from the host.
     pub fn remove_networks(self) -> Result<(), String> {
-        let networks = self.networks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let networks = self
+            .networks
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         networks.remove_all().map_err(|e| text(&e))
     }
 
@@ -76,8 +79,12 @@ impl LinuxHost {
             Owner::Instance { instance, .. } => Some(instance.to_string()),
             _ => None,
         };
-        let mut kept: BTreeSet<String> =
-            network.vpcs.values().flat_map(|v| v.interfaces.values()).filter_map(owner).collect();
+        let mut kept: BTreeSet<String> = network
+            .vpcs
+            .values()
+            .flat_map(|v| v.interfaces.values())
+            .filter_map(owner)
+            .collect();
         kept.extend(self.instances().into_iter().map(|i| i.id.to_string()));
         for id in namespace::list_user(&self.cloud).unwrap_or_default() {
             if !kept.contains(&id)

@@ -25,7 +25,11 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { start: Duration::from_millis(50), boot: Duration::from_secs(2), stop: Duration::from_secs(1) }
+        Self {
+            start: Duration::from_millis(50),
+            boot: Duration::from_secs(2),
+            stop: Duration::from_secs(1),
+        }
     }
 }
 
@@ -51,23 +55,32 @@ impl Machine {
     /// The zone that the applied network puts the instance in.
     fn zone(&self, id: &InstanceId) -> Option<&str> {
         self.network.vpcs.values().find_map(|vpc| {
-            let interface = vpc.interfaces.values().find(|i| matches!(&i.owner, Owner::Instance { instance, .. } if instance == id))?;
+            let interface = vpc
+                .interfaces
+                .values()
+                .find(|i| matches!(&i.owner, Owner::Instance { instance, .. } if instance == id))?;
             vpc.subnets.get(&interface.subnet).map(|s| s.zone.as_str())
         })
     }
 
     fn hangs(&self, id: &InstanceId) -> bool {
-        self.zone(id).is_some_and(|zone| self.hanging.contains(zone))
+        self.zone(id)
+            .is_some_and(|zone| self.hanging.contains(zone))
     }
 
     fn get(&mut self, id: &InstanceId) -> Result<&mut SimInstance> {
-        self.instances.get_mut(id).ok_or_else(|| InstanceError::Missing(id.clone()))
+        self.instances
+            .get_mut(id)
+            .ok_or_else(|| InstanceError::Missing(id.clone()))
     }
 }
 
 impl SimHost {
     pub fn new(clock: Clock) -> Self {
-        Self { clock, machine: Mutex::default() }
+        Self {
+            clock,
+            machine: Mutex::default(),
+        }
     }
 
     fn machine(&self) -> MutexGuard<'_, Machine> {
@@ -105,7 +118,11 @@ impl SimHost {
 
     /// Its init ends unasked, as by a panic or the OOM killer.
     pub fn kill(&self, id: &InstanceId) -> Result<()> {
-        self.end(id, Exit::Crashed(137), Some("its init was killed by signal 9"))
+        self.end(
+            id,
+            Exit::Crashed(137),
+            Some("its init was killed by signal 9"),
+        )
     }
 
     /// Shut down from within.
@@ -120,13 +137,17 @@ impl SimHost {
 
     fn end(&self, id: &InstanceId, exit: Exit, why: Option<&str>) -> Result<()> {
         let now = self.clock.now();
-        self.machine().get(id).map(|instance| instance.end(now, exit, why))
+        self.machine()
+            .get(id)
+            .map(|instance| instance.end(now, exit, why))
     }
 
     /// Share of its CPU that the instance uses from now on, 0 to 1.
     pub fn set_load(&self, id: &InstanceId, load: f64) -> Result<()> {
         let now = self.clock.now();
-        self.machine().get(id).map(|instance| instance.set_load(load, now))
+        self.machine()
+            .get(id)
+            .map(|instance| instance.set_load(load, now))
     }
 
     pub fn write_console(&self, id: &InstanceId, text: &str) -> Result<()> {
@@ -136,12 +157,18 @@ impl SimHost {
     /// Since when the present boot is complete; `None` while it is not, or nothing runs.
     pub fn ready_at(&self, id: &InstanceId) -> Option<Timestamp> {
         let now = self.clock.now();
-        self.machine().instances.get(id).and_then(|instance| instance.ready_at(now))
+        self.machine()
+            .instances
+            .get(id)
+            .and_then(|instance| instance.ready_at(now))
     }
 
     pub fn is_running(&self, id: &InstanceId) -> bool {
         let now = self.clock.now();
-        self.machine().instances.get(id).is_some_and(|instance| instance.state(now) == RunState::Running)
+        self.machine()
+            .instances
+            .get(id)
+            .is_some_and(|instance| instance.state(now) == RunState::Running)
     }
 
     /// The network as it was applied last.
@@ -166,12 +193,18 @@ impl Host for SimHost {
         let now = self.clock.now();
         let mut machine = self.machine();
         let operation = format!("launch {}", spec.id);
-        let lives = machine.instances.get(&spec.id).is_some_and(|i| !matches!(i.state(now), RunState::Stopped(_)));
+        let lives = machine
+            .instances
+            .get(&spec.id)
+            .is_some_and(|i| !matches!(i.state(now), RunState::Stopped(_)));
         if lives {
             return Ok(());
         }
         let Some(zone) = machine.zone(&spec.id) else {
-            return Err(InstanceError::refused(operation, "it has no network namespace yet"));
+            return Err(InstanceError::refused(
+                operation,
+                "it has no network namespace yet",
+            ));
         };
         if let Some(why) = machine.refused.get(zone) {
             return Err(InstanceError::refused(operation, why));
@@ -181,7 +214,10 @@ impl Host for SimHost {
         match machine.instances.get_mut(&spec.id) {
             Some(stopped) => stopped.start(spec.clone(), timing, hangs, now),
             None => {
-                machine.instances.insert(spec.id.clone(), SimInstance::new(spec.clone(), timing, hangs, now));
+                machine.instances.insert(
+                    spec.id.clone(),
+                    SimInstance::new(spec.clone(), timing, hangs, now),
+                );
             }
         }
         Ok(())
@@ -219,11 +255,18 @@ impl Host for SimHost {
 
     fn instances(&self) -> Vec<ObservedInstance> {
         let now = self.clock.now();
-        self.machine().instances.values_mut().map(|instance| instance.observe(now)).collect()
+        self.machine()
+            .instances
+            .values_mut()
+            .map(|instance| instance.observe(now))
+            .collect()
     }
 
     fn console(&self, id: &InstanceId) -> Option<Vec<u8>> {
-        self.machine().instances.get(id).map(|instance| instance.console().to_vec())
+        self.machine()
+            .instances
+            .get(id)
+            .map(|instance| instance.console().to_vec())
     }
 }
 

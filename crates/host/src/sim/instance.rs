@@ -52,7 +52,10 @@ impl SimInstance {
     /// A new run on the same root volume.
     pub fn start(&mut self, spec: InstanceSpec, timing: Timing, hangs: bool, now: Timestamp) {
         let console = std::mem::take(&mut self.console);
-        *self = Self { console, ..Self::new(spec, timing, hangs, now) };
+        *self = Self {
+            console,
+            ..Self::new(spec, timing, hangs, now)
+        };
     }
 
     /// The present run boots, for the first time or again.
@@ -67,7 +70,11 @@ impl SimInstance {
     /// Ends now or later; an end that comes sooner stays.
     pub fn end(&mut self, at: Timestamp, exit: Exit, why: Option<&str>) {
         if self.end.as_ref().is_none_or(|end| at < end.at) {
-            self.end = Some(End { at, exit, why: why.map(str::to_owned) });
+            self.end = Some(End {
+                at,
+                exit,
+                why: why.map(str::to_owned),
+            });
         }
     }
 
@@ -124,7 +131,11 @@ impl SimInstance {
             boots: self.boots,
             usage: if stopped { Usage::default() } else { usage },
             cpu_quota_usec_per_sec: self.spec.cpu.quota_usec_per_sec(),
-            failure: self.end.as_ref().filter(|_| stopped).and_then(|end| end.why.clone()),
+            failure: self
+                .end
+                .as_ref()
+                .filter(|_| stopped)
+                .and_then(|end| end.why.clone()),
         }
     }
 

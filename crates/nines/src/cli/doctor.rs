@@ -5,7 +5,12 @@ use anyhow::{Result, bail};
 pub fn run(state: &std::path::Path, public_pool: ipnet::Ipv4Net) -> Result<()> {
     let checks = host::linux::doctor::checks(state, public_pool);
     for check in &checks {
-        println!("{} {}: {}", if check.ok { "ok     " } else { "MISSING" }, check.name, check.found);
+        println!(
+            "{} {}: {}",
+            if check.ok { "ok     " } else { "MISSING" },
+            check.name,
+            check.found
+        );
         if !check.ok {
             println!("        fix: {}", check.fix);
         }

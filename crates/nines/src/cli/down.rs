@@ -20,41 +20,62 @@ pub fn run(directory: &Path, purge: bool) -> Result<()> {
     sidecar::stop(&state.edge())?;
     let host = open_host(&state, &cloud.name, cloud.public_pool, cloud.offline)?;
     if purge {
-        host.instances.remove_all().context("failed to remove instances")?;
+        host.instances
+            .remove_all()
+            .context("failed to remove instances")?;
     } else {
         host.halt();
         await_halt(&host)?;
-        host.instances.remove_cgroups().context("failed to remove cgroups")?;
+        host.instances
+            .remove_cgroups()
+            .context("failed to remove cgroups")?;
         // What the processes served is gone from the host; they shall not begin with it.
         for dir in [state.balancer(), state.edge()] {
             let _ = std::fs::remove_file(dir.join("config.json"));
         }
-        state.write_cloud(&Cloud { halted: true, ..cloud.clone() })?;
+        state.write_cloud(&Cloud {
+            halted: true,
+            ..cloud.clone()
+        })?;
     }
     let host = Arc::into_inner(host).context("failed to take the host layer apart")?;
-    host.remove_networks().map_err(|why| anyhow::anyhow!("failed to remove networks: {why}"))?;
+    host.remove_networks()
+        .map_err(|why| anyhow::anyhow!("failed to remove networks: {why}"))?;
     if let Some(path) = &cloud.hosts_file {
-        host::linux::hosts_file::remove_block(path, &cloud.name).with_context(|| format!("failed to clean {}", path.display()))?;
+        host::linux::hosts_file::remove_block(path, &cloud.name)
+            .with_context(|| format!("failed to clean {}", path.display()))?;
     }
     if purge {
         for (name, value) in &cloud.sysctls {
             let path = Path::new("/proc/sys").join(name);
-            std::fs::write(&path, value).with_context(|| format!("failed to restore {}", path.display()))?;
+            std::fs::write(&path, value)
+                .with_context(|| format!("failed to restore {}", path.display()))?;
         }
         remove_state(&state.0)?;
     }
-    println!("nines is down{}", if purge { "; the host is as it was" } else { "; records and root volumes are kept (`--purge` removes them)" });
+    println!(
+        "nines is down{}",
+        if purge {
+            "; the host is as it was"
+        } else {
+            "; records and root volumes are kept (`--purge` removes them)"
+        }
+    );
     Ok(())
 }
 
 /// Asks the recorded process to end, if it is still that process.
 fn end_control_plane(cloud: &Cloud) -> Result<()> {
     let pid = Pid::from_raw(cloud.pid as i32);
-    let is_ours = || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.split(|b| *b == 0).any(|word| word == b"up"));
+    let is_ours = || {
+        std::fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.split(|b| *b == 0).any(|word| word == b"up"))
+    };
     if !is_ours() {
         return Ok(());
     }
-    kill(pid, Signal::SIGTERM).with_context(|| format!("failed to end the control plane, process {pid}"))?;
+    kill(pid, Signal::SIGTERM)
+        .with_context(|| format!("failed to end the control plane, process {pid}"))?;
     let begun = Instant::now();
     while is_ours() {
         if begun.elapsed() > Duration::from_secs(20) {
@@ -67,7 +88,11 @@ fn end_control_plane(cloud: &Cloud) -> Result<()> {
 
 fn await_halt(host: &Arc<host::linux::host::LinuxHost>) -> Result<()> {
     let begun = Instant::now();
-    let runs = || host::Host::instances(&**host).iter().any(|i| !matches!(i.state, host::instance::RunState::Stopped(_)));
+    let runs = || {
+        host::Host::instances(&**host)
+            .iter()
+            .any(|i| !matches!(i.state, host::instance::RunState::Stopped(_)))
+    };
     while runs() {
         if begun.elapsed() > Duration::from_secs(30) {
             bail!("some instances do not end; see `nines ps` and try again");
@@ -79,15 +104,35 @@ fn await_halt(host: &Arc<host::linux::host::LinuxHost>) -> Result<()> {
 
 /// Removes what a cloud keeps, but never images that a user put below the state directory.
 fn remove_state(dir: &Path) -> Result<()> {
-    for name in ["nines.db", "nines.db-wal", "nines.db-shm", "cloud.json", "doorbell", "terraform.rc"] {
+    for name in [
+        "nines.db",
+        "nines.db-wal",
+        "nines.db-shm",
+        "cloud.json",
+        "doorbell",
+        "terraform.rc",
+    ] {
         match std::fs::remove_file(dir.join(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(|| format!("failed to remove {name}")),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("failed to remove {name}"));
+            }
             _ => {}
         }
     }
-    for name in ["balancer", "edge", "registry", "instances", "trash", "s3", "log", "namespaces"] {
+    for name in [
+        "balancer",
+        "edge",
+        "registry",
+        "instances",
+        "trash",
+        "s3",
+        "log",
+        "namespaces",
+    ] {
         match std::fs::remove_dir_all(dir.join(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(|| format!("failed to remove {name}")),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("failed to remove {name}"));
+            }
             _ => {}
         }
     }

@@ -28,7 +28,10 @@ pub fn print(port: u16) -> Result<()> {
 
 /// Runs terraform (or tofu) in place of this process.
 pub fn terraform(port: u16, state: &Path, arguments: &[OsString]) -> Result<()> {
-    let Some(program) = ["terraform", "tofu"].into_iter().find(|name| find_program(name).is_some()) else {
+    let Some(program) = ["terraform", "tofu"]
+        .into_iter()
+        .find(|name| find_program(name).is_some())
+    else {
         bail!("neither terraform nor tofu is on the PATH; `make tools` installs one");
     };
     let mut command = Command::new(program);
@@ -39,14 +42,17 @@ pub fn terraform(port: u16, state: &Path, arguments: &[OsString]) -> Result<()> 
             command.env(name, value);
         }
     }
-    let configured = std::env::var_os("TF_CLI_CONFIG_FILE").is_some_and(|file| Path::new(&file).exists());
+    let configured =
+        std::env::var_os("TF_CLI_CONFIG_FILE").is_some_and(|file| Path::new(&file).exists());
     if !configured && let Some(mirror) = provider_mirror() {
         let file = state.join("terraform.rc");
         let text = format!(
             "provider_installation {{\n  filesystem_mirror {{\n    path = \"{0}\"\n    include = [\"registry.terraform.io/hashicorp/aws\", \"registry.opentofu.org/hashicorp/aws\"]\n  }}\n  direct {{\n    exclude = [\"registry.terraform.io/hashicorp/aws\"]\n  }}\n}}\n",
             mirror.display()
         );
-        std::fs::create_dir_all(state).and_then(|()| std::fs::write(&file, text)).with_context(|| format!("failed to write {}", file.display()))?;
+        std::fs::create_dir_all(state)
+            .and_then(|()| std::fs::write(&file, text))
+            .with_context(|| format!("failed to write {}", file.display()))?;
         command.env("TF_CLI_CONFIG_FILE", file);
     }
     Err(command.exec()).with_context(|| format!("failed to run {program}"))
@@ -54,7 +60,9 @@ pub fn terraform(port: u16, state: &Path, arguments: &[OsString]) -> Result<()> 
 
 fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
 }
 
 /// A directory that holds `registry.terraform.io/hashicorp/aws`, as a provider mirror does.
@@ -64,8 +72,16 @@ fn find_program(name: &str) -> Option<PathBuf> {
 fn provider_mirror() -> Option<PathBuf> {
     let holds = |dir: &PathBuf| dir.join("registry.terraform.io/hashicorp/aws").is_dir();
     let named = std::env::var_os("NINES_PLUGIN_MIRROR").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".terraform.d/plugins"));
-    let below = |root: &str| std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+    let home =
+        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".terraform.d/plugins"));
+    let below = |root: &str| {
+        std::fs::read_dir(root)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect::<Vec<_>>()
+    };
     let mut places: Vec<PathBuf> = named.into_iter().chain(home).collect();
     for root in ["/usr/share/terraform", "/usr/local/share/terraform", "/opt"] {
         places.extend(below(root));

@@ -13,7 +13,13 @@ pub fn run(port: u16, follow: bool) -> Result<()> {
         let answer = super::ask(port, "GET", &path)?;
         for event in answer["events"].as_array().into_iter().flatten() {
             let text = |field: &str| event[field].as_str().unwrap_or_default();
-            println!("{}  {:<7}  {}  {}", &text("time").get(11..19).unwrap_or_default(), text("severity"), text("subject"), text("message"));
+            println!(
+                "{}  {:<7}  {}  {}",
+                &text("time").get(11..19).unwrap_or_default(),
+                text("severity"),
+                text("subject"),
+                text("message")
+            );
             after = event["sequence"].as_u64().or(after);
         }
         if !follow {

@@ -14,9 +14,14 @@ use std::time::Duration;
 
 fn open(state: &Path, instance: &str) -> Result<(Arc<LinuxHost>, InstanceId)> {
     let state = State(state.to_owned());
-    let cloud = state.read_cloud().with_context(|| format!("no cloud has been up with --state {}", state.0.display()))?;
+    let cloud = state
+        .read_cloud()
+        .with_context(|| format!("no cloud has been up with --state {}", state.0.display()))?;
     let id = instance.parse::<InstanceId>()?;
-    Ok((open_host(&state, &cloud.name, cloud.public_pool, cloud.offline)?, id))
+    Ok((
+        open_host(&state, &cloud.name, cloud.public_pool, cloud.offline)?,
+        id,
+    ))
 }
 
 pub fn console(state: &Path, instance: &str, follow: bool) -> Result<()> {
@@ -27,7 +32,8 @@ pub fn console(state: &Path, instance: &str, follow: bool) -> Result<()> {
         return Ok(());
     }
     let path = host.instances.console_path(&id);
-    let mut file = std::fs::File::open(&path).with_context(|| format!("failed to read the console of {id}"))?;
+    let mut file = std::fs::File::open(&path)
+        .with_context(|| format!("failed to read the console of {id}"))?;
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = file.read(&mut buffer)?;
@@ -51,6 +57,8 @@ pub fn shell(state: &Path, instance: &str, command: &[OsString]) -> Result<()> {
     let (host, id) = open(state, instance)?;
     let mut command = host.instances.enter(&id, command)?;
     // In a child: only a process of one thread may enter a user namespace.
-    let status = command.status().with_context(|| format!("failed to enter {id}"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("failed to enter {id}"))?;
     std::process::exit(status.code().unwrap_or(1));
 }

@@ -22,16 +22,55 @@ pub fn run(port: u16, json: bool) -> Result<()> {
             return;
         }
         let mut lines = vec![columns.iter().map(|c| c.to_uppercase()).collect::<Vec<_>>()];
-        lines.extend(rows.iter().map(|row| columns.iter().map(|c| cell(&row[*c])).collect()));
+        lines.extend(
+            rows.iter()
+                .map(|row| columns.iter().map(|c| cell(&row[*c])).collect()),
+        );
         println!("{title}\n{}", table(&lines));
     };
-    show("Load balancers", "load_balancers", &["name", "dns_name", "active", "in_service"]);
-    show("Groups", "groups", &["name", "min", "desired", "max", "instances"]);
-    show("Instances", "instances", &["id", "name", "type", "cores", "zone", "private_ip", "state", "ready", "lifecycle", "healthy"]);
-    show("Targets", "targets", &["group", "target", "port", "state", "reason"]);
-    show("NAT gateways", "nat_gateways", &["id", "state", "subnet", "public_ip"]);
+    show(
+        "Load balancers",
+        "load_balancers",
+        &["name", "dns_name", "active", "in_service"],
+    );
+    show(
+        "Groups",
+        "groups",
+        &["name", "min", "desired", "max", "instances"],
+    );
+    show(
+        "Instances",
+        "instances",
+        &[
+            "id",
+            "name",
+            "type",
+            "cores",
+            "zone",
+            "private_ip",
+            "state",
+            "ready",
+            "lifecycle",
+            "healthy",
+        ],
+    );
+    show(
+        "Targets",
+        "targets",
+        &["group", "target", "port", "state", "reason"],
+    );
+    show(
+        "NAT gateways",
+        "nat_gateways",
+        &["id", "state", "subnet", "public_ip"],
+    );
     show("Alarms", "alarms", &["name", "state", "since"]);
-    let faults: Vec<String> = answer["faults"].as_array().into_iter().flatten().map(cell).collect();
+    let faults: Vec<String> = answer["faults"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(cell)
+        .collect();
     if !faults.is_empty() {
         println!("Broken: {}", faults.join(", "));
     }

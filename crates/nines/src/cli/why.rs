@@ -17,7 +17,11 @@ pub fn run(port: u16, from: &str, to: Option<&str>) -> Result<()> {
             Some(true) => "ok ",
             _ => "NO ",
         };
-        println!("{verdict} {:<20} {}", step["what"].as_str().unwrap_or_default(), step["why"].as_str().unwrap_or_default());
+        println!(
+            "{verdict} {:<20} {}",
+            step["what"].as_str().unwrap_or_default(),
+            step["why"].as_str().unwrap_or_default()
+        );
     }
     println!("{}", answer["verdict"].as_str().unwrap_or_default());
     Ok(())

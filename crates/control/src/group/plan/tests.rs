@@ -37,7 +37,11 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
             instance_type: "t3.micro".into(),
             lifecycle,
             healthy: !has('!') && !has('x'),
-            unhealthy_because: if has('!') { Some(UnhealthyBecause::LoadBalancer) } else { has('x').then_some(UnhealthyBecause::Ec2State) },
+            unhealthy_because: if has('!') {
+                Some(UnhealthyBecause::LoadBalancer)
+            } else {
+                has('x').then_some(UnhealthyBecause::Ec2State)
+            },
             protected_from_scale_in: has('k'),
             template: (template.clone(), "t".into(), if has('o') { 1 } else { 2 }),
             in_service: (lifecycle != L::Pending).then(|| second(n as i64)),
@@ -46,16 +50,38 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
             rebalancing: has('r'),
         });
         let target = || BTreeSet::from([GROUP.to_owned()]);
-        let state = if has('0') { None } else if has('-') { Some(InstanceState::Stopped) } else { Some(InstanceState::Running) };
+        let state = if has('0') {
+            None
+        } else if has('-') {
+            Some(InstanceState::Stopped)
+        } else {
+            Some(InstanceState::Running)
+        };
         let registered = lifecycle == L::InService;
         let ill = has('d');
         let fact = Fact {
-            state: if lifecycle == L::Pending && state.is_some() { Some(InstanceState::Pending) } else { state },
+            state: if lifecycle == L::Pending && state.is_some() {
+                Some(InstanceState::Pending)
+            } else {
+                state
+            },
             running_since: Some(second(0)),
-            healthy_in: if registered && !ill && !has('?') { target() } else { BTreeSet::new() },
+            healthy_in: if registered && !ill && !has('?') {
+                target()
+            } else {
+                BTreeSet::new()
+            },
             unhealthy_in: if ill { target() } else { BTreeSet::new() },
-            registered_in: if registered { target() } else { BTreeSet::new() },
-            draining_in: if lifecycle == L::Terminating && state.is_some() { target() } else { BTreeSet::new() },
+            registered_in: if registered {
+                target()
+            } else {
+                BTreeSet::new()
+            },
+            draining_in: if lifecycle == L::Terminating && state.is_some() {
+                target()
+            } else {
+                BTreeSet::new()
+            },
         };
         facts.insert(id(n), fact);
     }
@@ -63,7 +89,12 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
         arn: "arn".into(),
         scope: Scope::new("000000000000", "us-east-1"),
         name: "web".into(),
-        template: GroupTemplate { id: template, name: "t".into(), version: "$Latest".into(), mixed: None },
+        template: GroupTemplate {
+            id: template,
+            name: "t".into(),
+            version: "$Latest".into(),
+            mixed: None,
+        },
         min_size: 0,
         max_size: 20,
         desired_capacity: desired,
@@ -103,7 +134,14 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
 
 /// Steps as text: `launch a` (zones in order, with why), `end 2`, `ill 0`…
 fn steps(group: &AutoScalingGroup, facts: &BTreeMap<InstanceId, Fact>, now: i64) -> String {
-    let number = |wanted: &InstanceId| group.instances.iter().position(|m| m.id == *wanted).unwrap().to_string();
+    let number = |wanted: &InstanceId| {
+        group
+            .instances
+            .iter()
+            .position(|m| m.id == *wanted)
+            .unwrap()
+            .to_string()
+    };
     let (steps, _) = plan(group, facts, 2, None, Speed::new(1.0), second(now));
     let said = |step: Step| match step {
         Step::Launch { zones, why } => format!("launch {} {why:?}", zones.join(",")),
@@ -113,7 +151,10 @@ fn steps(group: &AutoScalingGroup, facts: &BTreeMap<InstanceId, Fact>, now: i64)
         Step::SeenHealthy(i) => format!("seen {}", number(&i)),
         Step::TargetGroupInService(_) => "group serves".into(),
         Step::MarkUnhealthy(i, why) => format!("ill {} {why:?}", number(&i)),
-        Step::Terminate { id, why: TerminateWhy::Unhealthy(_) } => format!("replace {}", number(&id)),
+        Step::Terminate {
+            id,
+            why: TerminateWhy::Unhealthy(_),
+        } => format!("replace {}", number(&id)),
         Step::Terminate { id, why } => format!("terminate {} {why:?}", number(&id)),
         Step::End(i) => format!("end {}", number(&i)),
         Step::Leave(i) => format!("leave {}", number(&i)),
@@ -126,18 +167,34 @@ fn steps(group: &AutoScalingGroup, facts: &BTreeMap<InstanceId, Fact>, now: i64)
 #[track_caller]
 fn check(desired: u32, members: &str, expected: &str) {
     let (group, facts) = group(desired, members);
-    assert_eq!(steps(&group, &facts, 1000), expected, "desired {desired}: {members}");
+    assert_eq!(
+        steps(&group, &facts, 1000),
+        expected,
+        "desired {desired}: {members}"
+    );
 }
 
 #[track_caller]
-fn check_with(desired: u32, members: &str, change: impl FnOnce(&mut AutoScalingGroup), expected: &str) {
+fn check_with(
+    desired: u32,
+    members: &str,
+    change: impl FnOnce(&mut AutoScalingGroup),
+    expected: &str,
+) {
     let (mut group, facts) = group(desired, members);
     change(&mut group);
-    assert_eq!(steps(&group, &facts, 1000), expected, "desired {desired}: {members}");
+    assert_eq!(
+        steps(&group, &facts, 1000),
+        expected,
+        "desired {desired}: {members}"
+    );
 }
 
 fn suspend(processes: &[&str]) -> impl FnOnce(&mut AutoScalingGroup) {
-    let processes = processes.iter().map(|p| ((*p).to_owned(), String::new())).collect();
+    let processes = processes
+        .iter()
+        .map(|p| ((*p).to_owned(), String::new()))
+        .collect();
     move |g| g.suspended_processes = processes
 }
 
@@ -145,7 +202,11 @@ fn suspend(processes: &[&str]) -> impl FnOnce(&mut AutoScalingGroup) {
 fn capacity_goes_to_the_zone_with_fewest() {
     check(0, "", "");
     check(2, "aS bS", "");
-    check(3, "", "launch a,b Capacity; launch b,a Capacity; launch a,b Capacity");
+    check(
+        3,
+        "",
+        "launch a,b Capacity; launch b,a Capacity; launch a,b Capacity",
+    );
     check(4, "aS aS", "launch b,a Capacity; launch b,a Capacity");
     check(2, "aP bP", "");
 }
@@ -157,8 +218,18 @@ fn scale_in_takes_from_the_largest_zone_by_policy() {
     // An older template goes first, but only in the largest zone.
     check(3, "aSo aS bSo bS", "terminate 2 Capacity");
     check(2, "aS aS bSo", "terminate 1 Capacity");
-    check_with(2, "aS aS bS", |g| g.termination_policies = vec!["OldestInstance".into()], "terminate 0 Capacity");
-    check_with(2, "aS aS bS", |g| g.termination_policies = vec!["OldestLaunchTemplate".into(), "NewestInstance".into()], "terminate 1 Capacity");
+    check_with(
+        2,
+        "aS aS bS",
+        |g| g.termination_policies = vec!["OldestInstance".into()],
+        "terminate 0 Capacity",
+    );
+    check_with(
+        2,
+        "aS aS bS",
+        |g| g.termination_policies = vec!["OldestLaunchTemplate".into(), "NewestInstance".into()],
+        "terminate 1 Capacity",
+    );
 }
 
 #[test]
@@ -173,7 +244,11 @@ fn an_instance_that_does_not_run_is_ill_at_once() {
     check(2, "aS- bS", "ill 0 Ec2State");
     check(2, "aS0 bS", "ill 0 Ec2State");
     let (group, facts) = group(2, "aS- bS");
-    assert_eq!(steps(&group, &facts, 5), "ill 0 Ec2State", "also within the grace period");
+    assert_eq!(
+        steps(&group, &facts, 5),
+        "ill 0 Ec2State",
+        "also within the grace period"
+    );
 }
 
 #[test]
@@ -200,15 +275,23 @@ fn a_load_balancers_verdict_counts_after_the_grace_period() {
 fn what_load_balancers_call_ill_is_replaced_a_tenth_at_a_time() {
     check(2, "aS! bS", "replace 0; launch a,b Replacement");
     check(4, "aS! bS! aS! bS!", "replace 0; launch a,b Replacement");
-    check(4, "aS! bS aS bP", "", );
+    check(4, "aS! bS aS bP", "");
     // The one before it still drains.
     check(4, "aT! aS! bS bS aS", "");
     // Gone from the machine: no longer under way.
     check(4, "aT!- aS! bS bS aS", "replace 1; launch a,b Replacement");
     // Not running: no limit.
-    check(4, "aSx- bSx- aSx- bSx-", "replace 0; replace 1; replace 2; replace 3; launch a,b Replacement; launch b,a Replacement; launch a,b Replacement; launch b,a Replacement");
+    check(
+        4,
+        "aSx- bSx- aSx- bSx-",
+        "replace 0; replace 1; replace 2; replace 3; launch a,b Replacement; launch b,a Replacement; launch a,b Replacement; launch b,a Replacement",
+    );
     let twenty = "aS! bS! ".repeat(10);
-    check(20, &twenty, "replace 0; replace 1; launch a,b Replacement; launch b,a Replacement");
+    check(
+        20,
+        &twenty,
+        "replace 0; replace 1; launch a,b Replacement; launch b,a Replacement",
+    );
 }
 
 #[test]
@@ -220,10 +303,26 @@ fn balance_launches_first() {
     // The new one serves: the largest zone loses one.
     check(3, "aS aS aS bSr", "terminate 2 Rebalance");
     check(3, "aS aS aS bS?r", "");
-    check_with(3, "aS aS aS bS?r", |g| g.health_check_types = vec!["EC2".into()], "terminate 2 Rebalance");
+    check_with(
+        3,
+        "aS aS aS bS?r",
+        |g| g.health_check_types = vec!["EC2".into()],
+        "terminate 2 Rebalance",
+    );
     let (group, facts) = group(3, "aS aS aS");
-    let (steps, again) = plan(&group, &facts, 2, Some(second(1010)), Speed::new(1.0), second(1000));
-    assert_eq!((steps, again), (Vec::new(), Some(second(1010))), "it failed a moment ago");
+    let (steps, again) = plan(
+        &group,
+        &facts,
+        2,
+        Some(second(1010)),
+        Speed::new(1.0),
+        second(1000),
+    );
+    assert_eq!(
+        (steps, again),
+        (Vec::new(), Some(second(1010))),
+        "it failed a moment ago"
+    );
 }
 
 #[test]
@@ -243,7 +342,10 @@ fn failed_launches_wait() {
     check(1, "aP0", "failed 0");
     let (mut group, facts) = group(2, "aS");
     group.retry_at = Some(second(1010));
-    assert_eq!(plan(&group, &facts, 2, None, Speed::new(1.0), second(1000)), (Vec::new(), Some(second(1010))));
+    assert_eq!(
+        plan(&group, &facts, 2, None, Speed::new(1.0), second(1000)),
+        (Vec::new(), Some(second(1010)))
+    );
     assert_eq!(steps(&group, &facts, 1010), "launch b,a Capacity");
 }
 
@@ -262,7 +364,12 @@ fn members_that_leave_drain_end_and_go() {
 #[test]
 fn a_deleted_group_ends_its_members_and_vanishes() {
     let delete = |g: &mut AutoScalingGroup| g.deleting = Some(second(1));
-    check_with(0, "aS bSk", delete, "terminate 0 Capacity; terminate 1 Capacity");
+    check_with(
+        0,
+        "aS bSk",
+        delete,
+        "terminate 0 Capacity; terminate 1 Capacity",
+    );
     check_with(0, "aT", delete, "");
     check_with(0, "", delete, "vanish");
 }

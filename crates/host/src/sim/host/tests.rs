@@ -15,7 +15,10 @@ fn spec(id: &InstanceId) -> InstanceSpec {
         domain: "ec2.internal".into(),
         address: ADDRESS,
         resolver: Ipv4Addr::new(10, 0, 0, 2),
-        cpu: Cpu { vcpus: 2, millicores_per_vcpu: 100 },
+        cpu: Cpu {
+            vcpus: 2,
+            millicores_per_vcpu: 100,
+        },
         memory_bytes: 1 << 30,
         pids_max: 4096,
         root_bytes: None,
@@ -25,7 +28,11 @@ fn spec(id: &InstanceId) -> InstanceSpec {
 
 /// A network in which the instance has one interface, in zone `a`.
 fn network(id: &InstanceId) -> Network {
-    let (subnet, table, acl) = (SubnetId::random(), RouteTableId::random(), NetworkAclId::random());
+    let (subnet, table, acl) = (
+        SubnetId::random(),
+        RouteTableId::random(),
+        NetworkAclId::random(),
+    );
     let cidr = "10.0.0.0/16".parse().unwrap();
     let mut vpc = Vpc {
         cidrs: vec![cidr],
@@ -37,7 +44,15 @@ fn network(id: &InstanceId) -> Network {
         security_groups: BTreeMap::new(),
         interfaces: BTreeMap::new(),
     };
-    vpc.subnets.insert(subnet.clone(), Subnet { cidr, zone: "a".into(), route_table: table, network_acl: acl });
+    vpc.subnets.insert(
+        subnet.clone(),
+        Subnet {
+            cidr,
+            zone: "a".into(),
+            route_table: table,
+            network_acl: acl,
+        },
+    );
     let interface = Interface {
         subnet,
         mac: [2, 0, 0, 0, 0, 1],
@@ -45,10 +60,18 @@ fn network(id: &InstanceId) -> Network {
         public: BTreeMap::new(),
         security_groups: Vec::new(),
         source_dest_check: true,
-        owner: Owner::Instance { instance: id.clone(), device: 0, uid_base: 1 << 20 },
+        owner: Owner::Instance {
+            instance: id.clone(),
+            device: 0,
+            uid_base: 1 << 20,
+        },
     };
-    vpc.interfaces.insert(NetworkInterfaceId::random(), interface);
-    Network { vpcs: BTreeMap::from([(VpcId::random(), vpc)]), ..Network::default() }
+    vpc.interfaces
+        .insert(NetworkInterfaceId::random(), interface);
+    Network {
+        vpcs: BTreeMap::from([(VpcId::random(), vpc)]),
+        ..Network::default()
+    }
 }
 
 /// A host, its clock, and an instance whose interface stands.
@@ -74,37 +97,58 @@ fn an_instance_starts_boots_stops_and_goes() {
     host.launch(&spec(&id)).unwrap();
     assert_eq!(seen(&host).state, RunState::Starting);
     wait(&clock, 0.1);
-    assert_eq!((seen(&host).state, seen(&host).ready), (RunState::Running, false));
+    assert_eq!(
+        (seen(&host).state, seen(&host).ready),
+        (RunState::Running, false)
+    );
     wait(&clock, 2.0);
     assert!(seen(&host).ready);
     host.reboot(&id).unwrap();
-    assert_eq!((seen(&host).state, seen(&host).ready, seen(&host).boots), (RunState::Starting, false, 2));
+    assert_eq!(
+        (seen(&host).state, seen(&host).ready, seen(&host).boots),
+        (RunState::Starting, false, 2)
+    );
     wait(&clock, 3.0);
     host.stop(&id, false).unwrap();
     assert_eq!(seen(&host).state, RunState::Stopping);
     wait(&clock, 1.0);
     assert_eq!(seen(&host).state, RunState::Stopped(Exit::PowerOff));
     host.launch(&spec(&id)).unwrap();
-    assert_eq!((seen(&host).state, seen(&host).boots), (RunState::Starting, 1));
+    assert_eq!(
+        (seen(&host).state, seen(&host).boots),
+        (RunState::Starting, 1)
+    );
     host.terminate(&id).unwrap();
     assert!(host.instances().is_empty());
-    assert!(matches!(host.stop(&id, true), Err(InstanceError::Missing(_))));
+    assert!(matches!(
+        host.stop(&id, true),
+        Err(InstanceError::Missing(_))
+    ));
 }
 
 #[test]
 fn faults_end_and_hang_and_refuse() {
     let (host, clock, id) = lab();
     host.refuse_launches("a", Some("no room"));
-    assert_eq!(host.launch(&spec(&id)).unwrap_err().to_string(), format!("launch {id}: no room"));
+    assert_eq!(
+        host.launch(&spec(&id)).unwrap_err().to_string(),
+        format!("launch {id}: no room")
+    );
     host.refuse_launches("a", None);
     host.hang_boots("a", true);
     host.launch(&spec(&id)).unwrap();
     wait(&clock, 1000.0);
-    assert_eq!((seen(&host).state, seen(&host).ready), (RunState::Running, false));
+    assert_eq!(
+        (seen(&host).state, seen(&host).ready),
+        (RunState::Running, false)
+    );
     host.kill(&id).unwrap();
     assert_eq!(seen(&host).state, RunState::Stopped(Exit::Crashed(137)));
     let stranger = InstanceId::random();
-    assert!(host.launch(&spec(&stranger)).is_err(), "it has no interface");
+    assert!(
+        host.launch(&spec(&stranger)).is_err(),
+        "it has no interface"
+    );
 }
 
 #[test]
