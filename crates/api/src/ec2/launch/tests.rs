@@ -341,7 +341,8 @@ fn a_group_launches_what_meets_its_templates_requirements() {
         let request = TemplateLaunch {
             template: ctx.tx.launch_templates.values().next().unwrap().id.clone(),
             version: "$Default".into(),
-            subnet: ctx.tx.subnets.values().next().unwrap().id.clone(),
+            // Not every zone has every type, and ids are in random order.
+            subnet: in_zone(ctx, "us-east-1a"),
             instance_type: None,
             tags: Tags::new(),
         };
@@ -357,4 +358,9 @@ fn a_group_launches_what_meets_its_templates_requirements() {
             "c6g.large"
         );
     });
+}
+
+fn in_zone(ctx: &crate::Ctx, zone: &str) -> model::SubnetId {
+    let mut subnets = ctx.tx.subnets.values();
+    subnets.find(|s| s.zone == zone).unwrap().id.clone()
 }
