@@ -141,66 +141,21 @@ fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<See
         .collect();
     let newest = chosen.last().map(|(_, v)| *v);
     let breaching = |v: &f64| rule.comparison.breaches(*v, rule.threshold);
-    let wanted = if state == AlarmState::Alarm {
-        chosen.iter().filter(|(_, v)| breaching(v)).count()
-    } else {
-        chosen.iter().filter(|(_, v)| !breaching(v)).count()
-    };
     // The points that speak for the state, the newest first.
-    let listed: Vec<String> = chosen
+    let speaking: Vec<String> = chosen
         .iter()
         .rev()
         .filter(|(_, v)| breaching(v) == (state == AlarmState::Alarm))
         .map(|(at, v)| format!("{v:?} ({})", at.strftime("%d/%m/%y %H:%M:%S")))
         .collect();
-    let reason = if state == AlarmState::InsufficientData {
-        format!(
-            "Insufficient Data: {} datapoint{} unknown.",
-            rule.evaluation_periods,
-            if rule.evaluation_periods == 1 {
-                " was"
-            } else {
-                "s were"
-            }
-        )
-    } else if chosen.is_empty() {
-        let treated = if state == AlarmState::Alarm {
-            "Breaching"
-        } else {
-            "NonBreaching"
-        };
-        let n = verdict.filled;
-        format!(
-            "Threshold Crossed: no datapoints were received for {n} period{} and {n} missing datapoint{} treated as [{treated}].",
-            if n == 1 { "" } else { "s" },
-            if n == 1 { " was" } else { "s were" }
-        )
-    } else {
-        let not = if state == AlarmState::Alarm {
-            ""
-        } else {
-            "not "
-        };
-        let (from, to) = if state == AlarmState::Alarm {
-            ("OK", "ALARM")
-        } else {
-            ("ALARM", "OK")
-        };
-        let verb = if wanted == 1 { "was" } else { "were" };
-        let minimum = if state == AlarmState::Alarm {
-            rule.datapoints_to_alarm
-        } else {
-            rule.evaluation_periods - rule.datapoints_to_alarm.min(rule.evaluation_periods) + 1
-        };
-        format!(
-            "Threshold Crossed: {wanted} out of the last {} datapoints [{}] {verb} {not}{} the threshold ({:?}) (minimum {minimum} datapoint{} for {from} -> {to} transition).",
-            chosen.len(),
-            listed.join(", "),
-            rule.comparison.words(),
-            rule.threshold,
-            if minimum == 1 { "" } else { "s" },
-        )
-    };
+    let reason = reason(
+        &rule,
+        state,
+        &speaking,
+        chosen.len(),
+        verdict.filled,
+        alarm.datapoints_to_alarm.is_some(),
+    );
     let data = json!({
         "version": "1.0",
         "queryDate": points.last().map(|(at, _)| at.to_string()),
@@ -216,6 +171,79 @@ fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<See
         data: data.to_string(),
         newest,
     })
+}
+
+/// The sentence of a state, as observed: alarms that name `DatapointsToAlarm` (the console's do)
+/// count "out of the last", the others (those of policies, and the command line's) do not.
+fn reason(
+    rule: &Rule,
+    state: AlarmState,
+    speaking: &[String],
+    evaluated: usize,
+    filled: usize,
+    counts: bool,
+) -> String {
+    let points = |n: usize| {
+        if n == 1 {
+            "1 datapoint".to_owned()
+        } else {
+            format!("{n} datapoints")
+        }
+    };
+    let were = |n: usize| if n == 1 { "was" } else { "were" };
+    let treated = match rule.missing {
+        Missing::Breaching => "Breaching",
+        Missing::NotBreaching => "NonBreaching",
+        Missing::Missing | Missing::Ignore => "",
+    };
+    let missing = format!(
+        "{filled} missing datapoint{} {} treated as [{treated}]",
+        if filled == 1 { "" } else { "s" },
+        were(filled)
+    );
+    if state == AlarmState::InsufficientData {
+        return format!(
+            "Insufficient Data: {} {} unknown.",
+            points(rule.evaluation_periods),
+            were(rule.evaluation_periods)
+        );
+    }
+    if evaluated == 0 {
+        return format!(
+            "Threshold Crossed: no datapoints were received for {filled} period{} and {missing}.",
+            if filled == 1 { "" } else { "s" }
+        );
+    }
+    let n = speaking.len();
+    let alarm = state == AlarmState::Alarm;
+    let not = if alarm { "" } else { "not " };
+    let crossed = format!(
+        "[{}] {} {not}{} the threshold ({:?})",
+        speaking.join(", "),
+        were(n),
+        rule.comparison.words(),
+        rule.threshold
+    );
+    if counts {
+        let (from, to) = if alarm {
+            ("OK", "ALARM")
+        } else {
+            ("ALARM", "OK")
+        };
+        let minimum = if alarm {
+            rule.datapoints_to_alarm
+        } else {
+            rule.evaluation_periods - rule.datapoints_to_alarm.min(rule.evaluation_periods) + 1
+        };
+        return format!(
+            "Threshold Crossed: {n} out of the last {evaluated} datapoints {crossed} (minimum {} for {from} -> {to} transition).",
+            points(minimum)
+        );
+    }
+    if filled > 0 && !treated.is_empty() {
+        return format!("Threshold Crossed: {} {crossed} and {missing}.", points(n));
+    }
+    format!("Threshold Crossed: {} {crossed}.", points(n))
 }
 
 fn record(tx: &mut Tx, alarm: &MetricAlarm, seen: &Seen, speed: crate::Speed, now: Timestamp) {
@@ -356,3 +384,6 @@ pub fn history(
         data,
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! State reasons, word by word as they were observed (`reference/cloudwatch.md` §4.2).
+
+use super::*;
+use model::Scope;
+
+fn alarm(
+    operator: &str,
+    threshold: f64,
+    periods: u32,
+    missing: &str,
+    state: AlarmState,
+) -> MetricAlarm {
+    let at = Timestamp::UNIX_EPOCH;
+    MetricAlarm {
+        arn: "arn".into(),
+        scope: Scope::new("000000000000", "us-east-1"),
+        name: "cpu".into(),
+        description: None,
+        actions_enabled: true,
+        ok_actions: Vec::new(),
+        alarm_actions: Vec::new(),
+        insufficient_data_actions: Vec::new(),
+        namespace: "AWS/EC2".into(),
+        metric_name: "CPUUtilization".into(),
+        dimensions: Vec::new(),
+        statistic: Some("Average".into()),
+        extended_statistic: None,
+        unit: None,
+        period: 60,
+        evaluation_periods: periods,
+        datapoints_to_alarm: None,
+        threshold,
+        comparison_operator: operator.into(),
+        treat_missing_data: Some(missing.into()),
+        evaluate_low_sample_count_percentile: None,
+        updated: at,
+        state,
+        state_reason: String::new(),
+        state_reason_data: String::new(),
+        state_updated: at,
+        state_transitioned: at,
+        actions_run: None,
+        tags: Default::default(),
+    }
+}
+
+/// Points of consecutive minutes up to 23:17 on 14 July 2021, oldest first.
+#[track_caller]
+fn check(alarm: &MetricAlarm, values: &[Option<f64>], state: AlarmState, reason: &str) {
+    let last: Timestamp = "2021-07-14T23:17:00Z".parse().unwrap();
+    let at = |i: usize| last - jiff::SignedDuration::from_mins((values.len() - 1 - i) as i64);
+    let points: Vec<_> = values
+        .iter()
+        .enumerate()
+        .map(|(i, v)| (at(i), *v))
+        .collect();
+    let seen = judge(alarm, &points).unwrap();
+    assert_eq!((seen.state, seen.reason.as_str()), (state, reason));
+}
+
+#[test]
+fn reasons_as_observed() {
+    use AlarmState::{Alarm, InsufficientData, Ok};
+    let counting = |alarm: MetricAlarm| MetricAlarm {
+        datapoints_to_alarm: Some(alarm.evaluation_periods),
+        ..alarm
+    };
+    let high = counting(alarm(
+        "GreaterThanOrEqualToThreshold",
+        7.0,
+        3,
+        "missing",
+        Ok,
+    ));
+    check(
+        &high,
+        &[None, None, Some(7.5), Some(8.0), Some(9.7)],
+        Alarm,
+        "Threshold Crossed: 3 out of the last 3 datapoints [9.7 (14/07/21 23:17:00), 8.0 (14/07/21 23:16:00), 7.5 (14/07/21 23:15:00)] were greater than or equal to the threshold (7.0) (minimum 3 datapoints for OK -> ALARM transition).",
+    );
+    let back = counting(alarm(
+        "GreaterThanOrEqualToThreshold",
+        1.0,
+        2,
+        "missing",
+        Alarm,
+    ));
+    check(
+        &back,
+        &[Some(3.0), Some(3.0), Some(3.0), Some(0.0)],
+        Ok,
+        "Threshold Crossed: 1 out of the last 2 datapoints [0.0 (14/07/21 23:17:00)] was not greater than or equal to the threshold (1.0) (minimum 1 datapoint for ALARM -> OK transition).",
+    );
+    let filled = alarm("GreaterThanThreshold", 1.0, 1, "notBreaching", Alarm);
+    check(
+        &filled,
+        &[None, None, None],
+        Ok,
+        "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as [NonBreaching].",
+    );
+    let unknown = alarm("GreaterThanThreshold", 1.0, 1, "missing", Ok);
+    check(
+        &unknown,
+        &[None, None, None],
+        InsufficientData,
+        "Insufficient Data: 1 datapoint was unknown.",
+    );
+    let unknown = alarm("GreaterThanThreshold", 1.0, 3, "missing", Ok);
+    check(
+        &unknown,
+        &[None; 5],
+        InsufficientData,
+        "Insufficient Data: 3 datapoints were unknown.",
+    );
+}
+
+#[test]
+fn alarms_that_count_no_datapoints_to_alarm_say_less() {
+    use AlarmState::{Alarm, Ok};
+    let one = alarm("GreaterThanThreshold", 1.0, 1, "missing", Ok);
+    check(
+        &one,
+        &[None, None, Some(3.0)],
+        Alarm,
+        "Threshold Crossed: 1 datapoint [3.0 (14/07/21 23:17:00)] was greater than the threshold (1.0).",
+    );
+    let two = alarm("GreaterThanThreshold", 40.0, 2, "missing", Ok);
+    check(
+        &two,
+        &[Some(1.0), Some(1.0), Some(65.5), Some(99.0)],
+        Alarm,
+        "Threshold Crossed: 2 datapoints [99.0 (14/07/21 23:17:00), 65.5 (14/07/21 23:16:00)] were greater than the threshold (40.0).",
+    );
+    let filled = alarm("LessThanOrEqualToThreshold", 0.0, 3, "breaching", Alarm);
+    check(
+        &filled,
+        &[None, None, None, None, Some(2.0)],
+        Ok,
+        "Threshold Crossed: 1 datapoint [2.0 (14/07/21 23:17:00)] was not less than or equal to the threshold (0.0) and 2 missing datapoints were treated as [Breaching].",
+    );
+}
+
+#[test]
+fn reason_data_lists_the_points_oldest_first() {
+    let high = alarm("GreaterThanThreshold", 7.0, 2, "missing", AlarmState::Ok);
+    let at = |s: &str| s.parse::<Timestamp>().unwrap();
+    let points = [
+        (at("2021-07-14T23:16:00Z"), Some(8.0)),
+        (at("2021-07-14T23:17:00Z"), Some(9.0)),
+    ];
+    let data: serde_json::Value =
+        serde_json::from_str(&judge(&high, &points).unwrap().data).unwrap();
+    assert_eq!(data["recentDatapoints"], json!([8.0, 9.0]));
+    assert_eq!(
+        (&data["version"], &data["period"], &data["threshold"]),
+        (&json!("1.0"), &json!(60), &json!(7.0))
+    );
+}
