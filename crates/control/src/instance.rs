@@ -15,6 +15,9 @@ use store::{Snapshot, Tx};
 /// Terminated instances stay describable for about an hour.
 const DESCRIBABLE_SECS: u32 = 3600;
 
+/// A start takes well under a second, and some on a machine with much to do. Never scaled.
+const STUCK: SignedDuration = SignedDuration::from_mins(5);
+
 /// What to do for one instance, worked out from its record and what the host saw.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -98,6 +101,17 @@ pub fn plan(
             }
             Some(RunState::Stopped(_)) => steps.extend(attached.then_some(Step::Launch)),
             Some(RunState::Running) => steps.push(become_(S::Running, None)),
+            // Whatever makes its namespaces and mounts hangs; another try may not.
+            Some(RunState::Starting) if this_run && now >= record.state_since + STUCK => {
+                steps.push(Step::Become {
+                    state: S::ShuttingDown,
+                    reason: Some((
+                        "Server.InternalError",
+                        "Server.InternalError: Internal error on launch (it did not start)".into(),
+                    )),
+                    desired: Some(DesiredInstance::Terminated),
+                });
+            }
             Some(RunState::Starting | RunState::Stopping) => {}
         },
         (DesiredInstance::Running, _) => match run {

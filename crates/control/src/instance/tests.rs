@@ -205,6 +205,29 @@ fn what_follows_from_what_was_seen() {
 }
 
 #[test]
+fn a_start_that_hangs_fails_in_the_end() {
+    let starting = seen(RunState::Starting, 100);
+    let record = record(RUN, InstanceState::Pending);
+    let at = |now| {
+        plan(
+            &record,
+            Some(&starting),
+            true,
+            second(now),
+            SignedDuration::from_secs(3600),
+        )
+    };
+    assert_eq!(at(399), []);
+    assert!(matches!(
+        &at(400)[..],
+        [Step::Become {
+            state: InstanceState::ShuttingDown,
+            ..
+        }]
+    ));
+}
+
+#[test]
 fn a_run_from_before_a_start_is_no_failure() {
     // Stopped, then started by the API at 100 s: what is seen is the run before.
     let earlier = seen(RunState::Stopped(Exit::PowerOff), 10);
