@@ -1,0 +1,298 @@
+//! The balancer's configuration, from the records.
+
+use super::{Place, cross_zone, groups_of, place, target_key};
+use crate::clock::Speed;
+use crate::index::Interfaces;
+use ::balancer::config as cfg;
+use jiff::{SignedDuration, Timestamp};
+use model::elbv2::{Action, Condition, Listener, LoadBalancer, Target, TargetGroup};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+use store::State;
+
+/// The balancer's whole configuration; `revision` is the caller's.
+pub fn desired(
+    state: &State,
+    settings: &crate::Settings,
+    applied: &crate::network::Applied,
+) -> cfg::Config {
+    let interfaces = Interfaces::new(state);
+    let mut config = cfg::Config::default();
+    for balancer in state
+        .load_balancers
+        .values()
+        .filter(|b| b.deleted.is_none())
+    {
+        let nodes = balancer
+            .zones
+            .iter()
+            .filter(|z| applied.has_interface(&balancer.vpc, &z.interface));
+        config.load_balancers.push(cfg::LoadBalancer {
+            key: balancer.dimension().to_owned(),
+            dns_name: balancer.dns_name.clone(),
+            nodes: nodes
+                .map(|z| cfg::Node {
+                    key: z.interface.to_string(),
+                    zone: z.zone.clone(),
+                    netns: Some(
+                        Path::new("/run/netns").join(format!("{}-{}", settings.cloud, z.interface)),
+                    ),
+                    address: IpAddr::V4(z.private_ip),
+                })
+                .collect(),
+            listeners: state
+                .listeners
+                .values()
+                .filter(|l| l.load_balancer == balancer.arn)
+                .filter_map(|l| listener(state, l))
+                .collect(),
+            attributes: attributes(balancer),
+        });
+        for arn in groups_of(state, balancer) {
+            if let Some(group) = state.target_groups.get(&arn) {
+                config.target_groups.insert(
+                    group.dimension().to_owned(),
+                    target_group(state, &interfaces, group, balancer, settings.speed),
+                );
+            }
+        }
+    }
+    config
+}
+
+fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
+    let rules = state
+        .rules
+        .values()
+        .filter(|r| r.listener == l.arn)
+        .filter_map(|r| {
+            Some(cfg::Rule {
+                priority: r.priority,
+                conditions: r.conditions.iter().map(condition).collect(),
+                action: action(state, &r.actions)?,
+            })
+        });
+    Some(cfg::Listener {
+        key: l.arn.clone(),
+        port: l.port,
+        protocol: protocol(&l.protocol),
+        default_action: action(state, &l.default_actions)?,
+        rules: rules.collect(),
+    })
+}
+
+fn protocol(text: &str) -> cfg::Protocol {
+    if text == "HTTPS" {
+        cfg::Protocol::Https
+    } else {
+        cfg::Protocol::Http
+    }
+}
+
+/// The terminal action: authenticate actions are refused when they are created.
+fn action(state: &State, actions: &[Action]) -> Option<cfg::Action> {
+    actions.last().map(|a| match a {
+        Action::Forward {
+            target_groups,
+            stickiness,
+            ..
+        } => cfg::Action::Forward(cfg::Forward {
+            groups: target_groups
+                .iter()
+                .filter_map(|(arn, weight)| {
+                    Some(cfg::WeightedGroup {
+                        target_group: state.target_groups.get(arn)?.dimension().to_owned(),
+                        weight: *weight,
+                    })
+                })
+                .collect(),
+            stickiness: stickiness.map(|s| Duration::from_secs(s.into())),
+        }),
+        Action::Redirect {
+            protocol,
+            host,
+            port,
+            path,
+            query,
+            status,
+            ..
+        } => cfg::Action::Redirect(cfg::Redirect {
+            status: *status,
+            protocol: protocol.clone(),
+            host: host.clone(),
+            port: port.clone(),
+            path: path.clone(),
+            query: query.clone(),
+        }),
+        Action::FixedResponse {
+            status,
+            content_type,
+            body,
+            ..
+        } => cfg::Action::FixedResponse(cfg::FixedResponse {
+            status: *status,
+            content_type: content_type.clone(),
+            body: body.clone().unwrap_or_default(),
+        }),
+    })
+}
+
+fn condition(c: &Condition) -> cfg::Condition {
+    let none = Vec::new;
+    match c {
+        Condition::HostHeader(values) => cfg::Condition::HostHeader {
+            values: values.clone(),
+            regex_values: none(),
+        },
+        Condition::PathPattern(values) => cfg::Condition::PathPattern {
+            values: values.clone(),
+            regex_values: none(),
+        },
+        Condition::HttpHeader { name, values } => cfg::Condition::HttpHeader {
+            name: name.clone(),
+            values: values.clone(),
+            regex_values: none(),
+        },
+        Condition::HttpRequestMethod(values) => cfg::Condition::HttpRequestMethod {
+            values: values.clone(),
+        },
+        Condition::QueryString(values) => cfg::Condition::QueryString {
+            values: values
+                .iter()
+                .map(|(key, value)| cfg::QueryValue {
+                    key: key.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
+        },
+        Condition::SourceIp(values) => cfg::Condition::SourceIp {
+            values: values.clone(),
+        },
+    }
+}
+
+fn attributes(balancer: &LoadBalancer) -> cfg::Attributes {
+    let text = |key: &str| balancer.attributes.get(key).map(String::as_str);
+    let on = |key: &str| text(key) == Some("true");
+    let seconds = |key: &str, default| {
+        Duration::from_secs(text(key).and_then(|v| v.parse().ok()).unwrap_or(default))
+    };
+    cfg::Attributes {
+        idle_timeout: seconds("idle_timeout.timeout_seconds", 60),
+        client_keep_alive: seconds("client_keep_alive.seconds", 3600),
+        xff_mode: match text("routing.http.xff_header_processing.mode") {
+            Some("preserve") => cfg::XffMode::Preserve,
+            Some("remove") => cfg::XffMode::Remove,
+            _ => cfg::XffMode::Append,
+        },
+        xff_client_port: on("routing.http.xff_client_port.enabled"),
+        preserve_host_header: on("routing.http.preserve_host_header.enabled"),
+        drop_invalid_header_fields: on("routing.http.drop_invalid_header_fields.enabled"),
+        desync_mitigation_mode: match text("routing.http.desync_mitigation_mode") {
+            Some("monitor") => cfg::DesyncMode::Monitor,
+            Some("strictest") => cfg::DesyncMode::Strictest,
+            _ => cfg::DesyncMode::Defensive,
+        },
+        access_log: None,
+    }
+}
+
+fn target_group(
+    state: &State,
+    interfaces: &Interfaces<'_>,
+    group: &TargetGroup,
+    balancer: &LoadBalancer,
+    speed: Speed,
+) -> cfg::TargetGroup {
+    let text = |key: &str| group.attributes.get(key).map(String::as_str);
+    let number = |key: &str| text(key).and_then(|v| v.parse::<u32>().ok());
+    let scaled = |seconds: u32| Duration::try_from(speed.wait(seconds)).unwrap_or_default();
+    let whole = |seconds: u32| Duration::from_secs(seconds.into());
+    let check = &group.health_check;
+    cfg::TargetGroup {
+        key: group.dimension().to_owned(),
+        protocol: protocol(&group.protocol),
+        protocol_version: match group.protocol_version.as_str() {
+            "HTTP2" => cfg::ProtocolVersion::Http2,
+            "GRPC" => cfg::ProtocolVersion::Grpc,
+            _ => cfg::ProtocolVersion::Http1,
+        },
+        cross_zone: cross_zone(group, balancer),
+        algorithm: match text("load_balancing.algorithm.type") {
+            Some("least_outstanding_requests") => cfg::Algorithm::LeastOutstandingRequests,
+            Some("weighted_random") => cfg::Algorithm::WeightedRandom,
+            _ => cfg::Algorithm::RoundRobin,
+        },
+        slow_start: scaled(number("slow_start.duration_seconds").unwrap_or(0)),
+        stickiness: (text("stickiness.enabled") == Some("true")).then(|| {
+            match text("stickiness.type") {
+                Some("app_cookie") => cfg::Stickiness::AppCookie {
+                    cookie_name: text("stickiness.app_cookie.cookie_name")
+                        .unwrap_or_default()
+                        .to_owned(),
+                    duration: whole(
+                        number("stickiness.app_cookie.duration_seconds").unwrap_or(86400),
+                    ),
+                },
+                _ => cfg::Stickiness::LbCookie {
+                    duration: whole(
+                        number("stickiness.lb_cookie.duration_seconds").unwrap_or(86400),
+                    ),
+                },
+            }
+        }),
+        unhealthy_state_routing: cfg::MinimumHealthy {
+            count: number(
+                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
+            )
+            .unwrap_or(1),
+            percentage: number(
+                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage",
+            ),
+        },
+        health_check: cfg::HealthCheck {
+            enabled: check.enabled,
+            protocol: protocol(&check.protocol),
+            port: check.port.parse().ok(),
+            path: check.path.clone(),
+            interval: scaled(check.interval),
+            timeout: whole(check.timeout),
+            healthy_threshold: check.healthy_threshold,
+            unhealthy_threshold: check.unhealthy_threshold,
+            matcher: check.matcher.clone(),
+        },
+        targets: group
+            .targets
+            .iter()
+            .filter_map(|t| target(state, interfaces, group, t))
+            .collect(),
+    }
+}
+
+fn target(
+    state: &State,
+    interfaces: &Interfaces<'_>,
+    group: &TargetGroup,
+    target: &Target,
+) -> Option<cfg::Target> {
+    let until =
+        |since: Timestamp| since + SignedDuration::from_secs(group.deregistration_delay().into());
+    let (address, zone, fit) = match place(state, interfaces, group, target) {
+        Place::At(address, zone) => (address, zone, true),
+        // Nothing to reach, but a request in flight may still end: keep what address it has.
+        Place::Unfit(_) => (interfaces.primary(&target.id)?.primary_ip(), None, false),
+    };
+    Some(cfg::Target {
+        key: target_key(target),
+        address: SocketAddr::from((address, target.port)),
+        zone,
+        state: match target.draining {
+            Some(since) => cfg::TargetState::Draining {
+                until: until(since),
+            },
+            None if fit => cfg::TargetState::Active,
+            None => cfg::TargetState::Unused,
+        },
+    })
+}
