@@ -9,6 +9,7 @@ use host::Host;
 use host::sim::{Clock, SimHost};
 use jiff::{SignedDuration, Timestamp};
 use model::autoscaling::{AutoScalingGroup, LifecycleState};
+use model::elbv2::TargetState;
 use model::event::Fault;
 use model::{InstanceId, Scope};
 use std::collections::BTreeMap;
@@ -268,15 +269,6 @@ impl Cloud {
         zones
     }
 
-    /// Members that are in service, and seen healthy by every target group.
-    pub fn seen_healthy(&self, name: &str) -> usize {
-        self.group(name)
-            .instances
-            .iter()
-            .filter(|m| m.lifecycle == LifecycleState::InService && m.healthy && m.seen_healthy)
-            .count()
-    }
-
     pub fn in_service(&self, name: &str) -> Vec<InstanceId> {
         self.group(name)
             .instances
@@ -298,8 +290,19 @@ impl Cloud {
             .map(|z| zones.get(z).copied().unwrap_or(0))
             .collect();
         let (most, least) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
-        let ready =
-            group.target_groups.is_empty() || group.instances.iter().all(|m| m.seen_healthy);
+        let state = self.state();
+        let healthy = |id: &InstanceId| {
+            let mut of = state
+                .target_health
+                .values()
+                .filter(|h| h.target == id.as_str());
+            of.all(|h| h.state == TargetState::Healthy)
+        };
+        let ready = group.target_groups.is_empty()
+            || group
+                .instances
+                .iter()
+                .all(|m| m.seen_healthy && healthy(&m.id));
         group.instances.len() == group.desired_capacity as usize
             && counts.iter().sum::<usize>() == group.instances.len()
             && most - least <= 1

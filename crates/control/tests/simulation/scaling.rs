@@ -3,7 +3,9 @@
 use crate::cloud::Cloud;
 use crate::{stack, timeline};
 use model::autoscaling::{PolicyKind, TrackedMetric};
+use model::cloudwatch::MetricAlarm;
 use std::time::Duration;
+use store::ScopedName;
 
 fn step(steps: &[(Option<f64>, Option<f64>, i32)], warmup: u32) -> PolicyKind {
     PolicyKind::Step {
@@ -197,4 +199,38 @@ fn instances_that_boot_slowly_do_not_stack_scale_outs_at_high_speed() {
         "{}",
         timeline::of(&cloud)
     );
+}
+
+#[test]
+fn requests_per_target_scale_out_too() {
+    let mut cloud = Cloud::new(1.0);
+    let web = stack::web(&cloud, "web", (2, 8, 2), 60);
+    let kind = PolicyKind::TargetTracking {
+        target: 600.0,
+        disable_scale_in: true,
+        warmup: Some(60),
+        metric: TrackedMetric::Predefined {
+            kind: "ALBRequestCountPerTarget".into(),
+            label: None,
+        },
+    };
+    let arn = stack::policy(&cloud, "web", "requests", kind, &["requests-high"]);
+    let operator = "GreaterThanThreshold";
+    stack::cpu_alarm(&cloud, "web", "requests-high", operator, 600.0, 3, &arn);
+    let key = ScopedName::new(&cloud.scope, "requests-high");
+    let (_, group) = web.target_group.rsplit_once(':').unwrap();
+    cloud.store.update(|tx| {
+        tx.modify::<MetricAlarm>(&key, |a| {
+            a.namespace = "AWS/ApplicationELB".into();
+            a.metric_name = "RequestCountPerTarget".into();
+            a.dimensions = vec![("TargetGroup".into(), group.into())];
+            a.statistic = Some("Sum".into());
+        })
+    });
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    // Forty a second are 2,400 a minute: four targets serve 600 each.
+    cloud.plane.set_requests_per_second(40.0);
+    cloud.run(900.0);
+    let desired = cloud.group("web").desired_capacity;
+    assert_eq!(desired, 4, "{}", timeline::of(&cloud));
 }
