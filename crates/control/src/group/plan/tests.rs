@@ -7,7 +7,10 @@
 
 use super::*;
 use model::autoscaling::GroupTemplate;
+use model::autoscaling::{GroupInstance, LifecycleState as L};
+use model::instance::InstanceState;
 use model::{LaunchTemplateId, Scope};
+use std::collections::BTreeSet;
 
 const GROUP: &str = "arn:targetgroup";
 

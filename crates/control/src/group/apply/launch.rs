@@ -1,0 +1,190 @@
+//! Launches, where they go when a zone has no room, and how long to wait after failures.
+
+use super::super::at;
+use super::super::plan::LaunchWhy;
+use super::{Apply, settle_cause};
+use model::autoscaling::{Activity, AutoScalingGroup, GroupInstance, LifecycleState};
+use model::event::Severity;
+use model::instance::{Instance, LaunchError, TemplateLaunch};
+use model::{InstanceId, SubnetId, Tags};
+
+/// Waits between launches that fail, in seconds: doubled each time up to the last (assumption; AWS gives no figures).
+const BACK_OFF: [u32; 5] = [10, 20, 40, 80, 160];
+
+impl Apply<'_> {
+    pub(super) fn launch(&mut self, group: &AutoScalingGroup, zones: &[String], why: LaunchWhy) {
+        let now = self.now;
+        // A launch of this same plan failed: the others wait as well.
+        if why != LaunchWhy::Rebalance && group.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        let capacity = group
+            .instances
+            .iter()
+            .filter(|m| m.lifecycle != LifecycleState::Terminating)
+            .count();
+        let cause = match why {
+            LaunchWhy::Replacement => at(
+                now,
+                "an instance was launched in response to an unhealthy instance needing to be replaced.",
+            ),
+            // Wording is an assumption: the captures at hand show none.
+            LaunchWhy::Rebalance => at(
+                now,
+                &format!(
+                    "instances were launched to balance instances in zones {} with other zones resulting in more than desired number of instances in the group.",
+                    zones.join(" ")
+                ),
+            ),
+            LaunchWhy::Capacity => {
+                let follow = at(
+                    now,
+                    &format!(
+                        "an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {capacity} to {}.",
+                        capacity + 1
+                    ),
+                );
+                match &group.last_cause {
+                    Some(cause) => format!("{cause}  {follow}"),
+                    None => follow,
+                }
+            }
+        };
+        let mut failed = None;
+        for zone in zones {
+            let Some(subnet) = group
+                .subnets
+                .iter()
+                .find(|s| self.tx.subnets.get(*s).is_some_and(|s| s.zone == *zone))
+                .cloned()
+            else {
+                continue;
+            };
+            let request = TemplateLaunch {
+                template: group.template.id.clone(),
+                version: group.template.version.clone(),
+                subnet: subnet.clone(),
+                instance_type: None,
+                tags: tags(group),
+            };
+            match (self.launcher)(self.tx, &group.scope, &request, now) {
+                Ok((id, version)) => {
+                    return self.launched(group, id, zone, &subnet, version, cause, why);
+                }
+                Err(failure) => {
+                    self.launch_failed(group, zone, subnet.as_str(), cause.clone(), &failure);
+                    // Best effort: capacity is asked for elsewhere; other failures are the same everywhere.
+                    let elsewhere = failure.code == "InsufficientInstanceCapacity"
+                        && group.zone_distribution != "balanced-only";
+                    failed = Some(failure);
+                    if !elsewhere {
+                        break;
+                    }
+                }
+            }
+        }
+        match why {
+            _ if failed.is_none() => {}
+            LaunchWhy::Rebalance => self.put_off_rebalancing(),
+            LaunchWhy::Capacity | LaunchWhy::Replacement => self.back_off(),
+        }
+    }
+
+    /// An attempt to balance the zones came to nothing. It waits on its own, so that capacity
+    /// which is missing meanwhile does not.
+    pub(super) fn put_off_rebalancing(&mut self) {
+        let (now, speed) = (self.now, self.speed);
+        let (failures, until) = self.rebalancing.entry(self.key.clone()).or_insert((0, now));
+        *until = now + speed.wait(BACK_OFF[(*failures).min(BACK_OFF.len() - 1)]);
+        *failures += 1;
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the facts of one launch")]
+    pub(super) fn launched(
+        &mut self,
+        group: &AutoScalingGroup,
+        id: InstanceId,
+        zone: &str,
+        subnet: &SubnetId,
+        version: u64,
+        cause: String,
+        why: LaunchWhy,
+    ) {
+        let activity = self.activity(
+            group,
+            format!("Launching a new EC2 instance: {id}"),
+            cause,
+            subnet.as_str(),
+            zone,
+            "InProgress",
+        );
+        let instance_type = self
+            .tx
+            .get::<Instance>(&id)
+            .map(|i| i.instance_type.clone())
+            .unwrap_or_default();
+        let member = GroupInstance {
+            id,
+            zone: zone.to_owned(),
+            instance_type,
+            lifecycle: LifecycleState::Pending,
+            healthy: true,
+            unhealthy_because: None,
+            protected_from_scale_in: group.new_instances_protected_from_scale_in,
+            template: (
+                group.template.id.clone(),
+                group.template.name.clone(),
+                version,
+            ),
+            in_service: None,
+            activity: Some(activity),
+            seen_healthy: false,
+            rebalancing: why == LaunchWhy::Rebalance,
+        };
+        self.group(|g| {
+            g.instances.push(member);
+            settle_cause(g);
+        });
+    }
+
+    pub(super) fn launch_failed(
+        &mut self,
+        group: &AutoScalingGroup,
+        zone: &str,
+        subnet: &str,
+        cause: String,
+        failure: &LaunchError,
+    ) {
+        let message = format!("{} Launching EC2 instance failed.", failure.message);
+        let description = format!("Launching a new EC2 instance.  Status Reason: {message}");
+        let id = self.activity(group, description, cause, subnet, zone, "Failed");
+        let now = self.now;
+        self.tx.modify::<Activity>(&id, |a| {
+            a.status_message = Some(message.clone());
+            a.ended = Some(now);
+            a.progress = 100;
+        });
+        self.event(Severity::Warning, message);
+    }
+
+    pub(super) fn back_off(&mut self) {
+        let (now, speed) = (self.now, self.speed);
+        self.group(|g| {
+            let wait = BACK_OFF[(g.launch_failures as usize).min(BACK_OFF.len() - 1)];
+            g.launch_failures += 1;
+            g.retry_at = Some(now + speed.wait(wait));
+        });
+    }
+}
+
+/// What the group puts on its instances; these win over the template's.
+fn tags(group: &AutoScalingGroup) -> Tags {
+    let mut tags: Tags = group
+        .tags
+        .iter()
+        .filter(|t| t.propagate_at_launch)
+        .map(|t| (t.key.clone(), t.value.clone()))
+        .collect();
+    tags.insert("aws:autoscaling:groupName".into(), group.name.clone());
+    tags
+}

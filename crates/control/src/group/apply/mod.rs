@@ -1,0 +1,208 @@
+//! Carries out the steps of a plan, one after another, in one transaction.
+
+mod activity;
+mod launch;
+mod terminate;
+
+use super::Rebalancing;
+use super::plan::Step;
+use crate::Launcher;
+use crate::clock::Speed;
+use jiff::Timestamp;
+use model::InstanceId;
+use model::autoscaling::{
+    AutoScalingGroup, GroupInstance, LifecycleState, ScalingPolicy, UnhealthyBecause,
+};
+use model::cloudwatch::MetricAlarm;
+use model::elbv2::{Target, TargetGroup};
+use model::event::Severity;
+use model::instance::{DesiredInstance, Instance, InstanceState};
+use store::{ScopedName, Tx};
+
+pub struct Apply<'a> {
+    pub tx: &'a mut Tx,
+    pub key: ScopedName,
+    pub speed: Speed,
+    pub launcher: &'a Launcher,
+    pub rebalancing: &'a mut Rebalancing,
+    pub now: Timestamp,
+}
+
+impl Apply<'_> {
+    pub fn all(mut self, steps: Vec<Step>) {
+        for step in steps {
+            // Another step may have removed it.
+            let Some(group) = self.tx.get::<AutoScalingGroup>(&self.key).cloned() else {
+                return;
+            };
+            self.one(&group, step);
+        }
+    }
+
+    fn one(&mut self, group: &AutoScalingGroup, step: Step) {
+        let now = self.now;
+        match step {
+            Step::Launch { zones, why } => self.launch(group, &zones, why),
+            Step::EnterService(id) => {
+                self.finish(group, &id, "Successful", None);
+                self.member(&id, |m| {
+                    m.lifecycle = LifecycleState::InService;
+                    m.in_service = Some(now);
+                    m.activity = None;
+                });
+                self.group(|g| {
+                    g.launch_failures = 0;
+                    // A simple policy's cooldown counts from the last launch or termination.
+                    g.last_scaling = g.last_scaling.map(|_| now);
+                });
+                self.event(Severity::Info, format!("{id} is in service"));
+            }
+            Step::LaunchFailed(id) => {
+                let why = self.tx.get::<Instance>(&id).and_then(|i| i.state_reason.clone()).map_or("Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: terminated".to_owned(), |(_, text)| text);
+                self.finish(group, &id, "Cancelled", Some(why));
+                let rebalancing = group.instances.iter().any(|m| m.id == id && m.rebalancing);
+                self.group(|g| g.instances.retain(|m| m.id != id));
+                if rebalancing {
+                    self.put_off_rebalancing();
+                } else {
+                    self.back_off();
+                }
+            }
+            Step::Register { id, target_group } => self.register(&id, &target_group),
+            Step::SeenHealthy(id) => {
+                let served = group
+                    .instances
+                    .iter()
+                    .find(|m| m.id == id)
+                    .and_then(|m| m.in_service);
+                let took = served.map(|at| now.as_millisecond() - at.as_millisecond());
+                self.member(&id, |m| m.seen_healthy = true);
+                if !group.target_groups.is_empty() {
+                    self.group(|g| g.measured_boot_ms = g.measured_boot_ms.max(took));
+                }
+            }
+            Step::TargetGroupInService(arn) => self.group(|g| g.target_groups_in_service.push(arn)),
+            Step::MarkUnhealthy(id, because) => {
+                self.member(&id, |m| {
+                    m.healthy = false;
+                    m.unhealthy_because = Some(because);
+                });
+                self.event(
+                    Severity::Warning,
+                    format!("{id} is unhealthy: {}", because_text(because)),
+                );
+            }
+            Step::Terminate { id, why } => self.terminate(group, &id, why),
+            Step::End(id) => {
+                self.activity_of(group, &id, |a| {
+                    a.status = "InProgress".into();
+                    a.progress = 60;
+                });
+                self.tx.modify::<Instance>(&id, |i| {
+                    i.desired = DesiredInstance::Terminated;
+                    if !matches!(
+                        i.state,
+                        InstanceState::Terminated | InstanceState::ShuttingDown
+                    ) {
+                        i.state = InstanceState::ShuttingDown;
+                        i.state_since = now;
+                        i.state_reason = Some((
+                            "Client.UserInitiatedShutdown".into(),
+                            "Client.UserInitiatedShutdown: User initiated shutdown".into(),
+                        ));
+                        i.state_transition_reason =
+                            format!("User initiated ({})", now.strftime("%Y-%m-%d %H:%M:%S GMT"));
+                    }
+                });
+            }
+            Step::Leave(id) => {
+                self.finish(group, &id, "Successful", None);
+                self.group(|g| g.instances.retain(|m| m.id != id));
+            }
+            Step::SettleCause => self.group(|g| g.last_cause = None),
+            Step::Vanish => self.vanish(group),
+        }
+    }
+
+    fn register(&mut self, id: &InstanceId, arn: &str) {
+        let now = self.now;
+        self.tx.modify::<TargetGroup>(&arn.to_owned(), |g| {
+            g.targets.push(Target {
+                id: id.to_string(),
+                port: g.port,
+                zone: None,
+                registered: now,
+                draining: None,
+            });
+        });
+    }
+
+    fn vanish(&mut self, group: &AutoScalingGroup) {
+        let policies: Vec<ScalingPolicy> = self
+            .tx
+            .scaling_policies
+            .values()
+            .filter(|p| p.scope == group.scope && p.group == group.name)
+            .map(|p| (**p).clone())
+            .collect();
+        for policy in policies {
+            for (_, alarm) in &policy.alarms {
+                self.tx
+                    .remove::<MetricAlarm>(&ScopedName::new(&group.scope, alarm));
+            }
+            self.tx.remove::<ScalingPolicy>(&policy.arn);
+        }
+        self.tx.remove::<AutoScalingGroup>(&self.key);
+        self.event(Severity::Info, "is deleted".into());
+    }
+
+    fn group(&mut self, change: impl FnOnce(&mut AutoScalingGroup)) {
+        self.tx.modify::<AutoScalingGroup>(&self.key, change);
+    }
+
+    fn member(&mut self, id: &InstanceId, change: impl FnOnce(&mut GroupInstance)) {
+        self.group(|g| {
+            if let Some(member) = g.instances.iter_mut().find(|m| m.id == *id) {
+                change(member);
+            }
+        });
+    }
+
+    fn event(&mut self, severity: Severity, message: String) {
+        self.tx.event(
+            self.now,
+            severity,
+            self.key.name.clone(),
+            "auto-scaling-group",
+            message,
+        );
+    }
+}
+
+/// A change of capacity explains the activities that reach it, and no later ones.
+fn settle_cause(group: &mut AutoScalingGroup) {
+    let active = group
+        .instances
+        .iter()
+        .filter(|m| {
+            !matches!(
+                m.lifecycle,
+                LifecycleState::Terminating | LifecycleState::Detaching | LifecycleState::Standby
+            )
+        })
+        .count();
+    if active == group.desired_capacity as usize {
+        group.last_cause = None;
+    }
+}
+
+fn because_text(because: UnhealthyBecause) -> &'static str {
+    match because {
+        UnhealthyBecause::Ec2State => {
+            "an EC2 health check indicating it has been terminated or stopped"
+        }
+        UnhealthyBecause::Ec2StatusCheck => "an EC2 instance status check failure",
+        UnhealthyBecause::LoadBalancer => "an ELB system health check failure",
+        UnhealthyBecause::User => "a user health-check",
+    }
+}

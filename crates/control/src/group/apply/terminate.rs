@@ -1,0 +1,147 @@
+//! Terminations: out of the target groups, and once drained the instance ends.
+
+use super::super::at;
+use super::super::plan::TerminateWhy;
+use super::{Apply, because_text, settle_cause};
+use model::InstanceId;
+use model::autoscaling::{AutoScalingGroup, LifecycleState};
+use model::elbv2::{TargetGroup, TargetHealth};
+use model::event::Severity;
+use model::instance::{Instance, InstanceState};
+use store::TargetHealthKey;
+
+impl Apply<'_> {
+    pub(super) fn terminate(
+        &mut self,
+        group: &AutoScalingGroup,
+        id: &InstanceId,
+        why: TerminateWhy,
+    ) {
+        let now = self.now;
+        let capacity = group
+            .instances
+            .iter()
+            .filter(|m| m.lifecycle != LifecycleState::Terminating)
+            .count();
+        let cause = match why {
+            TerminateWhy::Unhealthy(because) => at(
+                now,
+                &format!(
+                    "an instance was taken out of service in response to {}.",
+                    because_text(because)
+                ),
+            ),
+            TerminateWhy::Rebalance => at(
+                now,
+                "an instance was taken out of service in response to a difference between desired and actual capacity, after instances were launched to balance zones.",
+            ),
+            TerminateWhy::Capacity => {
+                let follow = at(
+                    now,
+                    &format!(
+                        "an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {capacity} to {}.",
+                        capacity.saturating_sub(1)
+                    ),
+                );
+                let selected = at(now, &format!("instance {id} was selected for termination."));
+                let first = group
+                    .last_cause
+                    .as_ref()
+                    .map(|c| format!("{c}  "))
+                    .unwrap_or_default();
+                format!("{first}{follow}  {selected}")
+            }
+        };
+        let running = self
+            .tx
+            .get::<Instance>(id)
+            .is_some_and(|i| i.state == InstanceState::Running);
+        let draining = self.deregister(id, running);
+        let subnet = self
+            .tx
+            .get::<Instance>(id)
+            .map(|i| i.subnet.to_string())
+            .unwrap_or_default();
+        let zone = group
+            .instances
+            .iter()
+            .find(|m| m.id == *id)
+            .map(|m| m.zone.clone())
+            .unwrap_or_default();
+        let status = if draining {
+            "WaitingForELBConnectionDraining"
+        } else {
+            "InProgress"
+        };
+        let activity = self.activity(
+            group,
+            format!("Terminating EC2 instance: {id}"),
+            cause,
+            &subnet,
+            &zone,
+            status,
+        );
+        match why {
+            TerminateWhy::Rebalance => drop(self.rebalancing.remove(&self.key)),
+            TerminateWhy::Unhealthy(_)
+                if group.instances.iter().any(|m| m.id == *id && m.rebalancing) =>
+            {
+                self.put_off_rebalancing()
+            }
+            TerminateWhy::Unhealthy(_) | TerminateWhy::Capacity => {}
+        }
+        self.member(id, |m| {
+            m.lifecycle = LifecycleState::Terminating;
+            m.activity = Some(activity);
+            m.rebalancing = false;
+        });
+        self.group(|g| {
+            settle_cause(g);
+            // The pair of a rebalancing is complete.
+            if why == TerminateWhy::Rebalance {
+                g.instances.iter_mut().for_each(|m| m.rebalancing = false);
+            }
+        });
+        self.event(Severity::Info, format!("terminating {id}"));
+    }
+
+    /// Takes an instance out of every target group; true if some target must drain first.
+    pub(super) fn deregister(&mut self, id: &InstanceId, running: bool) -> bool {
+        let now = self.now;
+        let holding: Vec<String> = self
+            .tx
+            .target_groups
+            .values()
+            .filter(|g| g.targets.iter().any(|t| t.id == id.as_str()))
+            .map(|g| g.arn.clone())
+            .collect();
+        for arn in &holding {
+            let mut gone = Vec::new();
+            self.tx.modify::<TargetGroup>(arn, |g| {
+                if running {
+                    g.targets
+                        .iter_mut()
+                        .filter(|t| t.id == id.as_str())
+                        .for_each(|t| t.draining = t.draining.or(Some(now)));
+                } else {
+                    // Nothing to drain: the instance is gone.
+                    gone = g
+                        .targets
+                        .iter()
+                        .filter(|t| t.id == id.as_str())
+                        .map(|t| t.port)
+                        .collect();
+                    g.targets.retain(|t| t.id != id.as_str());
+                }
+            });
+            for port in gone {
+                self.tx.remove::<TargetHealth>(&TargetHealthKey {
+                    target_group: arn.clone(),
+                    target: id.to_string(),
+                    port,
+                });
+            }
+        }
+        running && !holding.is_empty()
+    }
+}

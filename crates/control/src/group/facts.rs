@@ -1,0 +1,84 @@
+//! What is known of a group's members beyond its record: their instances and their targets.
+
+use crate::clock::Speed;
+use crate::index::Targets;
+use jiff::Timestamp;
+use model::InstanceId;
+use model::autoscaling::AutoScalingGroup;
+use model::elbv2::TargetState;
+use model::instance::InstanceState;
+use std::collections::{BTreeMap, BTreeSet};
+use store::{State, TargetHealthKey};
+
+/// What is known of one member beyond the group's record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fact {
+    /// `None`: there is no such instance any more.
+    pub state: Option<InstanceState>,
+    pub running_since: Option<Timestamp>,
+    /// Target groups that call its target healthy, and those that call it unhealthy.
+    pub healthy_in: BTreeSet<String>,
+    pub unhealthy_in: BTreeSet<String>,
+    /// Target groups that hold a target of it: registered, and draining.
+    pub registered_in: BTreeSet<String>,
+    pub draining_in: BTreeSet<String>,
+}
+
+/// Groups look at the health that load balancers report once in a while, not all the time.
+/// The period is an assumption: AWS states none, captures show an instance marked 30 to 45 s
+/// after it was terminated.
+const HEALTH_PERIOD_SECS: u32 = 30;
+
+/// Whether a periodic look falls between the two moments.
+fn looked_between(since: Timestamp, now: Timestamp, speed: Speed) -> bool {
+    let period = (speed.wait(HEALTH_PERIOD_SECS).as_millis() as i64).max(1);
+    since.as_millisecond().div_euclid(period) < now.as_millisecond().div_euclid(period)
+}
+
+pub fn facts(
+    state: &State,
+    targets: &Targets<'_>,
+    group: &AutoScalingGroup,
+    speed: Speed,
+    now: Timestamp,
+) -> BTreeMap<InstanceId, Fact> {
+    let fact = |id: &InstanceId| {
+        let mut fact = Fact {
+            state: state.instances.get(id).map(|i| i.state),
+            running_since: state
+                .instances
+                .get(id)
+                .filter(|i| i.state == InstanceState::Running)
+                .map(|i| i.state_since),
+            healthy_in: Default::default(),
+            unhealthy_in: Default::default(),
+            registered_in: Default::default(),
+            draining_in: Default::default(),
+        };
+        for (target_group, target) in targets.of(id.as_str()) {
+            let arn = target_group.arn.clone();
+            match target.draining {
+                Some(_) => fact.draining_in.insert(arn.clone()),
+                None => fact.registered_in.insert(arn.clone()),
+            };
+            let key = TargetHealthKey {
+                target_group: arn.clone(),
+                target: target.id.clone(),
+                port: target.port,
+            };
+            match state.target_health.get(&key).map(|h| (h.state, h.since)) {
+                Some((TargetState::Healthy, _)) => fact.healthy_in.insert(arn),
+                Some((TargetState::Unhealthy, since)) if looked_between(since, now, speed) => {
+                    fact.unhealthy_in.insert(arn)
+                }
+                _ => false,
+            };
+        }
+        fact
+    };
+    group
+        .instances
+        .iter()
+        .map(|m| (m.id.clone(), fact(&m.id)))
+        .collect()
+}

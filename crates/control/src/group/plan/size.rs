@@ -1,0 +1,160 @@
+//! The number of members, and their balance across zones.
+
+use super::victim::victim;
+use super::{LaunchWhy, Planner, Step, TerminateWhy};
+use model::InstanceId;
+use model::autoscaling::{GroupInstance, LifecycleState as L};
+use std::collections::BTreeMap;
+
+impl Planner<'_> {
+    /// Launches what is missing, ends what is too much, and balances zones when at rest.
+    pub(super) fn size(&mut self, latest_version: u64) {
+        let leaving = |m: &&GroupInstance| {
+            matches!(
+                m.lifecycle,
+                L::Terminating | L::Detaching | L::Standby | L::EnteringStandby
+            ) || self.steps.iter().any(
+                |s| matches!(s, Step::Terminate { id, .. } | Step::LaunchFailed(id) if *id == m.id),
+            )
+        };
+        let active: Vec<&GroupInstance> = self
+            .group
+            .instances
+            .iter()
+            .filter(|m| !leaving(m))
+            .collect();
+        if self.group.deleting.is_some() {
+            if self.group.instances.is_empty() {
+                self.steps.push(Step::Vanish);
+            }
+            let all: Vec<InstanceId> = active.iter().map(|m| m.id.clone()).collect();
+            self.steps.extend(all.into_iter().map(|id| Step::Terminate {
+                id,
+                why: TerminateWhy::Capacity,
+            }));
+            return;
+        }
+        let mut per_zone: BTreeMap<&str, usize> =
+            self.group.zones.iter().map(|z| (z.as_str(), 0)).collect();
+        for member in &active {
+            if let Some(count) = per_zone.get_mut(member.zone.as_str()) {
+                *count += 1;
+            }
+        }
+        let desired = self.group.desired_capacity as usize;
+        // A rebalancing launch is above the desired capacity until it serves, as far as somebody
+        // looks whether it does: a target group that nobody uses never says so.
+        let watched = self.elb_health() && !self.group.target_groups_in_service.is_empty();
+        let serving =
+            |m: &&&GroupInstance| m.lifecycle == L::InService && (!watched || m.seen_healthy);
+        let surplus = active
+            .iter()
+            .filter(|m| m.rebalancing && !serving(m))
+            .count();
+        let counted = active.len() - surplus;
+        let waiting = self.group.retry_at.filter(|at| self.now < *at);
+        // How long to wait is known once the failure is noted.
+        if self
+            .steps
+            .iter()
+            .any(|s| matches!(s, Step::LaunchFailed(_)))
+        {
+            return;
+        }
+        if counted < desired && !self.suspended("Launch") {
+            if let Some(at) = waiting {
+                self.look_again(at);
+                return;
+            }
+            let replaced = self
+                .group
+                .instances
+                .iter()
+                .any(|m| m.lifecycle == L::Terminating && !m.healthy)
+                || self.steps.iter().any(|s| {
+                    matches!(
+                        s,
+                        Step::Terminate {
+                            why: TerminateWhy::Unhealthy(_),
+                            ..
+                        }
+                    )
+                });
+            let why = if replaced && self.group.last_cause.is_none() {
+                LaunchWhy::Replacement
+            } else {
+                LaunchWhy::Capacity
+            };
+            for _ in counted..desired {
+                let zones = by_fewest(&per_zone);
+                if let Some(count) = zones.first().and_then(|z| per_zone.get_mut(z.as_str())) {
+                    *count += 1;
+                }
+                self.steps.push(Step::Launch { zones, why });
+            }
+        } else if counted > desired && !self.suspended("Terminate") {
+            let rebalance = active.iter().any(|m| m.rebalancing) && self.group.last_cause.is_none();
+            let why = if rebalance {
+                TerminateWhy::Rebalance
+            } else {
+                TerminateWhy::Capacity
+            };
+            let mut left: Vec<&GroupInstance> = active.clone();
+            for _ in desired..counted {
+                let Some(victim) = victim(&left, &self.group.termination_policies, latest_version)
+                else {
+                    break;
+                };
+                left.retain(|m| m.id != victim);
+                self.steps.push(Step::Terminate { id: victim, why });
+            }
+        } else if self.steps.is_empty()
+            && surplus == 0
+            && active
+                .iter()
+                .all(|m| m.lifecycle == L::InService && m.healthy)
+        {
+            self.rebalance(&per_zone);
+        }
+        // A change of capacity that others undid explains nothing that comes later.
+        if self.steps.is_empty() && counted == desired && self.group.last_cause.is_some() {
+            self.steps.push(Step::SettleCause);
+        }
+    }
+
+    /// Launch first in the smallest zone; the largest then loses one.
+    pub(super) fn rebalance(&mut self, per_zone: &BTreeMap<&str, usize>) {
+        if ["AZRebalance", "Launch", "Terminate"]
+            .iter()
+            .any(|p| self.suspended(p))
+        {
+            return;
+        }
+        let (Some(least), Some(most)) = (per_zone.values().min(), per_zone.values().max()) else {
+            return;
+        };
+        if most - least < 2 {
+            return;
+        }
+        if let Some(at) = self.rebalance_at.filter(|at| self.now < *at) {
+            return self.look_again(at);
+        }
+        let smallest = per_zone
+            .iter()
+            .filter(|(_, n)| *n == least)
+            .map(|(z, _)| (*z).to_owned())
+            .take(1)
+            .collect();
+        self.steps.push(Step::Launch {
+            zones: smallest,
+            why: LaunchWhy::Rebalance,
+        });
+    }
+}
+
+/// Zones, the one with the fewest instances first.
+fn by_fewest(per_zone: &BTreeMap<&str, usize>) -> Vec<String> {
+    let mut zones: Vec<(&str, usize)> = per_zone.iter().map(|(z, n)| (*z, *n)).collect();
+    zones.sort_by_key(|(_, n)| *n);
+    zones.into_iter().map(|(z, _)| z.to_owned()).collect()
+}
