@@ -1,0 +1,197 @@
+//! `AWS/EC2`: what each instance used since the period before, and its status checks.
+
+use crate::Speed;
+use crate::index::Members;
+use host::instance::{ObservedInstance, RunState, Usage as Counters};
+use jiff::Timestamp;
+use metrics::{MetricKey, Metrics};
+use model::InstanceId;
+use model::autoscaling::LifecycleState;
+use model::instance::{Instance, InstanceState};
+use std::collections::BTreeMap;
+use store::State;
+
+/// Periods of a minute that basic monitoring takes together.
+const BASIC: i64 = 5;
+
+/// Where each instance's counters stood.
+#[derive(Default)]
+pub struct Readings(BTreeMap<InstanceId, Reading>);
+
+#[derive(Clone, Copy)]
+struct Reading {
+    started: Timestamp,
+    at: Timestamp,
+    counters: Counters,
+}
+
+/// The period that has just ended.
+#[derive(Clone, Copy)]
+pub struct Period {
+    pub number: i64,
+    pub start: Timestamp,
+    pub now: Timestamp,
+    pub speed: Speed,
+}
+
+pub fn measure(
+    metrics: &Metrics,
+    readings: &mut Readings,
+    state: &State,
+    members: &Members<'_>,
+    seen: &[ObservedInstance],
+    period: Period,
+) {
+    for one in seen {
+        if let Some(instance) = state.instances.get(&one.id) {
+            measure_one(metrics, &mut readings.0, members, instance, one, period);
+        }
+    }
+    readings.0.retain(|id, _| state.instances.contains_key(id));
+}
+
+fn measure_one(
+    metrics: &Metrics,
+    readings: &mut BTreeMap<InstanceId, Reading>,
+    members: &Members<'_>,
+    instance: &Instance,
+    seen: &ObservedInstance,
+    period: Period,
+) {
+    let Period {
+        number,
+        start,
+        now,
+        speed,
+    } = period;
+    if instance.state != InstanceState::Running || seen.state != RunState::Running {
+        readings.remove(&instance.id);
+        return;
+    }
+    let id = instance.id.as_str();
+    let put = |name: &str, dimensions: &[(&str, &str)], unit: &str, value: f64| {
+        metrics.put(
+            MetricKey::new(&instance.scope, "AWS/EC2", name, dimensions),
+            unit,
+            start,
+            value,
+            1.0,
+        );
+    };
+    // Status checks, measured: the host's shim was heard, and the instance's init lives. A
+    // slow boot is no failure, as on AWS, where user data may take as long as it likes.
+    for check in [
+        "StatusCheckFailed",
+        "StatusCheckFailed_Instance",
+        "StatusCheckFailed_System",
+    ] {
+        let failed = if seen.init_pid.is_some() { 0.0 } else { 1.0 };
+        put(check, &[("InstanceId", id)], "Count", failed);
+    }
+    let reading = Reading {
+        started: seen.started,
+        at: now,
+        counters: seen.usage,
+    };
+    let before = match readings.get(&instance.id) {
+        Some(before) if before.started == seen.started => *before,
+        _ => {
+            readings.insert(instance.id.clone(), reading);
+            return;
+        }
+    };
+    if !instance.monitoring && number % BASIC != 0 {
+        return;
+    }
+    readings.insert(instance.id.clone(), reading);
+    let seconds = (now.as_millisecond() - before.at.as_millisecond()) as f64 / 1000.0;
+    if seconds <= 0.0 {
+        return;
+    }
+    let (old, new) = (before.counters, seen.usage);
+    let delta = |new: u64, old: u64| new.saturating_sub(old) as f64;
+    let quota = seen.cpu_quota_usec_per_sec as f64 * seconds;
+    let cpu = if quota > 0.0 {
+        (delta(new.cpu_usec, old.cpu_usec) / quota * 100.0).min(100.0)
+    } else {
+        0.0
+    };
+    let values = [
+        ("CPUUtilization", "Percent", cpu),
+        (
+            "NetworkIn",
+            "Bytes",
+            delta(new.network.bytes_in, old.network.bytes_in),
+        ),
+        (
+            "NetworkOut",
+            "Bytes",
+            delta(new.network.bytes_out, old.network.bytes_out),
+        ),
+        (
+            "NetworkPacketsIn",
+            "Count",
+            delta(new.network.packets_in, old.network.packets_in),
+        ),
+        (
+            "NetworkPacketsOut",
+            "Count",
+            delta(new.network.packets_out, old.network.packets_out),
+        ),
+        (
+            "EBSReadBytes",
+            "Bytes",
+            delta(new.disk.read_bytes, old.disk.read_bytes),
+        ),
+        (
+            "EBSReadOps",
+            "Count",
+            delta(new.disk.read_ops, old.disk.read_ops),
+        ),
+        (
+            "EBSWriteBytes",
+            "Bytes",
+            delta(new.disk.write_bytes, old.disk.write_bytes),
+        ),
+        (
+            "EBSWriteOps",
+            "Count",
+            delta(new.disk.write_ops, old.disk.write_ops),
+        ),
+    ];
+    let group = group_that_counts(members, instance, speed, now);
+    for (name, unit, value) in values {
+        put(name, &[("InstanceId", id)], unit, value);
+        put(name, &[], unit, value);
+        if let Some(group) = group {
+            put(name, &[("AutoScalingGroupName", group)], unit, value);
+        }
+        if instance.monitoring {
+            put(
+                name,
+                &[("InstanceType", &instance.instance_type)],
+                unit,
+                value,
+            );
+            put(name, &[("ImageId", instance.image.as_str())], unit, value);
+        }
+    }
+}
+
+/// The group whose aggregate the instance belongs to: in service, and past its warm-up.
+fn group_that_counts<'a>(
+    members: &Members<'a>,
+    instance: &Instance,
+    speed: Speed,
+    now: Timestamp,
+) -> Option<&'a str> {
+    let (group, member) = members.of(instance.id.as_str())?;
+    let since = member
+        .in_service
+        .filter(|_| member.lifecycle == LifecycleState::InService)?;
+    let boot = instance
+        .ready
+        .map(|ready| ready.duration_since(instance.launched));
+    let warm = since + speed.wait_with_boot(group.default_instance_warmup.unwrap_or(0), boot);
+    (now >= warm).then_some(group.name.as_str())
+}
