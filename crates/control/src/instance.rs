@@ -470,7 +470,11 @@ fn spec(
         },
         memory_bytes: u64::from(kind.memory_mib) * 1024 * 1024,
         pids_max: 4096,
-        root_bytes: None,
+        root_bytes: state
+            .volumes
+            .get(&record.root_volume)
+            .filter(|_| world.settings.sized_volumes)
+            .map(|volume| u64::from(volume.size) << 30),
         binds: Vec::new(),
     })
 }

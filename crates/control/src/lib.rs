@@ -46,6 +46,8 @@ pub struct Settings {
     pub images_dir: PathBuf,
     /// Recipes that are built, the default first.
     pub images: Vec<String>,
+    /// Root volumes have the size that is asked for; else they share the host's disk.
+    pub sized_volumes: bool,
     /// Thousandths of a host core that make one vCPU.
     pub millicores_per_vcpu: u32,
     /// Addresses of the cloud's own servers on its internet side.

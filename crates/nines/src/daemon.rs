@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use control::{Bell, Inbox, Parts, Settings, Speed, World};
 use host::linux::host::LinuxHost;
 use jiff::Timestamp;
+use model::event::Severity;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,6 +80,20 @@ pub fn run(up: &Up) -> Result<()> {
     )?);
     let metrics = Arc::new(metrics::Metrics::default());
     let images = layout::built_images(&up.images_dir);
+    let sized_volumes = host::linux::instance::sized_volumes();
+    if let Err(why) = &sized_volumes {
+        store.update(|tx| {
+            tx.event(
+                Timestamp::now(),
+                Severity::Warning,
+                "cloud",
+                "root-volumes",
+                format!(
+                    "root volumes share the host's disk and have no size of their own, since {why}"
+                ),
+            );
+        });
+    }
 
     let console_host = Arc::clone(&host);
     let cloud = Arc::new(api::Cloud {
@@ -94,7 +109,7 @@ pub fn run(up: &Up) -> Result<()> {
         host: host.clone(),
         plane,
         metrics,
-        settings: settings(up, &state, images),
+        settings: settings(up, &state, images, sized_volumes.is_ok()),
         resume: former.is_some_and(|c| c.halted),
         inbox,
         bell: bell.clone(),
@@ -148,7 +163,7 @@ pub fn open_host(
     })?))
 }
 
-fn settings(up: &Up, state: &State, images: Vec<String>) -> Settings {
+fn settings(up: &Up, state: &State, images: Vec<String>, sized_volumes: bool) -> Settings {
     let (registry, checkip) = (
         layout::registry_address(up.public_pool),
         layout::checkip_address(up.public_pool),
@@ -162,6 +177,7 @@ fn settings(up: &Up, state: &State, images: Vec<String>) -> Settings {
         public_pool: up.public_pool,
         images_dir: up.images_dir.clone(),
         images,
+        sized_volumes,
         millicores_per_vcpu: up.millicores_per_vcpu,
         internet_services: vec![registry, checkip],
         internet_names: [

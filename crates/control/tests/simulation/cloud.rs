@@ -362,6 +362,7 @@ fn world(
             public_pool: context.public_pool,
             images_dir: "images".into(),
             images: context.images.clone(),
+            sized_volumes: true,
             millicores_per_vcpu: 100,
             internet_services: Vec::new(),
             internet_names: Default::default(),

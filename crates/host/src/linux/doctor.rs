@@ -80,6 +80,7 @@ pub fn checks(state: &Path, public_pool: Ipv4Net) -> Vec<Check> {
         docker_inside(),
         cgroups(),
         overlay(),
+        sized_volumes(),
         tun(),
         inotify(),
         public_addresses(public_pool),
@@ -157,6 +158,17 @@ fn nftables() -> Check {
         )),
     };
     check("nftables", true, outcome)
+}
+
+fn sized_volumes() -> Check {
+    let outcome = match crate::linux::instance::sized_volumes() {
+        Ok(()) => Ok("loop devices and e2fsprogs are there".into()),
+        Err(why) => Err((
+            why,
+            "`modprobe loop`, `apt install e2fsprogs`; without them root volumes share the host's disk",
+        )),
+    };
+    check("sized root volumes", false, outcome)
 }
 
 fn user_namespaces() -> Check {

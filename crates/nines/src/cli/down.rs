@@ -125,6 +125,7 @@ fn remove_state(dir: &Path) -> Result<()> {
         "registry",
         "instances",
         "trash",
+        "volumes",
         "s3",
         "log",
         "namespaces",

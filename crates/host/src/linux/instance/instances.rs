@@ -94,10 +94,7 @@ impl Instances {
         }
         let order = Order {
             cloud: self.settings.cloud.clone(),
-            instance: InstanceSpec {
-                image: image_of(spec, &directory)?,
-                ..spec.clone()
-            },
+            instance: as_begun(spec, &directory)?,
         };
         let prepare = || {
             // Until the shim writes its own, for whoever looks meanwhile.
@@ -321,17 +318,25 @@ impl Instances {
     }
 }
 
-/// The directory behind the image's name. A volume stays with the image it began on, even
-/// if the name leads to a newer one now: an overlay's lower directory must never change.
-fn image_of(spec: &InstanceSpec, directory: &Path) -> Result<PathBuf> {
+/// With the directory behind the image's name. A volume stays with the image it began on, even
+/// if the name leads to a newer one now (an overlay's lower directory must never change), and
+/// with the form it began in.
+fn as_begun(spec: &InstanceSpec, directory: &Path) -> Result<InstanceSpec> {
     let before = fs::read(directory.join(SPEC)).ok();
     let before = before.and_then(|order| serde_json::from_slice::<Order>(&order).ok());
-    match before {
-        Some(order) => Ok(order.instance.image),
+    let (image, root_bytes) = match before {
+        Some(order) => (order.instance.image, order.instance.root_bytes),
         None => {
-            fs::canonicalize(&spec.image).during(|| format!("find image {}", spec.image.display()))
+            let image = fs::canonicalize(&spec.image)
+                .during(|| format!("find image {}", spec.image.display()))?;
+            (image, spec.root_bytes)
         }
-    }
+    };
+    Ok(InstanceSpec {
+        image,
+        root_bytes,
+        ..spec.clone()
+    })
 }
 
 /// Waits until a shim that was asked to stop is gone, and kills it if that takes too long.

@@ -26,6 +26,7 @@ mod wish;
 pub use daemon::shim_main;
 pub use doorbell::{Waker, Watch};
 pub use instances::{Instances, Settings};
+pub use volume::sized as sized_volumes;
 
 /// Names in the state directory and in an instance's.
 const DOORBELL: &str = "doorbell";
