@@ -31,6 +31,8 @@ pub struct Cloud {
     pub state_dir: PathBuf,
     /// Names of the image recipes that are built (`debian-12`, `debian-12-docker`).
     pub images: Vec<String>,
+    /// Instances run without user namespaces (`up --privileged-instances`).
+    pub privileged_instances: bool,
     /// Text that instances wrote to their consoles, the last 64 KiB.
     pub console: Console,
 }

@@ -25,6 +25,7 @@ impl Api {
                 public_pool: "198.18.0.0/15".parse().unwrap(),
                 state_dir: std::env::temp_dir(),
                 images: Vec::new(),
+                privileged_instances: false,
                 console: Box::new(|_| None),
             }),
             service: api::ec2::service(),

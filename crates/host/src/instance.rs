@@ -14,7 +14,8 @@ pub struct InstanceSpec {
     pub id: InstanceId,
     /// A directory with the AMI's root file system, shared and never written to.
     pub image: PathBuf,
-    /// First of the 65,536 host ids that are the instance's ids 0–65535.
+    /// First of the 65,536 host ids that are the instance's ids 0–65535; 0 for none of its
+    /// own: no user namespace, the instance's root is the host's.
     pub uid_base: u32,
     /// Host name without a domain, such as `ip-10-0-1-5`.
     pub hostname: String,
@@ -33,6 +34,13 @@ pub struct InstanceSpec {
     pub root_bytes: Option<u64>,
     /// Host files shown in the instance, such as the user-data runner.
     pub binds: Vec<Bind>,
+}
+
+impl InstanceSpec {
+    /// Whether it runs without a user namespace of its own.
+    pub fn privileged(&self) -> bool {
+        self.uid_base == 0
+    }
 }
 
 /// A vCPU is a share of a host core, so that small hosts can be driven to 100 %.

@@ -66,7 +66,8 @@ pub struct Instance {
     pub state_since: Timestamp,
     /// Observed: its init reported that it has booted.
     pub ready: Option<Timestamp>,
-    /// First of the 65,536 host ids that the instance's user namespace maps.
+    /// First of the 65,536 host ids that the instance's user namespace maps; 0 when it has no
+    /// such namespace (`up --privileged-instances`).
     pub uid_base: u32,
     pub tags: Tags,
 }

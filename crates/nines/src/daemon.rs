@@ -29,6 +29,8 @@ pub struct Up {
     pub hosts_file: Option<PathBuf>,
     /// Thousandths of a host core per vCPU.
     pub millicores_per_vcpu: u32,
+    /// Instances without user namespaces, on a host that has none to give.
+    pub privileged_instances: bool,
 }
 
 /// Runs the control plane until a signal or `nines down` ends it; the data plane runs on.
@@ -101,6 +103,7 @@ pub fn run(up: &Up) -> Result<()> {
         public_pool: up.public_pool,
         state_dir: state.0.clone(),
         images: images.clone(),
+        privileged_instances: up.privileged_instances,
         console: Box::new(move |id| host::Host::console(&*console_host, id)),
     });
     let stop = Arc::new(AtomicBool::new(false));

@@ -7,12 +7,7 @@ use std::sync::Arc;
 
 pub fn launcher(cloud: Arc<Cloud>) -> Launcher {
     Box::new(move |tx, scope, wanted, now| {
-        let site = Site {
-            scope,
-            now,
-            public_pool: cloud.public_pool,
-            images: &cloud.images,
-        };
+        let site = Site::new(&cloud, scope, now);
         from_template(tx, &site, wanted)
     })
 }

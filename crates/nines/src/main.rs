@@ -124,6 +124,10 @@ struct Up {
     /// Part of a host core that makes one vCPU; by default a quarter of the host over eight vCPUs.
     #[arg(long)]
     vcpu: Option<f64>,
+    /// Run instances without user namespaces, on a host that cannot make them: their root is then
+    /// the host's root and can break out. Without this such a host is refused.
+    #[arg(long)]
+    privileged_instances: bool,
     /// Prefix of everything the cloud makes on the host.
     #[arg(long, default_value = "nines")]
     name: String,
@@ -158,7 +162,12 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Up(up) => cli::up::run(&cli.state, cli.port, &up),
         Command::Down { purge } => cli::down::run(&cli.state, purge),
-        Command::Doctor { public_pool } => cli::doctor::run(&cli.state, public_pool),
+        Command::Doctor { public_pool } => cli::doctor::run(&host::linux::doctor::Plan {
+            state: &cli.state,
+            port: cli.port,
+            public_pool,
+            privileged_instances: false,
+        }),
         Command::Env => cli::env::print(cli.port),
         Command::Tf { arguments } => cli::env::terraform(cli.port, &cli.state, &arguments),
         Command::Ps { json } => cli::ps::run(cli.port, json),

@@ -101,12 +101,7 @@ pub fn run(ctx: &mut Ctx, input: RunInstances) -> Result<Reservation> {
     if let Some(earlier) = with_token(ctx, &launch)? {
         return Ok(earlier);
     }
-    let site = Site {
-        scope: &ctx.scope,
-        now: ctx.now,
-        public_pool: ctx.cloud.public_pool,
-        images: &ctx.cloud.images,
-    };
+    let site = Site::new(&ctx.cloud, &ctx.scope, ctx.now);
     let ids = launch::run(&mut ctx.tx, &site, launch)?;
     dry_run(dry)?;
     Ok(reservation(ctx, &ids))

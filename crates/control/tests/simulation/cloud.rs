@@ -52,6 +52,7 @@ impl Cloud {
             public_pool: host::network::PUBLIC_POOL,
             state_dir: std::env::temp_dir(),
             images: vec!["debian-12".into()],
+            privileged_instances: false,
             console: Box::new(|_| None),
         });
         let world = world(&store, &host, &plane, &context, speed, false);
@@ -80,6 +81,7 @@ impl Cloud {
             public_pool: self.context.public_pool,
             state_dir: std::env::temp_dir(),
             images: self.context.images.clone(),
+            privileged_instances: false,
             console: Box::new(|_| None),
         });
         self.world = world(
@@ -372,12 +374,7 @@ fn world(
         inbox,
         bell,
         launcher: Box::new(move |tx, scope, wanted, now| {
-            let site = Site {
-                scope,
-                now,
-                public_pool: launching.public_pool,
-                images: &launching.images,
-            };
+            let site = Site::new(&launching, scope, now);
             from_template(tx, &site, wanted)
         }),
         resume,

@@ -26,6 +26,11 @@ const DISK_GIB: u64 = 5;
 /// The kernel's default of 128 stops at about 20 instances with systemd.
 const INOTIFY_INSTANCES: u64 = 1024;
 
+/// Half of it for clients, half for targets.
+const OPEN_FILES: u64 = 65_536;
+/// The demo's four instances, the balancer, the edge and the control plane.
+const MEMORY_MIB: u64 = 2048;
+
 /// Every kind of nftables expression that the network uses.
 const TABLE: &str = "\
 table ip nines {
@@ -62,8 +67,20 @@ table ip nines {
 }
 ";
 
-/// Looks at everything. `state` is where the cloud will keep its files.
-pub fn checks(state: &Path, public_pool: Ipv4Net) -> Vec<Check> {
+/// What a cloud is going to use.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    /// Where it will keep its files.
+    pub state: &'a Path,
+    /// Of its endpoint, on loopback.
+    pub port: u16,
+    pub public_pool: Ipv4Net,
+    /// It will do without user namespaces.
+    pub privileged_instances: bool,
+}
+
+/// Looks at everything.
+pub fn checks(plan: &Plan<'_>) -> Vec<Check> {
     vec![
         root(),
         kernel(),
@@ -76,15 +93,20 @@ pub fn checks(state: &Path, public_pool: Ipv4Net) -> Vec<Check> {
             "apt install slirp4netns; without it only `--offline` clouds run",
         ),
         nftables(),
-        user_namespaces(),
+        user_namespaces(!plan.privileged_instances),
         docker_inside(),
         cgroups(),
         overlay(),
         sized_volumes(),
         tun(),
         inotify(),
-        public_addresses(public_pool),
-        disk(state),
+        open_files(),
+        memory(),
+        resolver(),
+        names(Path::new("/etc/hosts")),
+        port(plan.port),
+        public_addresses(plan.public_pool),
+        disk(plan.state),
     ]
 }
 
@@ -171,16 +193,17 @@ fn sized_volumes() -> Check {
     check("sized root volumes", false, outcome)
 }
 
-fn user_namespaces() -> Check {
+fn user_namespaces(required: bool) -> Check {
     let outcome = match namespace::try_user_namespace() {
         Ok(()) => Ok("one with 65,536 ids was made".into()),
         Err(e) => Err((
             e.to_string(),
             "set user.max_user_namespaces above 1000, kernel.unprivileged_userns_clone=1, \
-             kernel.apparmor_restrict_unprivileged_userns=0 (whichever exist)",
+             kernel.apparmor_restrict_unprivileged_userns=0 (whichever exist); where that cannot be, \
+             `up --privileged-instances` runs instances whose root is the host's root",
         )),
     };
-    check("user namespaces", true, outcome)
+    check("user namespaces", required, outcome)
 }
 
 /// Docker in an instance cannot load the host's modules; they must be there before.
@@ -321,6 +344,84 @@ fn inotify() -> Check {
     check("inotify", false, outcome)
 }
 
+/// The balancer holds two connections for each request that it carries.
+fn open_files() -> Check {
+    use nix::sys::resource::{Resource, getrlimit};
+    let outcome = match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((_, hard)) if hard >= OPEN_FILES => Ok(format!("up to {hard}")),
+        Ok((_, hard)) => Err((
+            format!("up to {hard}"),
+            "ulimit -Hn 65536; with less the load balancer refuses connections beyond half of it",
+        )),
+        Err(e) => Err((format!("read the limit: {e}"), "mount /proc")),
+    };
+    check("open files", false, outcome)
+}
+
+fn memory() -> Check {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = text.lines().find_map(|line| {
+        let rest = line.strip_prefix("MemAvailable:")?;
+        rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    });
+    let outcome = match available {
+        Some(kib) if kib >= MEMORY_MIB * 1024 => Ok(format!("{} MiB available", kib / 1024)),
+        Some(kib) => Err((
+            format!("{} MiB available", kib / 1024),
+            "free some: an instance with Docker and a small application takes 150 to 300 MiB",
+        )),
+        None => Err(("unknown".into(), "mount /proc")),
+    };
+    check("memory", false, outcome)
+}
+
+/// The cloud's resolver passes on what it does not know itself.
+fn resolver() -> Check {
+    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers = name_servers(&text);
+    let outcome = if servers.is_empty() {
+        Err((
+            "no name server in /etc/resolv.conf".into(),
+            "name one there; without it instances resolve only the cloud's own names",
+        ))
+    } else {
+        Ok(servers.join(" "))
+    };
+    check("resolver", false, outcome)
+}
+
+fn name_servers(resolv_conf: &str) -> Vec<&str> {
+    resolv_conf
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some("nameserver")).then(|| words.next())?
+        })
+        .collect()
+}
+
+fn names(file: &Path) -> Check {
+    let outcome = match fs::OpenOptions::new().append(true).open(file) {
+        Ok(_) => Ok(format!("{} can be written", file.display())),
+        Err(e) => Err((
+            format!("{}: {e}", file.display()),
+            "make it writable, or use `up --no-hosts` and do without names of load balancers here",
+        )),
+    };
+    check("names on this host", false, outcome)
+}
+
+fn port(port: u16) -> Check {
+    let outcome = match std::net::TcpListener::bind(("127.0.0.1", port)) {
+        Ok(_) => Ok(format!("127.0.0.1:{port} is free")),
+        Err(e) => Err((
+            format!("127.0.0.1:{port}: {e}"),
+            "end what listens there (a cloud that is up?), or choose --port",
+        )),
+    };
+    check("endpoint", false, outcome)
+}
+
 fn public_addresses(pool: Ipv4Net) -> Check {
     let outcome = match host_route::routes() {
         Ok(routes) => {
@@ -422,8 +523,26 @@ mod tests {
     }
 
     #[test]
+    fn servers_of_a_resolver() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(name_servers(text), expected);
+        check("", &[]);
+        check("search a.example\n# nameserver 192.0.2.1\n", &[]);
+        check(
+            "nameserver 192.0.2.1\n nameserver\t::1\n",
+            &["192.0.2.1", "::1"],
+        );
+        check("nameserver\n", &[]);
+    }
+
+    #[test]
     fn every_lack_has_a_fix() {
-        for check in checks(Path::new("/nowhere/at/all"), crate::network::PUBLIC_POOL) {
+        let plan = Plan {
+            state: Path::new("/nowhere/at/all"),
+            port: 0,
+            public_pool: crate::network::PUBLIC_POOL,
+            privileged_instances: false,
+        };
+        for check in checks(&plan) {
             println!("{check:?}");
             assert_eq!(check.ok, check.fix.is_empty(), "{check:?}");
             assert!(!check.found.is_empty(), "{check:?}");

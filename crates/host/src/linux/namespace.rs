@@ -8,6 +8,10 @@
 //! root inside may not touch its own links and Docker's bridges die. Only a single-threaded
 //! process may make a user namespace, so a short-lived `unshare cat` makes both and holds
 //! them until they are mapped and mounted; it ends when its standard input closes.
+//!
+//! An instance without ids of its own (`uid_base` 0, [`PRIVILEGED`]) shares the host's user
+//! namespace. Its name is pinned all the same, so that such instances are listed and removed
+//! like the others.
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -21,6 +25,9 @@ const NETNS: &str = "/run/netns";
 
 /// Ids an instance's user namespace maps, from its `uid_base` on.
 pub const IDS: u32 = 65_536;
+
+/// The `uid_base` of an instance whose root is the host's: `up --privileged-instances`.
+pub const PRIVILEGED: u32 = 0;
 
 /// The file that `setns` and `ip netns exec` take for a network namespace.
 pub fn path(name: &str) -> PathBuf {
@@ -82,7 +89,8 @@ pub fn remove(name: &str) -> io::Result<()> {
 
 /// The user namespace of an instance, and a network namespace it owns. Idempotent.
 ///
-/// `uid_base` on the host is root in the instance, for users and groups alike.
+/// `uid_base` on the host is root in the instance, for users and groups alike; [`PRIVILEGED`]
+/// gives the host's own user namespace a second name.
 pub fn create_instance_namespaces(cloud: &str, instance: &str, uid_base: u32) -> io::Result<()> {
     // The network's and the instance's controllers may both be first.
     static MAKING: Mutex<()> = Mutex::new(());
@@ -96,6 +104,11 @@ pub fn create_instance_namespaces(cloud: &str, instance: &str, uid_base: u32) ->
     remove_instance_namespaces(cloud, instance)?;
     share_netns_directory()?;
     fs::create_dir_all(user_directory(cloud))?;
+    if uid_base == PRIVILEGED {
+        create(&name(cloud, instance))?;
+        return pin(Path::new("/proc/self/ns/user"), &user)
+            .map_err(|e| wrap(e, format!("name the user namespace of instance {instance}")));
+    }
     let made = hold_namespaces().and_then(|mut holder| {
         let proc = PathBuf::from(format!("/proc/{}", holder.id()));
         let map = format!("0 {uid_base} {IDS}\n");

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 
-pub fn run(state: &std::path::Path, public_pool: ipnet::Ipv4Net) -> Result<()> {
-    let checks = host::linux::doctor::checks(state, public_pool);
+pub fn run(plan: &host::linux::doctor::Plan<'_>) -> Result<()> {
+    let checks = host::linux::doctor::checks(plan);
     for check in &checks {
         println!(
             "{} {}: {}",

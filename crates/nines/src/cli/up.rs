@@ -13,7 +13,13 @@ use std::time::{Duration, Instant};
 const READY: Duration = Duration::from_secs(20);
 
 pub fn run(state: &Path, port: u16, up: &Up) -> Result<()> {
-    let missing: Vec<_> = host::linux::doctor::checks(state, up.public_pool)
+    let plan = host::linux::doctor::Plan {
+        state,
+        port,
+        public_pool: up.public_pool,
+        privileged_instances: up.privileged_instances,
+    };
+    let missing: Vec<_> = host::linux::doctor::checks(&plan)
         .into_iter()
         .filter(|c| !c.ok && c.required)
         .collect();
@@ -26,6 +32,9 @@ pub fn run(state: &Path, port: u16, up: &Up) -> Result<()> {
     std::fs::create_dir_all(state.join("log"))
         .with_context(|| format!("failed to create {}", state.display()))?;
     let state = state.canonicalize()?;
+    if up.privileged_instances {
+        eprintln!("instances have no user namespace: their root is this host's root");
+    }
     if up.detach {
         return detached(&state, port);
     }
@@ -44,6 +53,7 @@ pub fn run(state: &Path, port: u16, up: &Up) -> Result<()> {
             || default_millicores(cores),
             |cores| (cores * 1000.0).clamp(1.0, 64_000.0) as u32,
         ),
+        privileged_instances: up.privileged_instances,
     })
 }
 

@@ -17,7 +17,7 @@ use super::error::{Result, error, invalid_combination, invalid_parameter, invali
 use super::launch_template_data::LaunchTemplateData;
 use super::resource::{Resource, owned, parse_id};
 use super::{launch_template, tag};
-use crate::ssm;
+use crate::{Cloud, ssm};
 use ipnet::Ipv4Net;
 use model::event::{Fault, Severity};
 use model::image::{self, Image};
@@ -48,6 +48,20 @@ pub struct Site<'a> {
     pub public_pool: Ipv4Net,
     /// Names of the image recipes that are built.
     pub images: &'a [String],
+    /// Instances get no user namespace, on a host that has none to give.
+    pub privileged: bool,
+}
+
+impl<'a> Site<'a> {
+    pub fn new(cloud: &'a Cloud, scope: &'a Scope, now: Timestamp) -> Self {
+        Self {
+            scope,
+            now,
+            public_pool: cloud.public_pool,
+            images: &cloud.images,
+            privileged: cloud.privileged_instances,
+        }
+    }
 }
 
 /// What is to be launched.
@@ -154,7 +168,11 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
     let mut launched = Vec::new();
     for launch_index in 0..most {
         let enough = launch_index >= launch.count.0;
-        let uid_base = free_uid_base(tx)?;
+        let uid_base = if site.privileged {
+            0
+        } else {
+            free_uid_base(tx)?
+        };
         let addresses = match interface::choose(tx, site, &interfaces) {
             Err(_) if enough => break,
             chosen => chosen?,

@@ -20,12 +20,7 @@ fn launched(
 ) -> Result<Vec<InstanceId>, String> {
     let given: LaunchTemplateData = testing::input(data);
     let base = testing::input(json!({"ImageId": debian(), "InstanceType": "t3.micro"}));
-    let site = Site {
-        scope: &ctx.scope,
-        now: ctx.now,
-        public_pool: ctx.cloud.public_pool,
-        images: &ctx.cloud.images,
-    };
+    let site = Site::new(&ctx.cloud, &ctx.scope, ctx.now);
     let launch = Launch {
         data: given.over(base),
         count,
@@ -65,6 +60,16 @@ fn a_launch_makes_instance_interface_and_volume() {
 }
 
 #[test]
+fn privileged_instances_have_no_ids_of_their_own() {
+    testing::run(|ctx| {
+        let cloud = std::sync::Arc::get_mut(&mut ctx.cloud).unwrap();
+        cloud.privileged_instances = true;
+        launched(ctx, (1, 2), json!({})).unwrap();
+        assert!(ctx.tx.instances.values().all(|i| i.uid_base == 0));
+    });
+}
+
+#[test]
 fn a_refused_launch_leaves_nothing() {
     testing::run(|ctx| {
         let before = ctx.tx.network_interfaces.len() + ctx.tx.volumes.len();
@@ -74,6 +79,7 @@ fn a_refused_launch_leaves_nothing() {
             public_pool: "198.18.0.0/24".parse().unwrap(),
             state_dir: Default::default(),
             images: Vec::new(),
+            privileged_instances: false,
             console: Box::new(|_| None),
         });
         let got = launched(ctx, (1, 1), json!({}));
@@ -308,12 +314,7 @@ fn a_group_launches_from_its_template_in_its_subnet() {
                 ("aws:autoscaling:groupName".into(), "g".into()),
             ]),
         };
-        let site = Site {
-            scope: &ctx.scope,
-            now: ctx.now,
-            public_pool: ctx.cloud.public_pool,
-            images: &ctx.cloud.images,
-        };
+        let site = Site::new(&ctx.cloud, &ctx.scope, ctx.now);
         let (id, version) = from_template(&mut ctx.tx, &site, &request).unwrap();
         let instance = ctx.tx.get::<Instance>(&id).unwrap();
         assert_eq!((version, &instance.subnet), (1, &subnet.id));
@@ -346,12 +347,7 @@ fn a_group_launches_what_meets_its_templates_requirements() {
             instance_type: None,
             tags: Tags::new(),
         };
-        let site = Site {
-            scope: &ctx.scope,
-            now: ctx.now,
-            public_pool: ctx.cloud.public_pool,
-            images: &ctx.cloud.images,
-        };
+        let site = Site::new(&ctx.cloud, &ctx.scope, ctx.now);
         let (id, _) = from_template(&mut ctx.tx, &site, &request).unwrap();
         assert_eq!(
             ctx.tx.get::<Instance>(&id).unwrap().instance_type,

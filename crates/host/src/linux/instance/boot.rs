@@ -117,7 +117,9 @@ fn middle(boot: &Boot<'_>, errors: &OwnedFd, pid: OwnedFd) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).during(|| "make a mount namespace".into())?;
     let parts = root::prepare(boot.spec, &user, boot.console.slave_path())?;
 
-    setns(&user, CloneFlags::CLONE_NEWUSER).during(|| "enter the user namespace".into())?;
+    if !boot.spec.privileged() {
+        setns(&user, CloneFlags::CLONE_NEWUSER).during(|| "enter the user namespace".into())?;
+    }
     setns(&network, CloneFlags::CLONE_NEWNET).during(|| "enter the network namespace".into())?;
     become_root().during(|| "become root of the instance".into())?;
     unshare(

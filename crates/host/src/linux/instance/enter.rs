@@ -6,6 +6,7 @@
 //! so job control, colours and window sizes work.
 
 use super::boot::become_root;
+use super::inside::drop_host_wide;
 use super::status::Process;
 use crate::instance::{During, InstanceError};
 use nix::sched::{CloneFlags, setns};
@@ -14,7 +15,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, chdir, fork};
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -45,6 +46,8 @@ pub fn command(
     };
     let cgroups = cgroups.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let during = || format!("find the init {}", init.pid);
+    let user = |of: &str| fs::read_link(format!("/proc/{of}/ns/user")).during(during);
+    let own_user = user(&init.pid.to_string())? != user("self")?;
     let init = init.open().during(during)?;
     let init = init.ok_or_else(|| InstanceError::refused(during(), "it has ended"))?;
 
@@ -74,24 +77,28 @@ pub fn command(
     ]);
     // SAFETY: `enter` makes system calls only and allocates nothing, as must be between the
     // fork of a threaded program and exec.
-    unsafe { command.pre_exec(move || enter(&cgroups, &init)) };
+    unsafe { command.pre_exec(move || enter(&cgroups, &init, own_user)) };
     Ok(command)
 }
 
-fn enter(cgroups: &[File], init: &OwnedFd) -> io::Result<()> {
+/// `own_user`: the instance has a user namespace; one cannot enter that one is in already.
+fn enter(cgroups: &[File], init: &OwnedFd, own_user: bool) -> io::Result<()> {
     // The instance's root must not look into this process before the exec.
     prctl::set_dumpable(false)?;
     for mut procs in cgroups {
         procs.write_all(b"0")?;
     }
-    let all = CloneFlags::CLONE_NEWUSER
-        | CloneFlags::CLONE_NEWNS
+    let mut all = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWCGROUP;
+    all.set(CloneFlags::CLONE_NEWUSER, own_user);
     setns(init, all)?;
+    if !own_user {
+        drop_host_wide()?;
+    }
     become_root()?;
     // SAFETY: the child returns to exec, the parent waits and ends; neither allocates.
     match unsafe { fork() }? {

@@ -5,6 +5,10 @@
 //! where one is fully visible, and the user namespace already denies what masks hide
 //! elsewhere (`/proc/sysrq-trigger`, `/proc/kcore`, sysctls other than the network's).
 //! For the same reason proc and sysfs are mounted before the host's are gone.
+//!
+//! An instance without a user namespace of its own has none of that: it loses the capabilities
+//! and the writable sysctls with which it would change the host by accident. Its root is the
+//! host's root nevertheless, and can break out if it wants to.
 
 use super::mount::{attach, file_system};
 use super::root::Parts;
@@ -22,12 +26,18 @@ use std::path::Path;
 type Result<T> = std::result::Result<T, InstanceError>;
 
 const INIT: &str = "/sbin/init";
+/// Capabilities over things that have no namespace, by the numbers of `capability(7)`:
+/// SYS_MODULE, SYS_RAWIO, SYS_TIME, MAC_ADMIN, SYSLOG, WAKE_ALARM.
+const HOST_WIDE: [libc::c_ulong; 6] = [16, 17, 25, 33, 34, 35];
 /// Where systemd finds the socket to say `READY=1` to; the place nspawn uses.
 const NOTIFY: &str = "/run/host/notify";
 
 pub fn run(spec: &InstanceSpec, parts: &Parts) -> Result<Infallible> {
     enter_root(parts)?;
     kernel_file_systems()?;
+    if spec.privileged() {
+        shield_host()?;
+    }
     devices(parts)?;
     volatile(parts)?;
     for (target, tree) in &parts.data {
@@ -76,6 +86,53 @@ fn kernel_file_systems() -> Result<()> {
         None::<&str>,
     )
     .during(|| "make /sys read-only".into())
+}
+
+/// From the exec that follows on; allocates nothing.
+pub fn drop_host_wide() -> nix::Result<()> {
+    for capability in HOST_WIDE {
+        // SAFETY: plain numbers; the bounding set is this process's own.
+        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        nix::errno::Errno::result(dropped)?;
+    }
+    Ok(())
+}
+
+/// What an ordinary boot would do to the machine: set the clock, load modules, set sysctls.
+fn shield_host() -> Result<()> {
+    drop_host_wide().during(|| "drop capabilities over the host".into())?;
+    // A kernel may be built without the latter.
+    for place in ["/proc/sys", "/proc/sysrq-trigger"] {
+        if !Path::new(place).exists() {
+            continue;
+        }
+        let bind = |flags| {
+            mount(
+                Some(place),
+                place,
+                None::<&str>,
+                F::MS_BIND | flags,
+                None::<&str>,
+            )
+        };
+        bind(F::empty())
+            .and_then(|()| bind(F::MS_REMOUNT | F::MS_RDONLY))
+            .during(|| format!("make {place} read-only"))?;
+    }
+    // Sysctls of the network namespace are the instance's own.
+    let net = "/proc/sys/net";
+    let bind = |flags| {
+        mount(
+            Some(net),
+            net,
+            None::<&str>,
+            F::MS_BIND | flags,
+            None::<&str>,
+        )
+    };
+    bind(F::empty())
+        .and_then(|()| bind(F::MS_REMOUNT))
+        .during(|| format!("keep {net} writable"))
 }
 
 fn devices(parts: &Parts) -> Result<()> {

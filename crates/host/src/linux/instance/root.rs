@@ -97,7 +97,9 @@ pub fn prepare(spec: &InstanceSpec, user_namespace: &File, console: &Path) -> Re
 
 fn root(spec: &InstanceSpec, user_namespace: &File) -> Result<OwnedFd> {
     let image = mount::detached(&spec.image)?;
-    mount::shift_ids(&image, user_namespace)?;
+    if !spec.privileged() {
+        mount::shift_ids(&image, user_namespace)?;
+    }
     mount::make_read_only(&image)?;
     mount::attach(&image, Path::new(LOWER))?;
     // Relative paths need no escaping of ':' and ','.
