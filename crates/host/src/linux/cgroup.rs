@@ -14,6 +14,7 @@
 //! Not used: systemd's D-Bus interface (needs systemd on the host), and mounting v1
 //! hierarchies in the instance (systemd and Docker would believe in them).
 
+use super::cpuset;
 use crate::instance::{Cpu, DiskUsage, During, InstanceError};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
@@ -30,7 +31,7 @@ const PERIOD_USEC: u64 = 100_000;
 /// The kernel refuses smaller quotas per period.
 const LEAST_QUOTA_USEC: u64 = 1_000;
 /// The v1 hierarchies that carry limits and counters.
-const V1: [&str; 5] = ["cpu", "cpuacct", "memory", "pids", "blkio"];
+const V1: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "pids", "blkio"];
 /// What every v2 group passes on to its children.
 const V2: [&str; 5] = ["+cpu", "+memory", "+pids", "+io", "+cpuset"];
 /// How long killed processes may take to vanish before removing their group fails.
@@ -86,6 +87,7 @@ impl Cgroups {
     pub fn create(&self, id: &str, owner: u32, limits: &Limits) -> Result<()> {
         let name = format!("{}/instances/{id}", self.cloud);
         self.make(&name)?;
+        self.limit_cpus(&name, owner, limits.cpu.vcpus as usize)?;
         let quota =
             (limits.cpu.quota_usec_per_sec() * PERIOD_USEC / 1_000_000).max(LEAST_QUOTA_USEC);
         for (controller, mount) in &self.v1 {
@@ -209,9 +211,31 @@ impl Cgroups {
 
     /// CPU time used, in µs.
     pub fn cpu_usec(&self, id: &str) -> u64 {
-        let stat = fs::read_to_string(self.instance(id).join("cpu.stat")).unwrap_or_default();
-        stat.lines()
+        self.cpu_stat(id)
+            .lines()
             .find_map(|l| l.strip_prefix("usage_usec ")?.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// The file itself: time in user mode and in the kernel besides the sum.
+    pub fn cpu_stat(&self, id: &str) -> String {
+        fs::read_to_string(self.instance(id).join("cpu.stat")).unwrap_or_default()
+    }
+
+    /// The file itself; its keys differ by version.
+    pub fn memory_stat(&self, id: &str) -> String {
+        let dir = self.v1_instance("memory", id);
+        let dir = dir.unwrap_or_else(|| self.instance(id));
+        fs::read_to_string(dir.join("memory.stat")).unwrap_or_default()
+    }
+
+    /// Processes and threads now.
+    pub fn tasks(&self, id: &str) -> u64 {
+        let dir = self.v1_instance("pids", id);
+        let dir = dir.unwrap_or_else(|| self.instance(id));
+        fs::read_to_string(dir.join("pids.current"))
+            .ok()
+            .and_then(|s| s.trim().parse().ok())
             .unwrap_or(0)
     }
 
@@ -263,6 +287,9 @@ impl Cgroups {
             let dir = mount.join(name);
             fs::create_dir_all(&dir).during(|| format!("create cgroup {}", dir.display()))?;
         }
+        if let Some((_, mount)) = self.v1.iter().find(|(name, _)| *name == "cpuset") {
+            cpuset::inherit(mount, Path::new(name))?;
+        }
         let mut dir = self.unified.clone();
         for part in Path::new(name) {
             if self.v1.is_empty() {
@@ -278,6 +305,17 @@ impl Cgroups {
             make_dir(&dir)?;
         }
         Ok(())
+    }
+
+    /// Lets the group run on as many of the host's CPUs as it has vCPUs, if the host has
+    /// more: whoever asks the scheduler (`nproc`, Go, Java) then hears the type's number.
+    fn limit_cpus(&self, name: &str, owner: u32, vcpus: usize) -> Result<()> {
+        let dir = match self.v1.iter().find(|(name, _)| *name == "cpuset") {
+            Some((_, mount)) => mount.join(name),
+            None if self.v1.is_empty() => self.unified.join(name),
+            None => return Ok(()),
+        };
+        cpuset::limit(&dir, owner as usize / 65_536, vcpus)
     }
 
     fn join_group(&self, name: &str) -> Result<()> {

@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod conntrack;
+mod cpuset;
 pub mod doctor;
 pub mod host;
 pub mod hosts_file;

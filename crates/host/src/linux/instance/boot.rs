@@ -21,7 +21,7 @@ use crate::linux::cgroup::Cgroups;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -110,6 +110,9 @@ fn middle(boot: &Boot<'_>, errors: &OwnedFd, pid: OwnedFd) -> Result<()> {
     ordinary_process_limits()?;
     let open =
         |path: &Path| File::open(path).during(|| format!("open namespace {}", path.display()));
+    let clock = OpenOptions::new()
+        .write(true)
+        .open("/proc/self/timens_offsets");
     let user = open(boot.user_namespace)?;
     let network = open(boot.network_namespace)?;
     take_console(boot.console)?;
@@ -130,6 +133,7 @@ fn middle(boot: &Boot<'_>, errors: &OwnedFd, pid: OwnedFd) -> Result<()> {
             | CloneFlags::CLONE_NEWCGROUP,
     )
     .during(|| "make the instance's namespaces".into())?;
+    own_clock(clock)?;
     inside::raise_loopback()?;
     // SAFETY: still single-threaded.
     match unsafe { fork() }.during(|| "fork the init".into())? {
@@ -145,6 +149,29 @@ fn middle(boot: &Boot<'_>, errors: &OwnedFd, pid: OwnedFd) -> Result<()> {
             .write_all(child.to_string().as_bytes())
             .during(|| "report the init".into()),
     }
+}
+
+/// The time since boot begins with the instance: uptime, start times of processes, systemd's
+/// own measures. `offsets` was opened as the host's root. Kernels without it show the host's.
+fn own_clock(offsets: io::Result<File>) -> Result<()> {
+    /// `nix` does not name it.
+    const NEW_TIME: CloneFlags = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+    let Ok(mut offsets) = offsets else {
+        return Ok(());
+    };
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+        .during(|| "read the clock".into())?;
+    let monotonic = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .during(|| "read the clock".into())?;
+    unshare(NEW_TIME).during(|| "make a time namespace".into())?;
+    let text = format!(
+        "boottime -{} 0\nmonotonic -{} 0\n",
+        now.tv_sec(),
+        monotonic.tv_sec()
+    );
+    offsets
+        .write_all(text.as_bytes())
+        .during(|| "set the clock of the boot".into())
 }
 
 /// Until it is in the cgroup, through which it can be killed.

@@ -6,7 +6,7 @@
 //! so job control, colours and window sizes work.
 
 use super::boot::become_root;
-use super::inside::drop_host_wide;
+use super::confine::{self, Filter};
 use super::status::Process;
 use crate::instance::{During, InstanceError};
 use nix::sched::{CloneFlags, setns};
@@ -75,14 +75,15 @@ pub fn command(
         ("SHELL", "/bin/sh".into()),
         ("TERM", terminal),
     ]);
+    let filter = confine::filter();
     // SAFETY: `enter` makes system calls only and allocates nothing, as must be between the
     // fork of a threaded program and exec.
-    unsafe { command.pre_exec(move || enter(&cgroups, &init, own_user)) };
+    unsafe { command.pre_exec(move || enter(&cgroups, &init, own_user, &filter)) };
     Ok(command)
 }
 
 /// `own_user`: the instance has a user namespace; one cannot enter that one is in already.
-fn enter(cgroups: &[File], init: &OwnedFd, own_user: bool) -> io::Result<()> {
+fn enter(cgroups: &[File], init: &OwnedFd, own_user: bool, filter: &Filter) -> io::Result<()> {
     // The instance's root must not look into this process before the exec.
     prctl::set_dumpable(false)?;
     for mut procs in cgroups {
@@ -95,10 +96,9 @@ fn enter(cgroups: &[File], init: &OwnedFd, own_user: bool) -> io::Result<()> {
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWCGROUP;
     all.set(CloneFlags::CLONE_NEWUSER, own_user);
-    setns(init, all)?;
-    if !own_user {
-        drop_host_wide()?;
-    }
+    let time = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+    // A kernel without time namespaces refuses the flag.
+    setns(init, all | time).or_else(|_| setns(init, all))?;
     become_root()?;
     // SAFETY: the child returns to exec, the parent waits and ends; neither allocates.
     match unsafe { fork() }? {
@@ -106,6 +106,7 @@ fn enter(cgroups: &[File], init: &OwnedFd, own_user: bool) -> io::Result<()> {
         ForkResult::Child => {
             prctl::set_pdeathsig(Signal::SIGKILL)?;
             chdir("/root").or_else(|_| chdir("/"))?;
+            confine::confine(filter)?;
             Ok(())
         }
     }

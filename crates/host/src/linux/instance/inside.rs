@@ -1,15 +1,17 @@
 //! PID 1 of an instance, from the fork to the exec of its init.
 //!
-//! All file systems here are mounted by the instance's root. Nothing of proc and sysfs is
-//! covered: the kernel allows another proc or sysfs, as every nested container needs, only
-//! where one is fully visible, and the user namespace already denies what masks hide
-//! elsewhere (`/proc/sysrq-trigger`, `/proc/kcore`, sysctls other than the network's).
-//! For the same reason proc and sysfs are mounted before the host's are gone.
+//! All file systems here are mounted by the instance's root. The kernel allows another proc
+//! or sysfs, as every nested container needs, only where one is fully visible. So both are
+//! mounted before the host's are gone, and a second time out of sight, as LXC does: some
+//! files of the usual ones are covered by others that tell the instance's own size. The
+//! user namespace already denies what masks hide elsewhere (`/proc/sysrq-trigger`,
+//! `/proc/kcore`, sysctls other than the network's).
 //!
-//! An instance without a user namespace of its own has none of that: it loses the capabilities
-//! and the writable sysctls with which it would change the host by accident. Its root is the
+//! An instance without a user namespace of its own has none of that: it loses
+//! the writable sysctls with which it would change the host by accident. Its root is the
 //! host's root nevertheless, and can break out if it wants to.
 
+use super::confine;
 use super::mount::{attach, file_system};
 use super::root::Parts;
 use crate::instance::{During, InstanceError, InstanceSpec};
@@ -26,9 +28,6 @@ use std::path::Path;
 type Result<T> = std::result::Result<T, InstanceError>;
 
 const INIT: &str = "/sbin/init";
-/// Capabilities over things that have no namespace, by the numbers of `capability(7)`:
-/// SYS_MODULE, SYS_RAWIO, SYS_TIME, MAC_ADMIN, SYSLOG, WAKE_ALARM.
-const HOST_WIDE: [libc::c_ulong; 6] = [16, 17, 25, 33, 34, 35];
 /// Where systemd finds the socket to say `READY=1` to; the place nspawn uses.
 const NOTIFY: &str = "/run/host/notify";
 
@@ -39,6 +38,7 @@ pub fn run(spec: &InstanceSpec, parts: &Parts) -> Result<Infallible> {
         shield_host()?;
     }
     devices(parts)?;
+    own_size(parts)?;
     volatile(parts)?;
     for (target, tree) in &parts.data {
         make_dirs(target)?;
@@ -58,6 +58,7 @@ pub fn run(spec: &InstanceSpec, parts: &Parts) -> Result<Infallible> {
     // What is mounted over the new root is the old one.
     umount2(".", MntFlags::MNT_DETACH).during(|| "leave the host's root".into())?;
     nix::unistd::sethostname(&spec.hostname).during(|| "set the host name".into())?;
+    confine::confine(&confine::filter()).during(|| "confine the instance".into())?;
     execute()
 }
 
@@ -88,19 +89,8 @@ fn kernel_file_systems() -> Result<()> {
     .during(|| "make /sys read-only".into())
 }
 
-/// From the exec that follows on; allocates nothing.
-pub fn drop_host_wide() -> nix::Result<()> {
-    for capability in HOST_WIDE {
-        // SAFETY: plain numbers; the bounding set is this process's own.
-        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
-        nix::errno::Errno::result(dropped)?;
-    }
-    Ok(())
-}
-
-/// What an ordinary boot would do to the machine: set the clock, load modules, set sysctls.
+/// What an ordinary boot would do to the machine is to set sysctls; [`confine`] has the rest.
 fn shield_host() -> Result<()> {
-    drop_host_wide().during(|| "drop capabilities over the host".into())?;
     // A kernel may be built without the latter.
     for place in ["/proc/sys", "/proc/sysrq-trigger"] {
         if !Path::new(place).exists() {
@@ -167,6 +157,25 @@ fn devices(parts: &Parts) -> Result<()> {
     )?;
     file_system("tmpfs", "/dev/shm", F::MS_NOSUID | F::MS_NODEV, "mode=1777")?;
     file_system("mqueue", "/dev/mqueue", quiet | F::MS_NODEV, "")
+}
+
+/// Where LXC has them, too.
+const WHOLE_PROC: &str = "/dev/.lxc/proc";
+const WHOLE_SYS: &str = "/dev/.lxc/sys";
+
+fn own_size(parts: &Parts) -> Result<()> {
+    let common = F::MS_NOSUID | F::MS_NODEV | F::MS_NOEXEC;
+    for (kind, target) in [("proc", WHOLE_PROC), ("sysfs", WHOLE_SYS)] {
+        make_dirs(Path::new(target))?;
+        file_system(kind, target, common, "")?;
+    }
+    for (target, tree) in &parts.proc_files {
+        let target = Path::new(target);
+        if target.exists() {
+            attach(tree, target)?;
+        }
+    }
+    Ok(())
 }
 
 fn volatile(parts: &Parts) -> Result<()> {

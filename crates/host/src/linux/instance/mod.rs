@@ -9,6 +9,7 @@
 //! twice the time to start).
 
 mod boot;
+mod confine;
 mod console;
 mod daemon;
 mod doorbell;
@@ -16,6 +17,8 @@ mod enter;
 mod inside;
 mod instances;
 mod mount;
+mod proc_files;
+mod proc_text;
 mod root;
 mod shim;
 mod status;
@@ -49,6 +52,11 @@ pub fn required_sysctls() -> &'static [(&'static str, u64, &'static str)] {
             "kernel/pid_max",
             131_072,
             "processes of all instances are processes of the host",
+        ),
+        (
+            "fs/fanotify/max_user_groups",
+            4096,
+            "each instance has one for the files that tell it its size",
         ),
         ("kernel/keys/maxkeys", 2000, "a container makes a key ring"),
     ]

@@ -6,7 +6,7 @@
 //! host under its shifted ids. `/var/lib/docker` and `/var/lib/containerd` are directories
 //! beside the overlay, since an overlay cannot be the upper directory of another.
 
-use super::{mount, volume};
+use super::{mount, proc_files, volume};
 use crate::instance::{During, InstanceError, InstanceSpec};
 use nix::mount::{MntFlags, MsFlags, umount2};
 use std::fs::{self, DirBuilder, File};
@@ -39,6 +39,8 @@ pub struct Parts {
     pub console: OwnedFd,
     /// The socket that systemd reports its readiness to.
     pub notify: OwnedFd,
+    /// Files of proc and sysfs that tell the instance's own size.
+    pub proc_files: Vec<(&'static str, OwnedFd)>,
     /// Paths below `/`.
     pub data: Vec<(PathBuf, OwnedFd)>,
     pub binds: Vec<(PathBuf, bool, OwnedFd)>,
@@ -81,6 +83,7 @@ pub fn prepare(spec: &InstanceSpec, user_namespace: &File, console: &Path) -> Re
         devices: devices()?,
         console: mount::detached(console)?,
         notify: mount::detached(Path::new(NOTIFY))?,
+        proc_files: proc_files::mounts()?,
         data: DATA
             .into_iter()
             .map(|(name, target)| Ok((target.into(), mount::detached(&volume.join(name))?)))

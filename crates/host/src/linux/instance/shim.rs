@@ -9,6 +9,7 @@
 
 use super::boot::{self, Boot};
 use super::console::Console;
+use super::proc_files::ProcFiles;
 use super::status::{Process, Status};
 use super::wish::{ASK_AGAIN, Next, Request, Wish, next, wish};
 use super::{DOORBELL, SPEC, root};
@@ -47,6 +48,7 @@ pub struct Shim {
     network_namespace: PathBuf,
     cgroups: Cgroups,
     console: Console,
+    proc_files: ProcFiles,
     notify: UnixDatagram,
     control: UnixDatagram,
     signals: SignalFd,
@@ -84,6 +86,7 @@ impl Shim {
             user_namespace: namespace::user_path(&cloud, spec.id.as_str()),
             network_namespace: namespace::path(&namespace::name(&cloud, spec.id.as_str())),
             console: Console::open(here, spec.uid_base)?,
+            proc_files: ProcFiles::create(&spec)?,
             notify,
             control: bind(CONTROL)?,
             systemd: has_systemd(&spec.image),
@@ -121,6 +124,7 @@ impl Shim {
         loop {
             let begun = Instant::now();
             self.status.boots += 1;
+            self.proc_files.boot(&self.cgroups);
             let init = boot::start(&Boot {
                 spec: &self.spec,
                 cgroups: &self.cgroups,
@@ -162,18 +166,23 @@ impl Shim {
     fn supervise(&mut self, init: Pid) -> Result<WaitStatus> {
         loop {
             let timeout = self.press(init)?;
-            let mut watched = [
-                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.console.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.notify.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
-            ];
+            let mut watched: Vec<PollFd<'_>> = [
+                self.signals.as_fd(),
+                self.console.as_fd(),
+                self.notify.as_fd(),
+                self.control.as_fd(),
+            ]
+            .into_iter()
+            .chain(self.proc_files.as_fd())
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
             match poll(&mut watched, timeout) {
                 Err(nix::errno::Errno::EINTR) | Ok(_) => {}
                 Err(e) => return Err(e).during(|| "wait for events".into()),
             }
             // A console that cannot be kept (disk full) must not end the instance.
             let _ = self.console.pump();
+            self.proc_files.answer(&self.cgroups);
             self.hear_notifications();
             self.hear_requests();
             if let Some(end) = self.hear_signals(init) {
