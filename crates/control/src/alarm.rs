@@ -378,6 +378,7 @@ pub fn history(
         sequence: 0,
         scope: alarm.scope.clone(),
         alarm: alarm.name.clone(),
+        composite: false,
         time: now,
         kind: kind.to_owned(),
         summary,

@@ -157,6 +157,11 @@ impl World {
             .filter(|i| parts.resume && ran(i))
             .map(|i| i.id.clone())
             .collect();
+        // Metrics keep time as the cloud does.
+        let minute = parts.settings.speed.wait(60).as_millis();
+        parts
+            .metrics
+            .set_minute(i64::try_from(minute).unwrap_or(i64::MAX));
         Self {
             store: parts.store,
             host: parts.host,

@@ -38,7 +38,83 @@ pub struct MetricAlarm {
     pub state_transitioned: Timestamp,
     /// When Auto Scaling actions last ran; they repeat once a minute while in state.
     pub actions_run: Option<Timestamp>,
+    /// Metrics and expressions in place of one metric; exactly one returns data.
+    #[serde(default)]
+    pub metrics: Vec<MetricDataQuery>,
+    /// `SetAlarmState` changed the state: the controller is to run its actions.
+    #[serde(default)]
+    pub actions_due: bool,
     pub tags: Tags,
+}
+
+/// A metric to be read, or an expression over others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricDataQuery {
+    pub id: String,
+    /// `None` for an expression.
+    pub metric: Option<MetricStat>,
+    pub expression: Option<String>,
+    pub label: Option<String>,
+    pub return_data: bool,
+    /// Seconds; of expressions that look for metrics themselves.
+    pub period: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricStat {
+    pub namespace: String,
+    pub name: String,
+    /// Sorted by name.
+    pub dimensions: Vec<(String, String)>,
+    /// Seconds.
+    pub period: u32,
+    pub stat: String,
+    pub unit: Option<String>,
+}
+
+/// An alarm over the states of others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompositeAlarm {
+    pub arn: String,
+    pub scope: Scope,
+    pub name: String,
+    pub description: Option<String>,
+    /// As given; it parses.
+    pub rule: String,
+    pub actions_enabled: bool,
+    pub ok_actions: Vec<String>,
+    pub alarm_actions: Vec<String>,
+    pub insufficient_data_actions: Vec<String>,
+    pub suppressor: Option<Suppressor>,
+    /// What holds the actions back now, and why.
+    pub suppressed: Option<Suppressed>,
+    pub updated: Timestamp,
+    pub state: AlarmState,
+    pub state_reason: String,
+    pub state_reason_data: String,
+    pub state_updated: Timestamp,
+    pub state_transitioned: Timestamp,
+    /// The state changed, and its actions are still to run: when nothing suppresses them.
+    pub actions_due: bool,
+    pub tags: Tags,
+}
+
+/// An alarm that holds a composite alarm's actions back while it is in `ALARM`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Suppressor {
+    /// Name or ARN, as given.
+    pub alarm: String,
+    /// Seconds that the composite alarm waits for it to go into `ALARM`.
+    pub wait_period: u32,
+    /// Seconds that it holds on after it has left `ALARM`.
+    pub extension_period: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Suppressed {
+    /// `WaitPeriod`, `ExtensionPeriod` or `Alarm`.
+    pub by: String,
+    pub reason: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +143,9 @@ pub struct AlarmHistoryItem {
     pub sequence: u64,
     pub scope: Scope,
     pub alarm: String,
+    /// Of a composite alarm.
+    #[serde(default)]
+    pub composite: bool,
     pub time: Timestamp,
     /// `ConfigurationUpdate`, `StateUpdate`, `Action`.
     pub kind: String,

@@ -80,7 +80,7 @@ pub fn run(up: &Up) -> Result<()> {
         up.hosts_file.clone(),
         &inbox,
     )?);
-    let metrics = Arc::new(metrics::Metrics::default());
+    let metrics = Arc::new(metrics::Metrics::open(&state.0)?);
     let images = layout::built_images(&up.images_dir);
     let sized_volumes = host::linux::instance::sized_volumes();
     if let Err(why) = &sized_volumes {
@@ -111,7 +111,7 @@ pub fn run(up: &Up) -> Result<()> {
         store: Arc::clone(&store),
         host: host.clone(),
         plane,
-        metrics,
+        metrics: Arc::clone(&metrics),
         settings: settings(up, &state, images, sized_volumes.is_ok()),
         resume: former.is_some_and(|c| c.halted),
         inbox,
@@ -141,7 +141,10 @@ pub fn run(up: &Up) -> Result<()> {
     });
     stop.store(true, Ordering::Relaxed);
     bell.ring();
-    if controllers.join().is_err() {
+    let controlled = controllers.join();
+    // Connections that linger hold metrics too, so that nobody may count on their end.
+    metrics.flush();
+    if controlled.is_err() {
         bail!("the control thread ended by a panic; see the log");
     }
     Ok(())

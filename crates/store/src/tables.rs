@@ -2,7 +2,7 @@
 
 use imbl::OrdMap;
 use model::autoscaling::{Activity, AutoScalingGroup, ScalingPolicy};
-use model::cloudwatch::{AlarmHistoryItem, Dashboard, MetricAlarm};
+use model::cloudwatch::{AlarmHistoryItem, CompositeAlarm, Dashboard, MetricAlarm};
 use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
 use model::event::{Event, Fault};
 use model::iam::{InstanceProfile, Policy, Role, ServerCertificate};
@@ -115,6 +115,7 @@ tables! {
     scaling_policies: ScalingPolicy, String, |r| r.arn.clone();
     activities: Activity, String, |r| r.id.clone();
     alarms: MetricAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    composite_alarms: CompositeAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     alarm_history: AlarmHistoryItem, u64, |r| r.sequence;
     dashboards: Dashboard, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     roles: Role, ScopedName, |r| ScopedName::new(&r.scope, &r.name);

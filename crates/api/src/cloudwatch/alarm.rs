@@ -192,6 +192,8 @@ pub fn blank(ctx: &Ctx, name: String) -> MetricAlarm {
         state_updated: ctx.now,
         state_transitioned: ctx.now,
         actions_run: None,
+        metrics: Vec::new(),
+        actions_due: false,
         tags: model::Tags::new(),
     }
 }
@@ -277,6 +279,7 @@ pub fn record(ctx: &mut Ctx, alarm: &MetricAlarm, kind: &str, summary: String, d
         sequence: 0,
         scope: alarm.scope.clone(),
         alarm: alarm.name.clone(),
+        composite: false,
         time: ctx.now,
         kind: kind.to_owned(),
         summary,

@@ -5,7 +5,7 @@ use super::{Dimension, check_dimensions, dimensions, pairs, unit};
 use crate::Ctx;
 use crate::ec2::page::Page;
 use jiff::SignedDuration;
-use metrics::{Bucket, MetricKey};
+use metrics::{Bucket, MetricKey, Resolution};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::Timestamp;
@@ -73,7 +73,7 @@ pub fn put(ctx: &mut Ctx, input: PutMetricData) -> Result<()> {
             "The collection MetricData must not have a size greater than {MAX_DATUMS}."
         )));
     }
-    let mut points = Vec::with_capacity(input.metric_data.len());
+    let (mut standard, mut high) = (Vec::new(), Vec::new());
     for (i, datum) in input.metric_data.iter().enumerate() {
         let at = datum.timestamp.map_or(ctx.now, |t| t.0);
         if at < ctx.now - SignedDuration::from_hours(14 * 24)
@@ -90,7 +90,7 @@ pub fn put(ctx: &mut Ctx, input: PutMetricData) -> Result<()> {
         if datum.storage_resolution.is_some_and(|r| r != 1 && r != 60) {
             return Err(invalid("StorageResolution must be 1 or 60."));
         }
-        let unit = datum.unit.clone().unwrap_or_else(|| "None".into());
+        let unit = datum.unit.as_deref().unwrap_or("None");
         let key = MetricKey {
             scope: ctx.scope.clone(),
             namespace: input.namespace.clone(),
@@ -98,12 +98,17 @@ pub fn put(ctx: &mut Ctx, input: PutMetricData) -> Result<()> {
             dimensions: pairs(&datum.dimensions),
         };
         for bucket in buckets(datum)? {
-            points.push((key.clone(), unit.clone(), at, bucket));
+            let of_the_second = datum.storage_resolution == Some(1);
+            let points = if of_the_second {
+                &mut high
+            } else {
+                &mut standard
+            };
+            points.push((key.clone(), unit, at, bucket));
         }
     }
-    for (key, unit, at, bucket) in points {
-        ctx.cloud.metrics.put_bucket(key, &unit, at, bucket);
-    }
+    ctx.cloud.metrics.put_all(standard, Resolution::Standard);
+    ctx.cloud.metrics.put_all(high, Resolution::High);
     Ok(())
 }
 
@@ -220,11 +225,8 @@ pub fn list(ctx: &mut Ctx, input: ListMetrics) -> Result<Listed> {
             .iter()
             .any(|(n, v)| *n == f.name && f.value.as_ref().is_none_or(|w| w == v))
     };
-    let metrics = ctx
-        .cloud
-        .metrics
-        .list(&ctx.scope, ctx.now - SignedDuration::from_hours(hours));
-    let metrics = metrics.into_iter().filter(|key| {
+    let since = ctx.now - SignedDuration::from_hours(hours);
+    let metrics = ctx.cloud.metrics.list(&ctx.scope, since, |key| {
         input.namespace.as_ref().is_none_or(|n| key.namespace == *n)
             && input.metric_name.as_ref().is_none_or(|n| key.name == *n)
             && input.dimensions.iter().all(|f| has(key, f))
@@ -237,13 +239,13 @@ pub fn list(ctx: &mut Ctx, input: ListMetrics) -> Result<Listed> {
             key.namespace, key.name, key.dimensions
         )
     });
-    let metric = |key: MetricKey| Metric {
-        namespace: key.namespace,
-        metric_name: key.name,
+    let metric = |key: &MetricKey| Metric {
+        namespace: key.namespace.clone(),
+        metric_name: key.name.clone(),
         dimensions: dimensions(&key.dimensions),
     };
     Ok(Listed {
-        metrics: metrics.into_iter().map(metric).collect(),
+        metrics: metrics.iter().map(|key| metric(key)).collect(),
         next_token,
     })
 }

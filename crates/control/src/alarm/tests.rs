@@ -40,6 +40,8 @@ fn alarm(
         state_updated: at,
         state_transitioned: at,
         actions_run: None,
+        metrics: Vec::new(),
+        actions_due: false,
         tags: Default::default(),
     }
 }

@@ -187,6 +187,8 @@ pub fn cpu_alarm(
         state_updated: now,
         state_transitioned: now,
         actions_run: None,
+        metrics: Vec::new(),
+        actions_due: false,
         tags: Default::default(),
     };
     cloud.store.update(|tx| tx.put(record));
