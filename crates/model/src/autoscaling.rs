@@ -61,9 +61,75 @@ pub struct AutoScalingGroup {
     /// Measured: the longest an instance took from entering service to its first passing
     /// check, in milliseconds. `--speed` never shrinks this part of a grace period.
     pub measured_boot_ms: Option<i64>,
+    /// Template versions it was measured with, the newest last: how long others take to boot
+    /// is not known, so their grace period is not shrunk.
+    #[serde(default)]
+    pub booted_versions: Vec<(LaunchTemplateId, u64)>,
     /// Launch failures in a row, for back-off, and when to try again.
     pub launch_failures: u32,
     pub retry_at: Option<Timestamp>,
+}
+
+impl AutoScalingGroup {
+    /// A group with AWS's defaults that launches nothing yet.
+    pub fn new(
+        scope: Scope,
+        uuid: &str,
+        name: &str,
+        template: GroupTemplate,
+        created: Timestamp,
+    ) -> Self {
+        let rest = format_args!("autoScalingGroup:{uuid}:autoScalingGroupName/{name}");
+        Self {
+            arn: scope.arn("autoscaling", rest),
+            name: name.to_owned(),
+            template,
+            min_size: 0,
+            max_size: 0,
+            desired_capacity: 0,
+            default_cooldown: 300,
+            zones: Vec::new(),
+            subnets: Vec::new(),
+            subnets_named: false,
+            target_groups: Vec::new(),
+            health_check_types: vec!["EC2".into()],
+            health_check_grace_period: 0,
+            default_instance_warmup: None,
+            termination_policies: vec!["Default".into()],
+            new_instances_protected_from_scale_in: false,
+            service_linked_role: format!(
+                "arn:aws:iam::{}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+                scope.account
+            ),
+            capacity_rebalance: false,
+            max_instance_lifetime: None,
+            maintenance_policy: None,
+            zone_distribution: "balanced-best-effort".into(),
+            deletion_protection: "none".into(),
+            context: None,
+            desired_capacity_type: None,
+            suspended_processes: Vec::new(),
+            enabled_metrics: Vec::new(),
+            tags: Vec::new(),
+            created,
+            deleting: None,
+            instances: Vec::new(),
+            last_cause: None,
+            last_scaling: None,
+            target_groups_in_service: Vec::new(),
+            measured_boot_ms: None,
+            booted_versions: Vec::new(),
+            launch_failures: 0,
+            retry_at: None,
+            scope,
+        }
+    }
+
+    pub fn suspended(&self, process: &str) -> bool {
+        self.suspended_processes
+            .iter()
+            .any(|(name, _)| name == process)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,6 +170,8 @@ pub struct GroupInstance {
     pub seen_healthy: bool,
     /// Launched above the desired capacity to balance zones; its counterpart goes once it serves.
     pub rebalancing: bool,
+    /// Launched ahead of the member whose place it takes: above the desired capacity until that one goes.
+    pub replaces: Option<InstanceId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

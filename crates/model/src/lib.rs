@@ -13,6 +13,7 @@ pub mod iam;
 pub mod id;
 pub mod image;
 pub mod instance;
+pub mod instance_refresh;
 pub mod instance_type;
 pub mod s3;
 pub mod scope;

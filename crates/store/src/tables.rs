@@ -7,6 +7,7 @@ use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
 use model::event::{Event, Fault};
 use model::iam::{InstanceProfile, Policy, Role, ServerCertificate};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
+use model::instance_refresh::InstanceRefresh;
 use model::s3::{Bucket, MultipartUpload, Object, Part};
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
@@ -114,6 +115,7 @@ tables! {
     auto_scaling_groups: AutoScalingGroup, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     scaling_policies: ScalingPolicy, String, |r| r.arn.clone();
     activities: Activity, String, |r| r.id.clone();
+    instance_refreshes: InstanceRefresh, String, |r| r.id.clone();
     alarms: MetricAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     composite_alarms: CompositeAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     alarm_history: AlarmHistoryItem, u64, |r| r.sequence;

@@ -1,5 +1,5 @@
 //! What groups on AWS can also have and groups here cannot: launch configurations,
-//! scheduled actions, warm pools, instance refreshes, notifications.
+//! scheduled actions, warm pools, notifications.
 //!
 //! There are never any, so describing them answers with none; making one is
 //! refused in words. A stack that asks whether it has any goes on.
@@ -41,10 +41,6 @@ pub fn put_scheduled_action(_: &mut Ctx, _: Anything) -> Result<()> {
 
 pub fn put_warm_pool(_: &mut Ctx, _: Anything) -> Result<Done> {
     Err(unsupported("Warm pools are"))
-}
-
-pub fn start_instance_refresh(_: &mut Ctx, _: Anything) -> Result<Done> {
-    Err(unsupported("Instance refreshes are"))
 }
 
 pub fn put_notification_configuration(_: &mut Ctx, _: Anything) -> Result<()> {
@@ -103,14 +99,6 @@ pub fn delete_notification_configuration(ctx: &mut Ctx, input: NamedPart) -> Res
     Err(no_such(ctx, input, "notification configuration"))
 }
 
-/// `CancelInstanceRefresh` and `RollbackInstanceRefresh`.
-pub fn end_instance_refresh(_: &mut Ctx, _: Anything) -> Result<Done> {
-    Err(error(
-        "ActiveInstanceRefreshNotFound",
-        "No in progress or pending Instance Refresh found for the Auto Scaling group.",
-    ))
-}
-
 macro_rules! none_of {
     ($($describe:ident($input:ident { $($field:ident: $kind:ty,)* }) -> $output:ident { $list:ident })*) => {$(
         #[derive(Deserialize)]
@@ -150,12 +138,6 @@ none_of! {
         next_token: String,
         max_records: i64,
     }) -> WarmPool { instances }
-    describe_instance_refreshes(DescribeInstanceRefreshes {
-        auto_scaling_group_name: String,
-        instance_refresh_ids: Vec<String>,
-        next_token: String,
-        max_records: i64,
-    }) -> InstanceRefreshes { instance_refreshes }
     describe_notification_configurations(DescribeNotificationConfigurations {
         auto_scaling_group_names: Vec<String>,
         next_token: String,

@@ -147,6 +147,7 @@ fn new_member(
         activity: Some(activity),
         seen_healthy: false,
         rebalancing: false,
+        replaces: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::cause;
 use super::error::{Result, error, group_not_found, refuse, validation};
 use super::setting::{self, CreateAutoScalingGroup, UpdateAutoScalingGroup};
-use super::{check, lifecycle_hook, tag, target_group, traffic_source};
+use super::{check, instance_refresh, lifecycle_hook, tag, target_group, traffic_source};
 use crate::Ctx;
 use model::LaunchTemplateId;
 use model::autoscaling::{AutoScalingGroup, GroupTemplate, LifecycleState};
@@ -78,7 +78,15 @@ pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
         ));
     }
 
-    let mut group = blank(ctx, &name);
+    // Taken from the call, which must name one.
+    let template = GroupTemplate {
+        id: LaunchTemplateId::random(),
+        name: String::new(),
+        version: String::new(),
+        mixed: None,
+    };
+    let uuid = uuid::Uuid::new_v4().to_string();
+    let mut group = AutoScalingGroup::new(ctx.scope.clone(), &uuid, &name, template, ctx.now);
     let mut sizes = setting::sizes(&given, &group)?;
     if given.desired_capacity.is_none() {
         sizes.2 = sizes.0;
@@ -106,64 +114,11 @@ pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
     Ok(())
 }
 
-/// A group with AWS's defaults that launches nothing yet.
-fn blank(ctx: &Ctx, name: &str) -> AutoScalingGroup {
-    let id = uuid::Uuid::new_v4();
-    let rest = format_args!("autoScalingGroup:{id}:autoScalingGroupName/{name}");
-    AutoScalingGroup {
-        arn: ctx.scope.arn("autoscaling", rest),
-        scope: ctx.scope.clone(),
-        name: name.to_owned(),
-        // Taken from the call, which must name one.
-        template: GroupTemplate {
-            id: LaunchTemplateId::random(),
-            name: String::new(),
-            version: String::new(),
-            mixed: None,
-        },
-        min_size: 0,
-        max_size: 0,
-        desired_capacity: 0,
-        default_cooldown: 300,
-        zones: Vec::new(),
-        subnets: Vec::new(),
-        subnets_named: false,
-        target_groups: Vec::new(),
-        health_check_types: vec!["EC2".into()],
-        health_check_grace_period: 0,
-        default_instance_warmup: None,
-        termination_policies: vec!["Default".into()],
-        new_instances_protected_from_scale_in: false,
-        service_linked_role: format!(
-            "arn:aws:iam::{}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
-            ctx.scope.account
-        ),
-        capacity_rebalance: false,
-        max_instance_lifetime: None,
-        maintenance_policy: None,
-        zone_distribution: "balanced-best-effort".into(),
-        deletion_protection: "none".into(),
-        context: None,
-        desired_capacity_type: None,
-        suspended_processes: Vec::new(),
-        enabled_metrics: Vec::new(),
-        tags: Vec::new(),
-        created: ctx.now,
-        deleting: None,
-        instances: Vec::new(),
-        last_cause: None,
-        last_scaling: None,
-        target_groups_in_service: Vec::new(),
-        measured_boot_ms: None,
-        launch_failures: 0,
-        retry_at: None,
-    }
-}
-
 pub fn update(ctx: &mut Ctx, input: UpdateAutoScalingGroup) -> Result<()> {
     let mut group = find_alive(ctx, &input.auto_scaling_group_name)?;
     let (min, max, desired) = setting::sizes(&input, &group)?;
     setting::apply(ctx, input, &mut group)?;
+    instance_refresh::check_template_change(ctx, &group)?;
     target_group::check(ctx, &group, &group.target_groups)?;
     (group.min_size, group.max_size) = (min, max);
     let why = format!(

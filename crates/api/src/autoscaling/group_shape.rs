@@ -68,6 +68,7 @@ struct Shape {
     #[serde(rename = "ServiceLinkedRoleARN")]
     service_linked_role_arn: String,
     capacity_rebalance: Option<bool>,
+    max_instance_lifetime: Option<u32>,
     context: Option<String>,
     desired_capacity_type: Option<String>,
     default_instance_warmup: Option<u32>,
@@ -184,6 +185,7 @@ fn shape(group: &AutoScalingGroup, with_instances: bool) -> Shape {
         service_linked_role_arn: group.service_linked_role.clone(),
         // Absent on AWS too until it is turned on.
         capacity_rebalance: group.capacity_rebalance.then_some(true),
+        max_instance_lifetime: group.max_instance_lifetime,
         context: group.context.clone(),
         desired_capacity_type: group.desired_capacity_type.clone(),
         default_instance_warmup: group.default_instance_warmup,

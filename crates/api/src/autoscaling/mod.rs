@@ -16,6 +16,8 @@ mod error;
 mod group;
 mod group_metric;
 mod group_shape;
+mod instance_refresh;
+mod instance_refresh_shape;
 mod kind;
 mod lifecycle_hook;
 mod member;
@@ -118,12 +120,12 @@ pub fn service() -> Service<Ctx> {
             action("PutWarmPool", absent::put_warm_pool),
             action("DeleteWarmPool", absent::delete_warm_pool),
             action("DescribeWarmPool", absent::describe_warm_pool),
-            action("StartInstanceRefresh", absent::start_instance_refresh),
-            action("CancelInstanceRefresh", absent::end_instance_refresh),
-            action("RollbackInstanceRefresh", absent::end_instance_refresh),
+            action("StartInstanceRefresh", instance_refresh::start),
+            action("CancelInstanceRefresh", instance_refresh::cancel),
+            action("RollbackInstanceRefresh", instance_refresh::rollback),
             action(
                 "DescribeInstanceRefreshes",
-                absent::describe_instance_refreshes,
+                instance_refresh_shape::describe,
             ),
             action(
                 "PutNotificationConfiguration",

@@ -205,6 +205,9 @@ pub fn apply(ctx: &Ctx, given: UpdateAutoScalingGroup, group: &mut AutoScalingGr
             group.default_instance_warmup = Some(seconds);
         }
     }
+    if let Some(seconds) = given.max_instance_lifetime {
+        group.max_instance_lifetime = max_instance_lifetime(seconds)?;
+    }
     if let Some(policy) = given.instance_maintenance_policy {
         group.maintenance_policy = maintenance_policy(&policy)?;
     }
@@ -227,8 +230,6 @@ fn refuse_unserved(given: &UpdateAutoScalingGroup) -> Result<()> {
         .filter(|name| !name.is_empty());
     refuse(&placement_group, "PlacementGroup")?;
     refuse(&given.instance_lifecycle_policy, "InstanceLifecyclePolicy")?;
-    let lifetime = given.max_instance_lifetime.filter(|seconds| *seconds != 0);
-    refuse(&lifetime, "MaxInstanceLifetime")?;
     let impairment = given.availability_zone_impairment_policy.as_ref();
     let shifted = impairment
         .and_then(|p| p.zonal_shift_enabled)
@@ -283,6 +284,15 @@ fn termination_policies(given: Vec<String>) -> Result<Vec<String>> {
         return Ok(vec!["Default".into()]);
     }
     Ok(given)
+}
+
+/// 0 is none; otherwise a day at least.
+fn max_instance_lifetime(seconds: i64) -> Result<Option<u32>> {
+    if seconds == 0 {
+        return Ok(None);
+    }
+    let seconds = check::within(seconds, "maxInstanceLifetime", DAY, i32::MAX as u32)?;
+    Ok(Some(seconds))
 }
 
 /// Both percentages, or -1 for both to have none.

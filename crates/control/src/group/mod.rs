@@ -13,38 +13,52 @@ use crate::index::Targets;
 use apply::Apply;
 use facts::facts;
 use jiff::{SignedDuration, Timestamp};
-use model::autoscaling::{AutoScalingGroup, GroupInstance};
+use model::autoscaling::{GroupInstance, GroupTemplate};
+use model::cloudwatch::AlarmState;
+use model::instance_refresh::InstanceRefresh;
+use plan::Situation;
 use std::collections::BTreeMap;
 use store::{ScopedName, State};
 
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
     let targets = Targets::new(&state);
+    let refreshes: BTreeMap<&str, &InstanceRefresh> = state
+        .instance_refreshes
+        .values()
+        .filter(|r| r.active())
+        .map(|r| (r.group_arn.as_str(), &**r))
+        .collect();
+    let speed = world.settings.speed;
     let mut again = None;
     for group in state.auto_scaling_groups.values() {
-        let facts = facts(&state, &targets, group, world.settings.speed, now);
-        let version = template_version(&state, group).unwrap_or(0);
+        let facts = facts(&state, &targets, group, speed, now);
         let key = ScopedName::new(&group.scope, &group.name);
-        let rebalance_at = world.rebalancing.get(&key).map(|(_, at)| *at);
-        let (steps, at) = plan::plan(
+        let refresh = refreshes.get(group.arn.as_str()).copied();
+        let template = refresh.and_then(InstanceRefresh::template);
+        let template = template.unwrap_or(&group.template);
+        let (steps, at) = plan::plan(Situation {
             group,
-            &facts,
-            version,
-            rebalance_at,
-            world.settings.speed,
+            facts: &facts,
+            refresh,
+            refresh_alarms: refresh.map_or_else(Vec::new, |r| in_alarm(&state, r)),
+            current: (
+                template.id.clone(),
+                version_of(&state, template).unwrap_or(0),
+            ),
+            rebalance_at: world.rebalancing.get(&key).map(|(_, at)| *at),
+            speed,
             now,
-        );
+        });
         again = earliest(again, at);
         if !steps.is_empty() {
-            let (speed, launcher, rebalancing) = (
-                world.settings.speed,
-                &world.launcher,
-                &mut world.rebalancing,
-            );
+            let (launcher, rebalancing) = (&world.launcher, &mut world.rebalancing);
+            let template = template.clone();
             world.store.update(|tx| {
                 Apply {
                     tx,
                     key,
+                    template,
                     speed,
                     launcher,
                     rebalancing,
@@ -60,10 +74,20 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     again
 }
 
+/// Alarms that fail the refresh and are in ALARM.
+fn in_alarm(state: &State, refresh: &InstanceRefresh) -> Vec<String> {
+    let rings = |name: &&String| {
+        let alarm = state.alarms.get(&ScopedName::new(&refresh.scope, name));
+        alarm.is_some_and(|a| a.state == AlarmState::Alarm)
+    };
+    let alarms = refresh.preferences.alarms.iter();
+    alarms.filter(rings).cloned().collect()
+}
+
 /// The version that a launch would use now; `$Latest` and `$Default` are resolved at each launch.
-pub fn template_version(state: &State, group: &AutoScalingGroup) -> Option<u64> {
-    let template = state.launch_templates.get(&group.template.id)?;
-    match group.template.version.as_str() {
+pub fn version_of(state: &State, from: &GroupTemplate) -> Option<u64> {
+    let template = state.launch_templates.get(&from.id)?;
+    match from.version.as_str() {
         "$Latest" => Some(template.latest_version),
         "$Default" | "" => Some(template.default_version),
         number => number.parse().ok(),

@@ -6,6 +6,7 @@ mod instance;
 mod network;
 mod plane;
 mod random;
+mod refresh;
 mod replacement;
 mod restart;
 mod scaling;

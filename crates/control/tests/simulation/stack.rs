@@ -19,52 +19,21 @@ pub fn group(cloud: &Cloud, name: &str, (min, max, desired): (u32, u32, u32)) {
     let subnets = ["us-east-1a", "us-east-1b"]
         .map(|zone| subnet(cloud, zone))
         .to_vec();
-    let record = AutoScalingGroup {
-        arn: cloud.scope.arn(
-            "autoscaling",
-            format!("autoScalingGroup:1:autoScalingGroupName/{name}"),
-        ),
-        scope: cloud.scope.clone(),
+    let template = GroupTemplate {
+        id: template,
         name: name.into(),
-        template: GroupTemplate {
-            id: template,
-            name: name.into(),
-            version: "$Latest".into(),
-            mixed: None,
-        },
+        version: "$Latest".into(),
+        mixed: None,
+    };
+    let record = AutoScalingGroup {
         min_size: min,
         max_size: max,
         desired_capacity: desired,
-        default_cooldown: 300,
         zones: vec!["us-east-1a".into(), "us-east-1b".into()],
         subnets,
-        target_groups: Vec::new(),
-        health_check_types: vec!["EC2".into()],
-        health_check_grace_period: 0,
-        default_instance_warmup: None,
-        termination_policies: vec!["Default".into()],
-        new_instances_protected_from_scale_in: false,
-        service_linked_role: String::new(),
-        capacity_rebalance: false,
-        max_instance_lifetime: None,
-        maintenance_policy: None,
-        zone_distribution: "balanced-best-effort".into(),
         subnets_named: true,
-        deletion_protection: "none".into(),
-        context: None,
-        desired_capacity_type: None,
-        suspended_processes: Vec::new(),
-        enabled_metrics: Vec::new(),
-        tags: Vec::new(),
-        created: now,
-        deleting: None,
-        instances: Vec::new(),
         last_cause: Some(control::group::at(now, &cause)),
-        last_scaling: None,
-        target_groups_in_service: Vec::new(),
-        measured_boot_ms: None,
-        launch_failures: 0,
-        retry_at: None,
+        ..AutoScalingGroup::new(cloud.scope.clone(), "1", name, template, now)
     };
     cloud.store.update(|tx| tx.put(record));
 }

@@ -12,7 +12,13 @@ use model::{InstanceId, SubnetId, Tags};
 const BACK_OFF: [u32; 5] = [10, 20, 40, 80, 160];
 
 impl Apply<'_> {
-    pub(super) fn launch(&mut self, group: &AutoScalingGroup, zones: &[String], why: LaunchWhy) {
+    pub(super) fn launch(
+        &mut self,
+        group: &AutoScalingGroup,
+        zones: &[String],
+        why: LaunchWhy,
+        replaces: Option<InstanceId>,
+    ) {
         let now = self.now;
         // A launch of this same plan failed: the others wait as well.
         if why != LaunchWhy::Rebalance && group.retry_at.is_some_and(|at| now < at) {
@@ -28,7 +34,15 @@ impl Apply<'_> {
                 now,
                 "an instance was launched in response to an unhealthy instance needing to be replaced.",
             ),
-            // Wording is an assumption: the captures at hand show none.
+            LaunchWhy::Refresh => at(
+                now,
+                "an instance was launched in response to an instance refresh.",
+            ),
+            // Wordings are assumptions: the captures at hand show none.
+            LaunchWhy::Lifetime => at(
+                now,
+                "an instance was launched in response to an instance that reached its maximum lifetime.",
+            ),
             LaunchWhy::Rebalance => at(
                 now,
                 &format!(
@@ -61,15 +75,15 @@ impl Apply<'_> {
                 continue;
             };
             let request = TemplateLaunch {
-                template: group.template.id.clone(),
-                version: group.template.version.clone(),
+                template: self.template.id.clone(),
+                version: self.template.version.clone(),
                 subnet: subnet.clone(),
                 instance_type: None,
                 tags: tags(group),
             };
             match (self.launcher)(self.tx, &group.scope, &request, now) {
                 Ok((id, version)) => {
-                    return self.launched(group, id, zone, &subnet, version, cause, why);
+                    return self.launched(group, id, zone, &subnet, version, cause, why, replaces);
                 }
                 Err(failure) => {
                     self.launch_failed(group, zone, subnet.as_str(), cause.clone(), &failure);
@@ -86,7 +100,7 @@ impl Apply<'_> {
         match why {
             _ if failed.is_none() => {}
             LaunchWhy::Rebalance => self.put_off_rebalancing(),
-            LaunchWhy::Capacity | LaunchWhy::Replacement => self.back_off(),
+            _ => self.back_off(),
         }
     }
 
@@ -109,6 +123,7 @@ impl Apply<'_> {
         version: u64,
         cause: String,
         why: LaunchWhy,
+        replaces: Option<InstanceId>,
     ) {
         let activity = self.activity(
             group,
@@ -132,14 +147,15 @@ impl Apply<'_> {
             unhealthy_because: None,
             protected_from_scale_in: group.new_instances_protected_from_scale_in,
             template: (
-                group.template.id.clone(),
-                group.template.name.clone(),
+                self.template.id.clone(),
+                self.template.name.clone(),
                 version,
             ),
             in_service: None,
             activity: Some(activity),
             seen_healthy: false,
             rebalancing: why == LaunchWhy::Rebalance,
+            replaces,
         };
         self.group(|g| {
             g.instances.push(member);

@@ -2,6 +2,7 @@
 
 mod activity;
 mod launch;
+mod refresh;
 mod terminate;
 
 use super::Rebalancing;
@@ -11,17 +12,23 @@ use crate::clock::Speed;
 use jiff::Timestamp;
 use model::InstanceId;
 use model::autoscaling::{
-    AutoScalingGroup, GroupInstance, LifecycleState, ScalingPolicy, UnhealthyBecause,
+    AutoScalingGroup, GroupInstance, GroupTemplate, LifecycleState, ScalingPolicy, UnhealthyBecause,
 };
 use model::cloudwatch::MetricAlarm;
 use model::elbv2::{Target, TargetGroup};
 use model::event::Severity;
 use model::instance::{DesiredInstance, Instance, InstanceState};
+use model::instance_refresh::InstanceRefresh;
 use store::{ScopedName, Tx};
+
+/// Template versions that a group remembers to have booted.
+const BOOTED_VERSIONS: usize = 10;
 
 pub struct Apply<'a> {
     pub tx: &'a mut Tx,
     pub key: ScopedName,
+    /// What is launched from: the group's own, or an instance refresh's.
+    pub template: GroupTemplate,
     pub speed: Speed,
     pub launcher: &'a Launcher,
     pub rebalancing: &'a mut Rebalancing,
@@ -42,7 +49,11 @@ impl Apply<'_> {
     fn one(&mut self, group: &AutoScalingGroup, step: Step) {
         let now = self.now;
         match step {
-            Step::Launch { zones, why } => self.launch(group, &zones, why),
+            Step::Launch {
+                zones,
+                why,
+                replaces,
+            } => self.launch(group, &zones, why, replaces),
             Step::EnterService(id) => {
                 self.finish(group, &id, "Successful", None);
                 self.member(&id, |m| {
@@ -69,18 +80,7 @@ impl Apply<'_> {
                 }
             }
             Step::Register { id, target_group } => self.register(&id, &target_group),
-            Step::SeenHealthy(id) => {
-                let served = group
-                    .instances
-                    .iter()
-                    .find(|m| m.id == id)
-                    .and_then(|m| m.in_service);
-                let took = served.map(|at| now.as_millisecond() - at.as_millisecond());
-                self.member(&id, |m| m.seen_healthy = true);
-                if !group.target_groups.is_empty() {
-                    self.group(|g| g.measured_boot_ms = g.measured_boot_ms.max(took));
-                }
-            }
+            Step::SeenHealthy(id) => self.seen_healthy(group, &id),
             Step::TargetGroupInService(arn) => self.group(|g| g.target_groups_in_service.push(arn)),
             Step::MarkUnhealthy(id, because) => {
                 self.member(&id, |m| {
@@ -120,8 +120,29 @@ impl Apply<'_> {
                 self.group(|g| g.instances.retain(|m| m.id != id));
             }
             Step::SettleCause => self.group(|g| g.last_cause = None),
+            Step::Refresh(change) => self.refresh(group, *change),
             Step::Vanish => self.vanish(group),
         }
+    }
+
+    fn seen_healthy(&mut self, group: &AutoScalingGroup, id: &InstanceId) {
+        let now = self.now;
+        self.member(id, |m| m.seen_healthy = true);
+        let member = group.instances.iter().find(|m| m.id == *id);
+        let Some(member) = member.filter(|_| !group.target_groups.is_empty()) else {
+            return;
+        };
+        let since = member.in_service;
+        let took = since.map(|at| now.as_millisecond() - at.as_millisecond());
+        let version = (member.template.0.clone(), member.template.2);
+        self.group(|g| {
+            g.measured_boot_ms = g.measured_boot_ms.max(took);
+            if !g.booted_versions.contains(&version) {
+                g.booted_versions.push(version);
+                let old = g.booted_versions.len().saturating_sub(BOOTED_VERSIONS);
+                g.booted_versions.drain(..old);
+            }
+        });
     }
 
     fn register(&mut self, id: &InstanceId, arn: &str) {
@@ -151,6 +172,14 @@ impl Apply<'_> {
                     .remove::<MetricAlarm>(&ScopedName::new(&group.scope, alarm));
             }
             self.tx.remove::<ScalingPolicy>(&policy.arn);
+        }
+        let refreshes = self.tx.instance_refreshes.values();
+        let refreshes: Vec<String> = refreshes
+            .filter(|r| r.group_arn == group.arn)
+            .map(|r| r.id.clone())
+            .collect();
+        for id in refreshes {
+            self.tx.remove::<InstanceRefresh>(&id);
         }
         self.tx.remove::<AutoScalingGroup>(&self.key);
         self.event(Severity::Info, "is deleted".into());

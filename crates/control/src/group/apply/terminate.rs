@@ -31,6 +31,17 @@ impl Apply<'_> {
                     because_text(because)
                 ),
             ),
+            TerminateWhy::Refresh => {
+                let why =
+                    "an instance was taken out of service in response to an instance refresh.";
+                let selected = format!("instance {id} was selected for termination.");
+                format!("{}  {}", at(now, why), at(now, &selected))
+            }
+            // Wording is an assumption.
+            TerminateWhy::Lifetime => at(
+                now,
+                "an instance was taken out of service in response to its maximum lifetime.",
+            ),
             TerminateWhy::Rebalance => at(
                 now,
                 "an instance was taken out of service in response to a difference between desired and actual capacity, after instances were launched to balance zones.",
@@ -88,7 +99,7 @@ impl Apply<'_> {
             {
                 self.put_off_rebalancing()
             }
-            TerminateWhy::Unhealthy(_) | TerminateWhy::Capacity => {}
+            _ => {}
         }
         self.member(id, |m| {
             m.lifecycle = LifecycleState::Terminating;

@@ -1,7 +1,8 @@
 //! Who is unhealthy, and who of them is replaced now.
 
-use super::{Planner, Step, TerminateWhy};
-use jiff::{SignedDuration, Timestamp};
+use super::roll::limits;
+use super::{LaunchWhy, Planner, Step, TerminateWhy};
+use jiff::Timestamp;
 use model::autoscaling::{GroupInstance, LifecycleState as L, UnhealthyBecause};
 use model::instance::InstanceState;
 use std::collections::BTreeSet;
@@ -75,67 +76,107 @@ impl Planner<'_> {
     }
 
     pub(super) fn grace_end(&self, member: &GroupInstance) -> Timestamp {
-        let boot = self.group.measured_boot_ms.map(SignedDuration::from_millis);
         // An instance that was recovered boots again, and is given the time for it.
         let running = self.facts.get(&member.id).and_then(|f| f.running_since);
+        let (id, _, version) = &member.template;
+        let mut known = self.group.booted_versions.iter();
+        let boot = known
+            .any(|(t, v)| t == id && v == version)
+            .then_some(self.boot())
+            .flatten();
         member.in_service.max(running).unwrap_or(self.now)
             + self
                 .speed
                 .wait_with_boot(self.group.health_check_grace_period, boot)
     }
 
-    /// Terminate first; the launch follows from the missing capacity.
+    /// Terminate first, and the launch follows from the missing capacity; or launch first, where
+    /// the maintenance policy says so and the instance still runs.
     pub(super) fn replace(&mut self) {
+        let group = self.group;
         if self.suspended("ReplaceUnhealthy")
             || self.suspended("Terminate")
-            || self.group.deleting.is_some()
+            || group.deleting.is_some()
         {
             return;
         }
-        let limit = (self.group.desired_capacity as usize / 10).max(1);
-        // A replacement is under way until the new instance has passed its first check or its grace.
-        let mut under_way = self
-            .group
-            .instances
-            .iter()
-            .filter(|m| match m.lifecycle {
-                L::Pending => true,
-                L::Terminating => {
-                    !m.healthy
-                        && self
-                            .facts
-                            .get(&m.id)
-                            .is_some_and(|f| f.state == Some(InstanceState::Running))
-                }
-                L::InService => {
-                    m.healthy
-                        && !self.group.target_groups.is_empty()
-                        && !m.seen_healthy
-                        && self.now < self.grace_end(m)
-                }
-                _ => false,
-            })
-            .count();
-        for member in self
-            .group
-            .instances
-            .iter()
-            .filter(|m| m.lifecycle == L::InService && !m.healthy)
-        {
+        let desired = group.desired_capacity as usize;
+        let policy = group
+            .maintenance_policy
+            .map(|(min, max)| limits(desired, min.unsigned_abs(), max.unsigned_abs()));
+        let launch_first = policy.filter(|p| desired <= p.low);
+        let mut room = match policy {
+            Some(policy) => desired.saturating_sub(policy.low),
+            None => desired / 10,
+        }
+        .max(1)
+        .saturating_sub(self.under_way());
+        let warmup = self.replacement_warmup();
+        self.hand_over(warmup, |old| {
+            let because = old.unhealthy_because?;
+            (!old.healthy).then_some(TerminateWhy::Unhealthy(because))
+        });
+        for member in &group.instances {
+            if member.lifecycle != L::InService || member.healthy || self.terminates(&member.id) {
+                continue;
+            }
             let because = member
                 .unhealthy_because
                 .unwrap_or(UnhealthyBecause::Ec2State);
-            let at_once = matches!(because, UnhealthyBecause::Ec2State | UnhealthyBecause::User);
-            if !at_once {
-                if under_way >= limit {
+            let unexpected = because == UnhealthyBecause::Ec2State;
+            match launch_first {
+                Some(policy) if !unexpected => {
+                    self.launch_ahead(member, policy.high);
                     continue;
                 }
-                under_way += 1;
+                _ => {}
+            }
+            if !unexpected && because != UnhealthyBecause::User {
+                if room == 0 {
+                    continue;
+                }
+                room -= 1;
             }
             self.steps.push(Step::Terminate {
                 id: member.id.clone(),
                 why: TerminateWhy::Unhealthy(because),
             });
         }
+    }
+
+    fn launch_ahead(&mut self, member: &GroupInstance, most: usize) {
+        let waits = self.group.retry_at.is_some_and(|at| self.now < at);
+        let planned = self.steps.iter();
+        let planned = planned.filter(|s| matches!(s, Step::Launch { .. })).count();
+        let full = most <= self.active().len() + planned;
+        if full || waits || self.suspended("Launch") || self.paired().contains(&member.id) {
+            return;
+        }
+        let zones = self.zones_for(member);
+        self.steps.push(Step::Launch {
+            zones,
+            why: LaunchWhy::Replacement,
+            replaces: Some(member.id.clone()),
+        });
+    }
+
+    /// Replacements that have begun: until the new instance has passed its first check or its grace.
+    fn under_way(&self) -> usize {
+        let runs = |m: &GroupInstance| {
+            let fact = self.facts.get(&m.id);
+            fact.is_some_and(|f| f.state == Some(InstanceState::Running))
+        };
+        let begun = |m: &&GroupInstance| match m.lifecycle {
+            L::Pending => true,
+            L::Terminating => !m.healthy && runs(m),
+            L::InService => {
+                m.healthy
+                    && !self.group.target_groups.is_empty()
+                    && !m.seen_healthy
+                    && self.now < self.grace_end(m)
+            }
+            _ => false,
+        };
+        self.group.instances.iter().filter(begun).count()
     }
 }

@@ -3,7 +3,10 @@
 //! Source: `reference/autoscaling.md` §2–§5 (`https://docs.aws.amazon.com/autoscaling/ec2/userguide/`).
 
 mod health;
+mod lifetime;
 mod member;
+mod refresh;
+mod roll;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -11,9 +14,11 @@ mod victim;
 
 use super::facts::Fact;
 use crate::clock::Speed;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::InstanceId;
+use model::LaunchTemplateId;
 use model::autoscaling::{AutoScalingGroup, UnhealthyBecause};
+use model::instance_refresh::InstanceRefresh;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +27,8 @@ pub enum Step {
     Launch {
         zones: Vec<String>,
         why: LaunchWhy,
+        /// Ahead of this member, which goes once the new one is ready.
+        replaces: Option<InstanceId>,
     },
     /// It runs: into service.
     EnterService(InstanceId),
@@ -45,6 +52,8 @@ pub enum Step {
     Leave(InstanceId),
     /// The capacity is as desired: the cause of its last change has been told.
     SettleCause,
+    /// The instance refresh as it was, and as it is now.
+    Refresh(Box<(InstanceRefresh, InstanceRefresh)>),
     /// A deleted group without members.
     Vanish,
 }
@@ -54,6 +63,8 @@ pub enum LaunchWhy {
     Capacity,
     Replacement,
     Rebalance,
+    Refresh,
+    Lifetime,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,50 +72,83 @@ pub enum TerminateWhy {
     Capacity,
     Unhealthy(UnhealthyBecause),
     Rebalance,
+    Refresh,
+    Lifetime,
+}
+
+/// What a plan is made from.
+pub struct Situation<'a> {
+    pub group: &'a AutoScalingGroup,
+    pub facts: &'a BTreeMap<InstanceId, Fact>,
+    /// The instance refresh that is under way.
+    pub refresh: Option<&'a InstanceRefresh>,
+    /// Alarms of the refresh that are in ALARM.
+    pub refresh_alarms: Vec<String>,
+    /// What a launch would use now, `$Latest` and the like resolved.
+    pub current: (LaunchTemplateId, u64),
+    /// Zones are not balanced before: it failed.
+    pub rebalance_at: Option<Timestamp>,
+    pub speed: Speed,
+    pub now: Timestamp,
 }
 
 /// Steps in order, and when to look again.
-pub fn plan(
-    group: &AutoScalingGroup,
-    facts: &BTreeMap<InstanceId, Fact>,
-    latest_version: u64,
-    rebalance_at: Option<Timestamp>,
-    speed: Speed,
-    now: Timestamp,
-) -> (Vec<Step>, Option<Timestamp>) {
-    let mut planner = Planner {
+pub fn plan(situation: Situation<'_>) -> (Vec<Step>, Option<Timestamp>) {
+    let Situation {
         group,
         facts,
+        refresh,
+        refresh_alarms,
+        current,
         rebalance_at,
         speed,
         now,
+    } = situation;
+    let mut planner = Planner {
+        group,
+        facts,
+        refresh,
+        refresh_alarms,
+        current,
+        rebalance_at,
+        speed,
+        now,
+        turned: false,
         steps: Vec::new(),
         again: None,
     };
     planner.members();
     planner.health();
     planner.replace();
-    planner.size(latest_version);
+    planner.refresh();
+    planner.lifetime();
+    planner.size();
     (planner.steps, planner.again)
 }
 
 struct Planner<'a> {
     group: &'a AutoScalingGroup,
     facts: &'a BTreeMap<InstanceId, Fact>,
-    /// Zones are not balanced before: it failed.
+    refresh: Option<&'a InstanceRefresh>,
+    refresh_alarms: Vec<String>,
+    current: (LaunchTemplateId, u64),
     rebalance_at: Option<Timestamp>,
     speed: Speed,
     now: Timestamp,
+    /// What is launched from changes with this plan: launches wait for the next one.
+    turned: bool,
     steps: Vec<Step>,
     again: Option<Timestamp>,
 }
 
 impl Planner<'_> {
     fn suspended(&self, process: &str) -> bool {
-        self.group
-            .suspended_processes
-            .iter()
-            .any(|(name, _)| name == process)
+        self.group.suspended(process)
+    }
+
+    /// The longest that an instance of the group was seen to boot.
+    fn boot(&self) -> Option<SignedDuration> {
+        self.group.measured_boot_ms.map(SignedDuration::from_millis)
     }
 
     /// Members move on as their instances do.

@@ -8,21 +8,8 @@ use std::collections::BTreeMap;
 
 impl Planner<'_> {
     /// Launches what is missing, ends what is too much, and balances zones when at rest.
-    pub(super) fn size(&mut self, latest_version: u64) {
-        let leaving = |m: &&GroupInstance| {
-            matches!(
-                m.lifecycle,
-                L::Terminating | L::Detaching | L::Standby | L::EnteringStandby
-            ) || self.steps.iter().any(
-                |s| matches!(s, Step::Terminate { id, .. } | Step::LaunchFailed(id) if *id == m.id),
-            )
-        };
-        let active: Vec<&GroupInstance> = self
-            .group
-            .instances
-            .iter()
-            .filter(|m| !leaving(m))
-            .collect();
+    pub(super) fn size(&mut self) {
+        let active = self.active();
         if self.group.deleting.is_some() {
             if self.group.instances.is_empty() {
                 self.steps.push(Step::Vanish);
@@ -41,16 +28,22 @@ impl Planner<'_> {
                 *count += 1;
             }
         }
+        for step in &self.steps {
+            if let Step::Launch { zones, .. } = step
+                && let Some(count) = zones.first().and_then(|z| per_zone.get_mut(z.as_str()))
+            {
+                *count += 1;
+            }
+        }
         let desired = self.group.desired_capacity as usize;
-        // A rebalancing launch is above the desired capacity until it serves, as far as somebody
-        // looks whether it does: a target group that nobody uses never says so.
-        let watched = self.elb_health() && !self.group.target_groups_in_service.is_empty();
-        let serving =
-            |m: &&&GroupInstance| m.lifecycle == L::InService && (!watched || m.seen_healthy);
-        let surplus = active
-            .iter()
-            .filter(|m| m.rebalancing && !serving(m))
-            .count();
+        // A rebalancing launch is above the desired capacity until it serves, one ahead of a
+        // member until that one goes.
+        let above = |m: &&&GroupInstance| {
+            self.is_ahead(m)
+                || m.rebalancing
+                    && !(m.lifecycle == L::InService && (!self.watched() || m.seen_healthy))
+        };
+        let surplus = active.iter().filter(above).count();
         let counted = active.len() - surplus;
         let waiting = self.group.retry_at.filter(|at| self.now < *at);
         // How long to wait is known once the failure is noted.
@@ -61,7 +54,7 @@ impl Planner<'_> {
         {
             return;
         }
-        if counted < desired && !self.suspended("Launch") {
+        if counted < desired && !self.turned && !self.suspended("Launch") {
             if let Some(at) = waiting {
                 self.look_again(at);
                 return;
@@ -80,17 +73,32 @@ impl Planner<'_> {
                         }
                     )
                 });
-            let why = if replaced && self.group.last_cause.is_none() {
-                LaunchWhy::Replacement
-            } else {
-                LaunchWhy::Capacity
+            let lifetime = self.steps.iter().any(|s| {
+                matches!(
+                    s,
+                    Step::Terminate {
+                        why: TerminateWhy::Lifetime,
+                        ..
+                    }
+                )
+            });
+            let why = match self.group.last_cause {
+                Some(_) => LaunchWhy::Capacity,
+                None if replaced => LaunchWhy::Replacement,
+                None if self.refresh.is_some() => LaunchWhy::Refresh,
+                None if lifetime => LaunchWhy::Lifetime,
+                None => LaunchWhy::Capacity,
             };
             for _ in counted..desired {
                 let zones = by_fewest(&per_zone);
                 if let Some(count) = zones.first().and_then(|z| per_zone.get_mut(z.as_str())) {
                     *count += 1;
                 }
-                self.steps.push(Step::Launch { zones, why });
+                self.steps.push(Step::Launch {
+                    zones,
+                    why,
+                    replaces: None,
+                });
             }
         } else if counted > desired && !self.suspended("Terminate") {
             let rebalance = active.iter().any(|m| m.rebalancing) && self.group.last_cause.is_none();
@@ -99,9 +107,11 @@ impl Planner<'_> {
             } else {
                 TerminateWhy::Capacity
             };
-            let mut left: Vec<&GroupInstance> = active.clone();
+            let ahead = |m: &&GroupInstance| self.is_ahead(m);
+            let mut left: Vec<&GroupInstance> =
+                active.iter().filter(|m| !ahead(m)).copied().collect();
             for _ in desired..counted {
-                let Some(victim) = victim(&left, &self.group.termination_policies, latest_version)
+                let Some(victim) = victim(&left, &self.group.termination_policies, &self.current)
                 else {
                     break;
                 };
@@ -110,6 +120,7 @@ impl Planner<'_> {
             }
         } else if self.steps.is_empty()
             && surplus == 0
+            && self.refresh.is_none()
             && active
                 .iter()
                 .all(|m| m.lifecycle == L::InService && m.healthy)
@@ -148,12 +159,13 @@ impl Planner<'_> {
         self.steps.push(Step::Launch {
             zones: smallest,
             why: LaunchWhy::Rebalance,
+            replaces: None,
         });
     }
 }
 
 /// Zones, the one with the fewest instances first.
-fn by_fewest(per_zone: &BTreeMap<&str, usize>) -> Vec<String> {
+pub(super) fn by_fewest(per_zone: &BTreeMap<&str, usize>) -> Vec<String> {
     let mut zones: Vec<(&str, usize)> = per_zone.iter().map(|(z, n)| (*z, *n)).collect();
     zones.sort_by_key(|(_, n)| *n);
     zones.into_iter().map(|(z, _)| z.to_owned()).collect()

@@ -51,6 +51,7 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
             activity: None,
             seen_healthy: !has('?') && lifecycle != L::Pending,
             rebalancing: has('r'),
+            replaces: None,
         });
         let target = || BTreeSet::from([GROUP.to_owned()]);
         let state = if has('0') {
@@ -88,51 +89,47 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
         };
         facts.insert(id(n), fact);
     }
+    let id = template;
+    let template = GroupTemplate {
+        id: id.clone(),
+        name: "t".into(),
+        version: "$Latest".into(),
+        mixed: None,
+    };
+    let scope = Scope::new("000000000000", "us-east-1");
     let group = AutoScalingGroup {
-        arn: "arn".into(),
-        scope: Scope::new("000000000000", "us-east-1"),
-        name: "web".into(),
-        template: GroupTemplate {
-            id: template,
-            name: "t".into(),
-            version: "$Latest".into(),
-            mixed: None,
-        },
-        min_size: 0,
         max_size: 20,
         desired_capacity: desired,
-        default_cooldown: 300,
         zones: vec!["a".into(), "b".into()],
-        subnets: Vec::new(),
         target_groups: vec![GROUP.into()],
         health_check_types: vec!["EC2".into(), "ELB".into()],
         health_check_grace_period: 60,
-        default_instance_warmup: None,
-        termination_policies: vec!["Default".into()],
-        new_instances_protected_from_scale_in: false,
-        service_linked_role: String::new(),
-        capacity_rebalance: false,
-        max_instance_lifetime: None,
-        maintenance_policy: None,
-        zone_distribution: "balanced-best-effort".into(),
         subnets_named: true,
-        deletion_protection: "none".into(),
-        context: None,
-        desired_capacity_type: None,
-        suspended_processes: Vec::new(),
-        enabled_metrics: Vec::new(),
-        tags: Vec::new(),
-        created: second(0),
-        deleting: None,
         instances,
-        last_cause: None,
-        last_scaling: None,
         target_groups_in_service: vec![GROUP.into()],
         measured_boot_ms: Some(5000),
-        launch_failures: 0,
-        retry_at: None,
+        booted_versions: vec![(id.clone(), 1), (id, 2)],
+        ..AutoScalingGroup::new(scope, "1", "web", template, second(0))
     };
     (group, facts)
+}
+
+fn situation<'a>(
+    group: &'a AutoScalingGroup,
+    facts: &'a BTreeMap<InstanceId, Fact>,
+    rebalance_at: Option<Timestamp>,
+    now: i64,
+) -> Situation<'a> {
+    Situation {
+        group,
+        facts,
+        refresh: None,
+        refresh_alarms: Vec::new(),
+        current: (group.template.id.clone(), 2),
+        rebalance_at,
+        speed: Speed::new(1.0),
+        now: second(now),
+    }
 }
 
 /// Steps as text: `launch a` (zones in order, with why), `end 2`, `ill 0`…
@@ -145,9 +142,19 @@ fn steps(group: &AutoScalingGroup, facts: &BTreeMap<InstanceId, Fact>, now: i64)
             .unwrap()
             .to_string()
     };
-    let (steps, _) = plan(group, facts, 2, None, Speed::new(1.0), second(now));
+    let (steps, _) = plan(situation(group, facts, None, now));
     let said = |step: Step| match step {
-        Step::Launch { zones, why } => format!("launch {} {why:?}", zones.join(",")),
+        Step::Launch {
+            zones,
+            why,
+            replaces: None,
+        } => format!("launch {} {why:?}", zones.join(",")),
+        Step::Launch {
+            zones,
+            why,
+            replaces: Some(i),
+        } => format!("launch {} {why:?} for {}", zones.join(","), number(&i)),
+        Step::Refresh(change) => format!("refresh {}", change.1.status.name()),
         Step::EnterService(i) => format!("serve {}", number(&i)),
         Step::LaunchFailed(i) => format!("failed {}", number(&i)),
         Step::Register { id, .. } => format!("register {}", number(&id)),
@@ -313,14 +320,7 @@ fn balance_launches_first() {
         "terminate 2 Rebalance",
     );
     let (group, facts) = group(3, "aS aS aS");
-    let (steps, again) = plan(
-        &group,
-        &facts,
-        2,
-        Some(second(1010)),
-        Speed::new(1.0),
-        second(1000),
-    );
+    let (steps, again) = plan(situation(&group, &facts, Some(second(1010)), 1000));
     assert_eq!(
         (steps, again),
         (Vec::new(), Some(second(1010))),
@@ -346,7 +346,7 @@ fn failed_launches_wait() {
     let (mut group, facts) = group(2, "aS");
     group.retry_at = Some(second(1010));
     assert_eq!(
-        plan(&group, &facts, 2, None, Speed::new(1.0), second(1000)),
+        plan(situation(&group, &facts, None, 1000)),
         (Vec::new(), Some(second(1010)))
     );
     assert_eq!(steps(&group, &facts, 1010), "launch b,a Capacity");

@@ -1,14 +1,14 @@
 //! Which member goes when there are too many.
 
-use model::InstanceId;
 use model::autoscaling::GroupInstance;
+use model::{InstanceId, LaunchTemplateId};
 use std::collections::BTreeMap;
 
 /// Scale-in: the zone with most unprotected instances, then the termination policies in it.
 pub fn victim(
     active: &[&GroupInstance],
     policies: &[String],
-    latest_version: u64,
+    current: &(LaunchTemplateId, u64),
 ) -> Option<InstanceId> {
     // An unhealthy one goes first whatever the policy says.
     if let Some(ill) = active.iter().find(|m| !m.healthy) {
@@ -31,9 +31,10 @@ pub fn victim(
         match policy.as_str() {
             "NewestInstance" => keep(&mut chosen, |m| std::cmp::Reverse(m.in_service)),
             "OldestInstance" => keep(&mut chosen, |m| m.in_service),
-            // The version that new launches do not use comes before the current one.
+            // Another template comes before an old version, and that before the current one.
             "OldestLaunchTemplate" | "Default" => keep(&mut chosen, |m| {
-                (m.template.2 == latest_version, m.template.2)
+                let (id, _, version) = &m.template;
+                (*id == current.0, *version == current.1, *version)
             }),
             // On-demand only, and no billing hours: nothing to prefer.
             _ => {}
