@@ -301,13 +301,28 @@ def parts(c):
         check(key, call(**group)[key], [])
     hook = {"LifecycleHookName": "x", "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING"}
     check("hook", code_of(c.put_lifecycle_hook, **group, **hook), "ValidationError")
-    check("refresh", code_of(c.start_instance_refresh, **group), "ValidationError")
+    refreshes(c, group)
     schedule = {"ScheduledActionName": "x", "Recurrence": "0 0 * * *", "MinSize": 1}
     check("schedule", code_of(c.put_scheduled_update_group_action, **group, **schedule), "ValidationError")
     check("pool", code_of(c.put_warm_pool, **group), "ValidationError")
     configuration = {"LaunchConfigurationName": "x", "ImageId": "ami-1", "InstanceType": "t3.micro"}
     check("configuration", code_of(c.create_launch_configuration, **configuration), "UnsupportedOperation")
     check("no instance", code_of(c.set_instance_health, InstanceId="i-0", HealthStatus="Healthy"), "ValidationError")
+
+
+def refreshes(c, group):
+    newest = lambda: c.describe_instance_refreshes(**group)["InstanceRefreshes"][0]
+    template = {"LaunchTemplate": one(c, "web")["LaunchTemplate"]}
+    check("no refresh", code_of(c.cancel_instance_refresh, **group), "ActiveInstanceRefreshNotFound")
+    check("nothing to go back to", code_of(c.start_instance_refresh, **group, Preferences={"AutoRollback": True}), "ValidationError")
+    preferences = {"MinHealthyPercentage": 50, "MaxHealthyPercentage": 120, "CheckpointPercentages": [50, 100], "CheckpointDelay": 60, "SkipMatching": True, "ScaleInProtectedInstances": "Ignore", "BakeTime": 10}
+    started = c.start_instance_refresh(**group, Strategy="Rolling", DesiredConfiguration=template, Preferences=preferences)["InstanceRefreshId"]
+    found = newest()
+    check("refresh", (found["InstanceRefreshId"], found["DesiredConfiguration"]), (started, template))
+    check("preferences", {key: found["Preferences"][key] for key in preferences}, preferences)
+    check("one at a time", code_of(c.start_instance_refresh, **group), "InstanceRefreshInProgress")
+    check("cancelled", c.cancel_instance_refresh(**group)["InstanceRefreshId"], started)
+    check("cancelling", newest()["Status"] in ("Cancelling", "Cancelled"), True)
 
 
 def deletion(c):
