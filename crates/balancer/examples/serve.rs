@@ -74,6 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ..TargetGroup::default()
             },
         )]),
+        ..Config::default()
     };
     let (_sender, receiver) = tokio::sync::watch::channel(Some(Arc::new(config)));
     balancer::run_with(workers, receiver, |report| match report {

@@ -9,6 +9,8 @@
 //! Every struct has AWS's defaults and ignores unknown fields, so that a balancer that restarts
 //! from its last config on disk reads one written by a slightly newer or older control plane.
 
+pub mod network;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -27,6 +29,8 @@ pub struct Config {
     pub load_balancers: Vec<LoadBalancer>,
     /// By the key that forward actions name. A group that no rule names is neither checked nor counted.
     pub target_groups: BTreeMap<String, TargetGroup>,
+    pub network_load_balancers: Vec<network::NetworkLoadBalancer>,
+    pub network_target_groups: BTreeMap<String, network::TargetGroup>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -73,6 +77,15 @@ pub enum Protocol {
     #[default]
     Http,
     Https,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckProtocol {
+    #[default]
+    Http,
+    Https,
+    /// An accepted connection is enough.
+    Tcp,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -263,7 +276,7 @@ pub struct MinimumHealthy {
 pub struct HealthCheck {
     /// Off: every target counts as healthy and nothing is probed.
     pub enabled: bool,
-    pub protocol: Protocol,
+    pub protocol: CheckProtocol,
     /// `None` is AWS's `traffic-port`.
     pub port: Option<u16>,
     pub path: String,
@@ -362,7 +375,7 @@ impl Default for HealthCheck {
     fn default() -> Self {
         HealthCheck {
             enabled: true,
-            protocol: Protocol::Http,
+            protocol: CheckProtocol::Http,
             port: None,
             path: "/".into(),
             interval: Duration::from_secs(30),
@@ -417,6 +430,10 @@ impl LoadBalancer {
 
     /// Whether a target there can be served: its zone is enabled.
     pub fn serves_zone(&self, zone: Option<&str>) -> bool {
-        zone.is_none_or(|zone| self.nodes.iter().any(|node| node.zone == zone))
+        has_node_in(&self.nodes, zone)
     }
+}
+
+fn has_node_in(nodes: &[Node], zone: Option<&str>) -> bool {
+    zone.is_none_or(|zone| nodes.iter().any(|node| node.zone == zone))
 }

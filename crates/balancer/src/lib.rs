@@ -1,4 +1,4 @@
-//! The data plane of an Application Load Balancer.
+//! The data plane of Application and Network Load Balancers.
 //!
 //! It serves an immutable [`Config`] and tells what it observes as [`Report`]s; it knows neither a
 //! store nor ARNs nor API shapes, and goes on serving when whoever wrote the config is gone.
@@ -8,6 +8,8 @@
 //! `proxy/forward` writes the target's head → `proxy/exchange` moves bytes → `proxy/reply` writes the
 //! client's head; `count` and `access_log` note it. `probe` checks health, `run` coordinates.
 //!
+//! A network load balancer's flows are passed on by the kernel, as `network` tells it.
+//!
 //! An own HTTP/1.1 engine on single-threaded runtimes, one per core, was measured at 0.69 of nginx's
 //! CPU per request; hyper (0.93) and pingora (1.98) were the alternatives.
 
@@ -16,6 +18,7 @@ pub mod config;
 pub mod count;
 mod http;
 mod netns;
+mod network;
 mod pick;
 mod probe;
 mod proxy;

@@ -50,7 +50,10 @@ thread_local! {
 }
 
 /// Runs `make` in the namespace, or in the thread's own if there is none.
-fn within<R>(namespace: Option<&Namespace>, make: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+pub fn within<R>(
+    namespace: Option<&Namespace>,
+    make: impl FnOnce() -> io::Result<R>,
+) -> io::Result<R> {
     let Some(namespace) = namespace else {
         return make();
     };

@@ -15,6 +15,8 @@ pub enum Report {
     Health(Health),
     /// Once a second.
     Metrics(Metrics),
+    /// Once a second, of each network load balancer's node.
+    Flows(Vec<FlowMetrics>),
     /// This config is in force in every worker: removed listeners are closed, and of removed nodes
     /// no socket and no descriptor is left, so that their namespaces can go.
     Applied { revision: u64 },
@@ -120,6 +122,48 @@ pub struct TargetMetrics {
     pub target_connection_error_count: u64,
     /// Request sent to first response header, in microseconds.
     pub response_time: Histogram,
+}
+
+/// What a network load balancer's node passed on since the report before, and its flows of now.
+/// Names are CloudWatch's (`AWS/NetworkELB`), in snake case.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FlowMetrics {
+    pub load_balancer: String,
+    pub node: String,
+    pub zone: String,
+    /// Now.
+    pub active_flow_count_tcp: u64,
+    pub active_flow_count_udp: u64,
+    pub new_flow_count_tcp: u64,
+    pub new_flow_count_udp: u64,
+    /// IP headers included, both ways.
+    pub processed_bytes_tcp: u64,
+    pub processed_bytes_udp: u64,
+    pub processed_packets: u64,
+    pub tcp_client_reset_count: u64,
+    pub tcp_target_reset_count: u64,
+    pub tcp_elb_reset_count: u64,
+    pub unhealthy_routing_flow_count: u64,
+    pub groups: Vec<FlowGroupMetrics>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FlowGroupMetrics {
+    pub target_group: String,
+    pub healthy_host_count: u64,
+    pub unhealthy_host_count: u64,
+    pub targets: Vec<FlowTargetMetrics>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FlowTargetMetrics {
+    pub target: String,
+    pub zone: Option<String>,
+    /// Now.
+    pub active_flow_count: u64,
 }
 
 impl Metrics {

@@ -16,8 +16,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, TargetState};
 use crate::count::Gathering;
+use crate::network;
 use crate::probe::{Finding, Prober};
-use crate::report::{Metrics, Report};
+use crate::report::{FlowMetrics, Metrics, Report};
 use crate::worker::{self, Command, Event};
 
 /// Metrics, drains and retries of what failed.
@@ -120,8 +121,9 @@ async fn coordinate(
     Ok(())
 }
 
-/// The worker threads.
+/// The worker threads, and the one for network load balancers after them.
 struct Pool {
+    workers: usize,
     commands: Vec<UnboundedSender<Command>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -129,10 +131,11 @@ struct Pool {
 impl Pool {
     fn start(workers: usize, events: UnboundedSender<(usize, Event)>) -> Result<Pool, Error> {
         let mut pool = Pool {
+            workers: workers.max(1),
             commands: Vec::new(),
             threads: Vec::new(),
         };
-        for index in 0..workers.max(1) {
+        for index in 0..pool.workers {
             let (sender, receiver) = unbounded_channel();
             let events = events.clone();
             let runtime = Builder::new_current_thread()
@@ -147,6 +150,17 @@ impl Pool {
             pool.threads.push(thread.map_err(Error::Worker)?);
             pool.commands.push(sender);
         }
+        let (sender, receiver) = unbounded_channel();
+        let index = pool.workers;
+        let tell = move |event| {
+            // Nobody to tell is the end of the process.
+            let _ = events.send((index, event));
+        };
+        let thread = thread::Builder::new()
+            .name("balancer-network".into())
+            .spawn(move || network::run(receiver, tell));
+        pool.threads.push(thread.map_err(Error::Worker)?);
+        pool.commands.push(sender);
         Ok(pool)
     }
 
@@ -232,14 +246,19 @@ impl<R: Fn(Report)> Coordinator<R> {
             }
             Event::Applied { .. } => {}
             Event::Metrics { sequence, nodes } => {
-                if let Some(mut metrics) = self.metrics.add(worker, self.pool.commands.len(), nodes)
-                {
+                if let Some(mut metrics) = self.metrics.add(worker, self.pool.workers, nodes) {
                     if sequence == self.sequence {
                         self.find_drained(&metrics);
                     }
                     metrics.leave_out_quiet_targets();
                     (self.report)(Report::Metrics(metrics));
                 }
+            }
+            Event::Flows(nodes) => {
+                if self.applied.contains(&worker) {
+                    self.find_without_flows(&nodes);
+                }
+                (self.report)(Report::Flows(nodes));
             }
         }
     }
@@ -300,33 +319,60 @@ impl<R: Fn(Report)> Coordinator<R> {
 
     /// A draining target without a running request in any worker is drained.
     fn find_drained(&mut self, metrics: &Metrics) {
+        let groups = metrics.nodes.iter().flat_map(|node| &node.groups);
+        let running = groups.flat_map(|group| {
+            let targets = group.targets.iter();
+            targets.map(|target| ((&*group.target_group, &*target.target), target.in_flight))
+        });
+        self.drained(idle(running));
+    }
+
+    /// The same of network load balancers: without a flow at any node.
+    fn find_without_flows(&mut self, nodes: &[FlowMetrics]) {
+        let groups = nodes.iter().flat_map(|node| &node.groups);
+        let flows = groups.flat_map(|group| {
+            let targets = group.targets.iter();
+            targets.map(|target| {
+                let key = (&*group.target_group, &*target.target);
+                (key, target.active_flow_count)
+            })
+        });
+        self.drained(idle(flows));
+    }
+
+    fn drained(&mut self, targets: Vec<(String, String)>) {
         let Some(config) = &self.config else { return };
-        let mut running: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for group in metrics.nodes.iter().flat_map(|node| &node.groups) {
-            for target in &group.targets {
-                *running
-                    .entry((&group.target_group, &target.target))
-                    .or_default() += target.in_flight;
-            }
-        }
-        for ((group, target), _) in running.into_iter().filter(|(_, count)| *count == 0) {
-            let key = (group.to_owned(), target.to_owned());
-            if is_draining(config, group, target) && self.drained.insert(key.clone()) {
+        for (target_group, target) in targets {
+            let is_draining = is_draining(config, &target_group, &target);
+            if is_draining && self.drained.insert((target_group.clone(), target.clone())) {
                 (self.report)(Report::Drained {
-                    target_group: key.0,
-                    target: key.1,
+                    target_group,
+                    target,
                 });
             }
         }
     }
 }
 
+/// Targets (group, key) for which nothing counts above zero.
+fn idle<'a>(counts: impl Iterator<Item = ((&'a str, &'a str), u64)>) -> Vec<(String, String)> {
+    let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for (key, count) in counts {
+        *sums.entry(key).or_default() += count;
+    }
+    let idle = sums.into_iter().filter(|(_, sum)| *sum == 0);
+    idle.map(|((group, target), _)| (group.to_owned(), target.to_owned()))
+        .collect()
+}
+
 fn is_draining(config: &Config, group: &str, target: &str) -> bool {
-    config.target_groups.get(group).is_some_and(|group| {
-        let mut targets = group.targets.iter();
-        targets
-            .any(|known| known.key == target && matches!(known.state, TargetState::Draining { .. }))
-    })
+    let http = config.target_groups.get(group).map(|group| &group.targets);
+    let network = config.network_target_groups.get(group);
+    let mut targets = http
+        .or(network.map(|group| &group.targets))
+        .into_iter()
+        .flatten();
+    targets.any(|known| known.key == target && matches!(known.state, TargetState::Draining { .. }))
 }
 
 /// Every connection is two descriptors; the usual soft limit of 1,024 is soon used up.

@@ -54,7 +54,7 @@ impl Balancer {
                 let problem = (load_balancer, message);
                 return self.problems.insert(problem.clone()).then_some(problem);
             }
-            report::Report::Metrics(_) => {}
+            report::Report::Metrics(_) | report::Report::Flows(_) => {}
         }
         None
     }

@@ -309,6 +309,9 @@ fn route_target(state: &State, vpc: &VpcId, target: &RouteTarget) -> net::RouteT
 fn owner(state: &State, interface: &NetworkInterface) -> Option<net::Owner> {
     Some(match (&interface.requester, &interface.attachment) {
         (Some(Requester::NatGateway(_)), _) => net::Owner::NatGateway,
+        (Some(Requester::LoadBalancer(arn)), _) if model::elbv2::is_network_load_balancer(arn) => {
+            net::Owner::NetworkLoadBalancerNode
+        }
         (Some(Requester::LoadBalancer(_)), _) => net::Owner::LoadBalancerNode,
         (None, Some(attachment)) => {
             let instance = state.instances.get(&attachment.instance)?;

@@ -179,6 +179,9 @@ pub enum Owner {
     NatGateway,
     /// A node of a load balancer: a namespace in which the balancer makes its sockets.
     LoadBalancerNode,
+    /// A node of a network load balancer: passes clients' packets on to targets under the clients'
+    /// own addresses, and gets the answers. Without a security group nothing of it is filtered.
+    NetworkLoadBalancerNode,
     /// Addresses are reserved, nothing stands behind it (an unattached interface).
     Detached,
 }

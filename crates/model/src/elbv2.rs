@@ -13,7 +13,7 @@ pub struct LoadBalancer {
     pub arn: String,
     pub scope: Scope,
     pub name: String,
-    /// `application`; others are refused for now.
+    /// `application` or `network`; others are refused.
     pub kind: String,
     /// `internet-facing` or `internal`.
     pub scheme: String,
@@ -31,7 +31,15 @@ pub struct LoadBalancer {
     pub tags: Tags,
 }
 
+/// Whether an ARN is a network load balancer's.
+pub fn is_network_load_balancer(arn: &str) -> bool {
+    arn.contains(":loadbalancer/net/")
+}
+
 impl LoadBalancer {
+    pub fn is_network(&self) -> bool {
+        self.kind == "network"
+    }
     /// `app/<name>/<id>`, the value of the `LoadBalancer` metric dimension.
     pub fn dimension(&self) -> &str {
         self.arn

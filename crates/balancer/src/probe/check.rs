@@ -26,9 +26,18 @@ pub struct Spec {
     pub path: String,
     pub timeout: Duration,
     pub matcher: Matcher,
+    /// An accepted connection is enough; path and matcher are of no use.
+    pub is_tcp: bool,
 }
 
 pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
+    if spec.is_tcp {
+        return match timeout(spec.timeout, connect(namespace, spec)).await {
+            Ok(Ok(_)) => Outcome::Pass,
+            Ok(Err(failure)) => Outcome::Fail(failure),
+            Err(_) => Outcome::Fail(Failure::Timeout),
+        };
+    }
     let checked = timeout(spec.timeout, async {
         let mut stream = connect(namespace, spec).await?;
         stream
@@ -133,6 +142,7 @@ mod tests {
                 path: "/up?x".into(),
                 timeout: Duration::ZERO,
                 matcher: Matcher::parse("200").unwrap(),
+                is_tcp: false,
             };
             let request = request(&spec);
             assert!(

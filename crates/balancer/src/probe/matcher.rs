@@ -1,6 +1,6 @@
 //! Which status codes are a success: `200`, `200,202`, `200-299`, and mixtures.
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matcher(Vec<(u16, u16)>);
 
 impl Matcher {

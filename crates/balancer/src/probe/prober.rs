@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::check::{Spec, check};
 use super::matcher::Matcher;
 use super::track::{Failure, Track};
-use crate::config::{self, Config, HealthCheck, Protocol, TargetGroup, TargetState};
+use crate::config::{self, CheckProtocol, Config, HealthCheck, TargetState};
 use crate::netns::Namespace;
 use crate::report::Health;
 
@@ -148,13 +148,12 @@ impl Prober {
         problems: &mut Vec<(String, String)>,
     ) -> BTreeSet<String> {
         let mut nodes = BTreeMap::new();
-        for balancer in &config.load_balancers {
-            nodes.extend(
-                balancer
-                    .nodes
-                    .iter()
-                    .map(|node| (node.key.clone(), (node, &balancer.key))),
-            );
+        let http = config.load_balancers.iter().map(|b| (&b.nodes, &b.key));
+        let network = config.network_load_balancers.iter();
+        let network = network.map(|b| (&b.nodes, &b.key));
+        for (of_balancer, balancer) in http.chain(network) {
+            let of_balancer = of_balancer.iter();
+            nodes.extend(of_balancer.map(|node| (node.key.clone(), (node, balancer))));
         }
         let is_same = |known: &config::Node, namespace: &Option<Rc<Namespace>>| {
             let at_path = |path| namespace.as_ref().is_some_and(|open| open.is_at(path));
@@ -187,36 +186,70 @@ impl Prober {
     }
 }
 
-/// All checks that `config` asks for.
-fn wanted(config: &Config) -> BTreeMap<Key, Settings> {
-    let mut wanted = BTreeMap::new();
-    for balancer in &config.load_balancers {
-        let groups = balancer.target_groups().into_iter();
-        for group in groups.filter_map(|key| config.target_groups.get(key)) {
-            if !group.health_check.enabled {
-                continue;
-            }
-            for node in &balancer.nodes {
-                let targets = group.targets.iter().filter(|target| {
-                    let zone = target.zone.as_deref();
-                    let is_in_reach = group.cross_zone || zone.is_none_or(|zone| zone == node.zone);
-                    target.state == TargetState::Active && is_in_reach && balancer.serves_zone(zone)
-                });
-                for target in targets {
-                    let key = Key {
-                        node: node.key.clone(),
-                        target_group: group.key.clone(),
-                        target: target.key.clone(),
-                    };
-                    wanted.insert(key, settings(group, node, target));
-                }
-            }
-        }
-    }
-    wanted
+/// A group's checks, of whichever kind its load balancer is.
+struct Checked<'a> {
+    nodes: &'a [config::Node],
+    group: &'a str,
+    health_check: &'a HealthCheck,
+    cross_zone: bool,
+    targets: &'a [config::Target],
 }
 
-fn settings(group: &TargetGroup, node: &config::Node, target: &config::Target) -> Settings {
+/// All checks that `config` asks for.
+fn wanted(config: &Config) -> BTreeMap<Key, Settings> {
+    let http = config.load_balancers.iter().flat_map(|balancer| {
+        let keys = balancer.target_groups().into_iter();
+        let groups = keys.filter_map(|key| config.target_groups.get(key));
+        groups.map(|group| Checked {
+            nodes: &balancer.nodes,
+            group: &group.key,
+            health_check: &group.health_check,
+            cross_zone: group.cross_zone,
+            targets: &group.targets,
+        })
+    });
+    let network = config.network_load_balancers.iter().flat_map(|balancer| {
+        let keys = balancer.target_groups().into_iter();
+        let groups = keys.filter_map(|key| config.network_target_groups.get(key));
+        groups.map(|group| Checked {
+            nodes: &balancer.nodes,
+            group: &group.key,
+            health_check: &group.health_check,
+            cross_zone: group.cross_zone,
+            targets: &group.targets,
+        })
+    });
+    let checked = http
+        .chain(network)
+        .filter(|checked| checked.health_check.enabled);
+    checked.flat_map(|checked| checked.wanted()).collect()
+}
+
+impl Checked<'_> {
+    fn wanted(&self) -> Vec<(Key, Settings)> {
+        let mut wanted = Vec::new();
+        for node in self.nodes {
+            let targets = self.targets.iter().filter(|target| {
+                let zone = target.zone.as_deref();
+                let is_enabled =
+                    zone.is_none_or(|zone| self.nodes.iter().any(|node| node.zone == zone));
+                let is_in_reach = self.cross_zone || zone.is_none_or(|zone| zone == node.zone);
+                target.state == TargetState::Active && is_in_reach && is_enabled
+            });
+            for target in targets {
+                let key = Key {
+                    node: node.key.clone(),
+                    target_group: self.group.to_owned(),
+                    target: target.key.clone(),
+                };
+                wanted.push((key, settings(self.health_check, node, target)));
+            }
+        }
+        wanted
+    }
+}
+
+fn settings(check: &HealthCheck, node: &config::Node, target: &config::Target) -> Settings {
     let HealthCheck {
         protocol,
         port,
@@ -225,24 +258,32 @@ fn settings(group: &TargetGroup, node: &config::Node, target: &config::Target) -
         timeout,
         matcher,
         ..
-    } = &group.health_check;
-    let spec = match (protocol, Matcher::parse(matcher)) {
-        (Protocol::Https, _) => Err("health checks over TLS are not supported".to_owned()),
+    } = check;
+    let is_tcp = *protocol == CheckProtocol::Tcp;
+    // Checks that look at no code need no list of codes.
+    let parsed = if is_tcp {
+        Some(Matcher::default())
+    } else {
+        Matcher::parse(matcher)
+    };
+    let spec = match (protocol, parsed) {
+        (CheckProtocol::Https, _) => Err("health checks over TLS are not supported".to_owned()),
         (_, None) => Err(format!("{matcher:?} is no list of status codes")),
-        (Protocol::Http, Some(matcher)) => Ok(Spec {
+        (CheckProtocol::Http | CheckProtocol::Tcp, Some(matcher)) => Ok(Spec {
             source: node.address,
             address: SocketAddr::new(target.address.ip(), port.unwrap_or(target.address.port())),
             path: path.clone(),
             timeout: *timeout,
             matcher,
+            is_tcp,
         }),
     };
     Settings {
         spec,
         // An interval of zero would be a loop without a pause.
         interval: (*interval).max(Duration::from_millis(10)),
-        healthy_threshold: group.health_check.healthy_threshold,
-        unhealthy_threshold: group.health_check.unhealthy_threshold,
+        healthy_threshold: check.healthy_threshold,
+        unhealthy_threshold: check.unhealthy_threshold,
     }
 }
 

@@ -17,7 +17,7 @@ pub use self::core::Core;
 use self::node::Node;
 use crate::access_log;
 use crate::config::Config;
-use crate::report::{HealthState, NodeMetrics};
+use crate::report::{FlowMetrics, HealthState, NodeMetrics};
 
 /// What the coordinator tells a worker. A closed channel ends it.
 #[derive(Clone, Debug)]
@@ -47,6 +47,7 @@ pub enum Event {
         sequence: u64,
         nodes: Vec<NodeMetrics>,
     },
+    Flows(Vec<FlowMetrics>),
 }
 
 /// Serves until the command channel closes, then closes everything.

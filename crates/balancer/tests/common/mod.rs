@@ -45,6 +45,7 @@ pub struct Balancer {
     /// Every health report, in order.
     pub history: Vec<Health>,
     pub metrics: Vec<NodeMetrics>,
+    pub flows: Vec<FlowMetrics>,
     pub problems: Vec<String>,
 }
 
@@ -76,6 +77,7 @@ impl Balancer {
             health: BTreeMap::new(),
             history: Vec::new(),
             metrics: Vec::new(),
+            flows: Vec::new(),
             problems: Vec::new(),
         };
         balancer.wait_applied();
@@ -120,6 +122,7 @@ impl Balancer {
                     self.health.insert(health.target.clone(), health.clone());
                 }
                 Report::Metrics(metrics) => self.metrics.extend(metrics.nodes.iter().cloned()),
+                Report::Flows(nodes) => self.flows.extend(nodes.iter().cloned()),
                 Report::Problem { message, .. } => self.problems.push(message.clone()),
                 Report::Applied { .. } | Report::Drained { .. } => {}
             }
@@ -216,6 +219,7 @@ pub fn plain_config(address: Ipv4Addr, targets: &[&Server]) -> Config {
             attributes: Attributes::default(),
         }],
         target_groups: BTreeMap::from([(GROUP.into(), group)]),
+        ..Config::default()
     }
 }
 

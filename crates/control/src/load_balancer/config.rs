@@ -253,7 +253,11 @@ fn target_group(
         },
         health_check: cfg::HealthCheck {
             enabled: check.enabled,
-            protocol: protocol(&check.protocol),
+            protocol: match check.protocol.as_str() {
+                "HTTPS" => cfg::CheckProtocol::Https,
+                "TCP" => cfg::CheckProtocol::Tcp,
+                _ => cfg::CheckProtocol::Http,
+            },
             port: check.port.parse().ok(),
             path: check.path.clone(),
             interval: scaled(check.interval),

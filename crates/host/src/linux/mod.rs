@@ -1,7 +1,6 @@
 //! The host on a Linux kernel: namespaces, veths, routes, nftables and cgroups.
 
 pub mod cgroup;
-pub mod conntrack;
 mod cpuset;
 pub mod doctor;
 pub mod host;

@@ -28,11 +28,13 @@ use std::net::Ipv4Addr;
 pub fn render(
     vpc: &Vpc,
     tables: &BTreeMap<RouteTableId, u32>,
+    nodes: &BTreeMap<NetworkInterfaceId, u32>,
     cut: &BTreeSet<NetworkInterfaceId>,
 ) -> String {
     let groups = group_chains(vpc);
     let acls = acl_chains(vpc);
-    let sets = sets(vpc, tables, cut, &groups, &acls);
+    let sets = sets(vpc, tables, nodes, cut, &groups, &acls);
+    let return_paths = return_paths(nodes);
     let services_in = services_in(vpc);
     let inside = list(Ipv4Net::aggregate(&vpc.cidrs));
     let chains: String = groups.chains + &acls.chains;
@@ -49,7 +51,7 @@ table ip nines {{
 	chain route_tables {{
 		type filter hook prerouting priority -150; policy accept;
 		meta mark set iifname map @route_tables
-	}}
+{return_paths}	}}
 	chain destinations {{
 		type filter hook forward priority -300; policy accept;
 		iifname != @interfaces drop
@@ -116,6 +118,7 @@ impl Direction {
 fn sets(
     vpc: &Vpc,
     tables: &BTreeMap<RouteTableId, u32>,
+    nodes: &BTreeMap<NetworkInterfaceId, u32>,
     cut: &BTreeSet<NetworkInterfaceId>,
     groups: &Chains,
     acls: &Chains,
@@ -137,8 +140,12 @@ fn sets(
         if cut.contains(id) {
             cut_devices.insert(device.clone());
         }
-        // A NAT gateway passes on what others sent, whatever its record says.
-        if interface.source_dest_check && !matches!(interface.owner, Owner::NatGateway) {
+        // These pass on what others sent, whatever their record says.
+        let passes_on = matches!(
+            interface.owner,
+            Owner::NatGateway | Owner::NetworkLoadBalancerNode
+        );
+        if interface.source_dest_check && !passes_on {
             checked.insert(device.clone());
             own.extend(
                 interface
@@ -191,6 +198,20 @@ fn sets(
     ] {
         let _ = writeln!(text, "\t{kind} {name} {{ type {of};{items} }}");
     }
+    if !nodes.is_empty() {
+        let marks = nodes
+            .iter()
+            .map(|(id, mark)| format!("{} : {mark:#x}", quoted(&names::device(id))));
+        let _ = writeln!(
+            text,
+            "\tmap nodes {{ type ifname : mark;{} }}",
+            elements(marks)
+        );
+    }
+    for (group, devices) in nodes_by_group(vpc) {
+        let items = elements(devices);
+        let _ = writeln!(text, "\tset {group}_nodes {{ type ifname;{items} }}");
+    }
     for (group, members) in members(vpc) {
         let items = elements(members);
         let _ = writeln!(text, "\tset {group} {{ type ipv4_addr;{items} }}");
@@ -219,15 +240,44 @@ fn members(vpc: &Vpc) -> BTreeMap<&SecurityGroupId, BTreeSet<Ipv4Addr>> {
     members
 }
 
+/// A network load balancer's node sends under its clients' addresses: its flows are known by the
+/// interface they came from, and their answers go back there.
+fn return_paths(nodes: &BTreeMap<NetworkInterfaceId, u32>) -> &'static str {
+    if nodes.is_empty() {
+        return "";
+    }
+    "\t\tct direction original ct state new ct mark set iifname map @nodes
+\t\tct direction reply ct mark != 0 meta mark set ct mark
+"
+}
+
+/// Devices of network load balancers' nodes by the groups they carry: what comes from them counts
+/// as coming from the group, although the address is a client's.
+fn nodes_by_group(vpc: &Vpc) -> BTreeMap<&SecurityGroupId, BTreeSet<String>> {
+    let mut found: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    for (id, interface) in &vpc.interfaces {
+        if matches!(interface.owner, Owner::NetworkLoadBalancerNode) {
+            for group in &interface.security_groups {
+                let devices = found.entry(group).or_default();
+                devices.insert(quoted(&names::device(id)));
+            }
+        }
+    }
+    found
+}
+
 /// A pair of chains for every combination of groups that some interface carries.
 fn group_chains(vpc: &Vpc) -> Chains {
     let mut combinations: BTreeMap<BTreeSet<&SecurityGroupId>, Vec<String>> = BTreeMap::new();
     for (id, interface) in &vpc.interfaces {
-        // A NAT gateway has no groups; a detached interface no packets.
-        if matches!(
-            interface.owner,
-            Owner::Instance { .. } | Owner::LoadBalancerNode
-        ) {
+        // A NAT gateway has no groups, nor has a network load balancer that was made without; a
+        // detached interface has no packets.
+        let is_filtered = match interface.owner {
+            Owner::Instance { .. } | Owner::LoadBalancerNode => true,
+            Owner::NetworkLoadBalancerNode => !interface.security_groups.is_empty(),
+            Owner::NatGateway | Owner::Detached => false,
+        };
+        if is_filtered {
             let groups = interface.security_groups.iter().collect();
             combinations
                 .entry(groups)
@@ -235,6 +285,7 @@ fn group_chains(vpc: &Vpc) -> Chains {
                 .push(names::device(id));
         }
     }
+    let nodes = nodes_by_group(vpc);
     let mut found = Chains::default();
     for (number, (groups, devices)) in combinations.into_iter().enumerate() {
         let names: Vec<&str> = groups.iter().map(|id| id.as_str()).collect();
@@ -250,7 +301,7 @@ fn group_chains(vpc: &Vpc) -> Chains {
             });
             let _ = writeln!(found.chains, "\t# {}", names.join(" "));
             let _ = writeln!(found.chains, "\tchain {chain} {{");
-            found.chains += &group_rules(rules, direction);
+            found.chains += &group_rules(rules, direction, &nodes);
             found.chains += "\t}\n";
             let jumps = match direction {
                 Direction::Ingress => &mut found.ingress,
@@ -266,6 +317,7 @@ fn group_chains(vpc: &Vpc) -> Chains {
 fn group_rules<'a>(
     rules: impl Iterator<Item = &'a SecurityGroupRule>,
     direction: Direction,
+    nodes: &BTreeMap<&SecurityGroupId, BTreeSet<String>>,
 ) -> String {
     let verdict = match direction {
         Direction::Ingress => "accept",
@@ -296,6 +348,9 @@ fn group_rules<'a>(
         }
         for group in groups {
             let _ = writeln!(text, "\t\t{peer} @{group}{traffic} {verdict}");
+            if direction == Direction::Ingress && nodes.contains_key(group) {
+                let _ = writeln!(text, "\t\tiifname @{group}_nodes{traffic} {verdict}");
+            }
         }
     }
     text + "\t\tdrop\n"

@@ -423,6 +423,14 @@ fn parameters(kind: Kind) -> Vec<(String, String)> {
             ("netfilter/nf_conntrack_udp_timeout_stream", "350"),
             ("netfilter/nf_conntrack_tcp_loose", "0"),
         ],
+        // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/network-load-balancers.html#connection-idle-timeout
+        Kind::NetworkLoadBalancerNode => &[
+            liberal[0],
+            ("netfilter/nf_conntrack_tcp_timeout_established", "350"),
+            ("netfilter/nf_conntrack_udp_timeout", "120"),
+            ("netfilter/nf_conntrack_udp_timeout_stream", "120"),
+            ("netfilter/nf_conntrack_tcp_loose", "0"),
+        ],
     };
     forwarding
         .iter()

@@ -99,6 +99,7 @@ pub enum Kind {
     Router,
     NatGateway,
     LoadBalancerNode,
+    NetworkLoadBalancerNode,
     /// Made with and owned by a user namespace that maps ids from here on.
     Instance {
         uid_base: u32,

@@ -14,8 +14,9 @@ use super::plan::{FAR, Hop, Kind, Link, MAIN, Mac, NEAR, PEER, Plan, Setting};
 use super::{filter, gateway};
 use crate::network::{Interface, METADATA, Owner, RESOLVER, Route, RouteTarget, Subnet, Vpc, nth};
 use ipnet::Ipv4Net;
-use model::{NetworkInterfaceId, RouteTableId, VpcId};
+use model::{NetworkInterfaceId, VpcId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::Ipv4Addr;
 
 /// All namespaces of one VPC: router, internet gateway, and what its interfaces stand in.
@@ -70,12 +71,18 @@ pub fn guest(
             "eth0".into(),
             Kind::LoadBalancerNode,
         )),
+        Owner::NetworkLoadBalancerNode => Some((
+            names::interface(cloud, id),
+            "eth0".into(),
+            Kind::NetworkLoadBalancerNode,
+        )),
         Owner::Detached => None,
     }
 }
 
 fn router(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>) -> Plan {
-    let tables = table_numbers(vpc);
+    let tables = table_numbers(vpc.route_tables.keys(), ROUTE_TABLES);
+    let nodes = node_tables(vpc);
     let mut links = BTreeMap::new();
     let mut interfaces = BTreeMap::new();
     let mut settings = Vec::new();
@@ -99,6 +106,17 @@ fn router(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>
                 device: device.clone(),
                 mac: Mac(interface.mac),
             });
+        }
+        if let (Some(&table), Some(&gateway)) =
+            (nodes.get(interface_id), interface.addresses.first())
+        {
+            // Answers to what the node passed on go back through it, whomever they are for.
+            let hop = Hop::Via {
+                gateway,
+                device: device.clone(),
+            };
+            settings.push(Setting::Rule { table });
+            settings.push(route(default_route(), table, hop));
         }
         interfaces.insert(device.clone(), interface_id.clone());
         links.insert(
@@ -141,7 +159,7 @@ fn router(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>
         }
     }
     Plan {
-        filter: filter::render(vpc, &tables, cut),
+        filter: filter::render(vpc, &tables, &nodes, cut),
         links,
         settings,
         interfaces,
@@ -187,15 +205,29 @@ fn hop(one: &Route, vpc: &Vpc) -> Hop {
     }
 }
 
-/// A number per route table that does not move when another table comes or goes.
-fn table_numbers(vpc: &Vpc) -> BTreeMap<RouteTableId, u32> {
+/// First numbers of kernel tables: the kernel's own are 0–255.
+const ROUTE_TABLES: u32 = 0x1000_0000;
+const NODE_TABLES: u32 = 0x2000_0000;
+
+/// The table, and mark, of each network load balancer's node.
+fn node_tables(vpc: &Vpc) -> BTreeMap<NetworkInterfaceId, u32> {
+    let nodes = vpc.interfaces.iter();
+    let nodes = nodes.filter(|(_, i)| matches!(i.owner, Owner::NetworkLoadBalancerNode));
+    table_numbers(nodes.map(|(id, _)| id), NODE_TABLES)
+}
+
+/// A number per thing that does not move when another one comes or goes.
+fn table_numbers<'a, I: Clone + Ord + fmt::Display + 'a>(
+    ids: impl Iterator<Item = &'a I>,
+    first: u32,
+) -> BTreeMap<I, u32> {
     let mut taken = BTreeSet::new();
     let mut numbers = BTreeMap::new();
-    for id in vpc.route_tables.keys() {
-        let text = id.as_str();
+    for id in ids {
+        let text = id.to_string();
         let digits = text.get(text.len().saturating_sub(7)..).unwrap_or_default();
-        // 28 random bits above the kernel's own tables (0–255).
-        let mut number = u32::from_str_radix(digits, 16).unwrap_or_default() | 0x1000_0000;
+        // 28 random bits.
+        let mut number = u32::from_str_radix(digits, 16).unwrap_or_default() | first;
         while !taken.insert(number) {
             number += 1;
         }

@@ -11,10 +11,10 @@
 
 use super::names;
 use super::plan::Failure;
-use crate::linux::conntrack::{self, Flow, Tuple};
 use crate::linux::namespace;
 use crate::network::{Interface, Network, Owner, Peer, SecurityGroupRule, Traffic, Vpc};
 use model::VpcId;
+use netfilter::conntrack::{self, Flow, Tuple};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
@@ -155,7 +155,7 @@ fn revoked<'a>(before: &'a Vpc, after: &'a Vpc) -> Vec<Revoked<'a>> {
         };
         if !matches!(
             interface.owner,
-            Owner::Instance { .. } | Owner::LoadBalancerNode
+            Owner::Instance { .. } | Owner::LoadBalancerNode | Owner::NetworkLoadBalancerNode
         ) {
             continue;
         }

@@ -1,25 +1,21 @@
-//! The kernel's table of tracked flows: listed and deleted over netlink.
+//! Tracked flows: listed and deleted.
 //!
-//! Netlink here, unlike for routes and filters: the `conntrack` program walks the whole
-//! table once for every flow it deletes, and a busy balancer's interface has thousands.
 //! Only TCP and UDP over IPv4 are looked at; what ICMP leaves is gone in 30 seconds.
 //! Attribute numbers: `linux/netfilter/nfnetlink_conntrack.h`.
 
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
-    setsockopt, socket, sockopt,
-};
-use nix::sys::time::TimeVal;
+use crate::message::{FAMILY_HEADER, answer, attribute, message, messages, nested, open, value};
+use nix::sys::socket::{MsgFlags, recv, send};
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 /// A flow by its first packet, and where its answers go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flow {
     pub original: Tuple,
     pub reply: Tuple,
+    /// The connection is over; the entry only waits for late packets.
+    pub is_closed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +33,11 @@ const GET: u16 = SUBSYSTEM | 1;
 const DELETE: u16 = SUBSYSTEM | 2;
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
+const PROTOCOL_STATE: u16 = 4;
+const PROTOCOL_STATE_TCP: u16 = 1;
+const TCP_STATE: u16 = 1;
+/// `TIME_WAIT`, and what comes after it (`linux/netfilter/nf_conntrack_tcp.h`).
+const TCP_OVER: u8 = 7;
 const TUPLE_IP: u16 = 1;
 const TUPLE_PROTOCOL: u16 = 2;
 const IP_SOURCE: u16 = 1;
@@ -44,11 +45,6 @@ const IP_DESTINATION: u16 = 2;
 const PROTOCOL: u16 = 1;
 const PORT_SOURCE: u16 = 2;
 const PORT_DESTINATION: u16 = 3;
-const NESTED: u16 = 1 << 15;
-
-const NETLINK_HEADER: usize = 16;
-/// Family, version and resource id in front of the attributes.
-const FAMILY_HEADER: usize = 4;
 
 /// TCP and UDP flows of the calling thread's network namespace.
 pub fn flows() -> io::Result<Vec<Flow>> {
@@ -96,40 +92,6 @@ pub fn delete(flows: &[Flow]) -> io::Result<()> {
     Ok(())
 }
 
-fn open() -> io::Result<OwnedFd> {
-    let socket = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkNetFilter,
-    )?;
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-    // The kernel answers at once; a lost answer must not stop the control plane.
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(5, 0))?;
-    Ok(socket)
-}
-
-/// The first number of an error message is a negative errno, 0 for success.
-fn answer(payload: &[u8]) -> io::Result<()> {
-    match payload.first_chunk().copied().map(i32::from_ne_bytes) {
-        None | Some(0) => Ok(()),
-        Some(code) => Err(Errno::from_raw(-code).into()),
-    }
-}
-
-fn message(kind: u16, flags: i32, attributes: &[u8]) -> Vec<u8> {
-    let length = NETLINK_HEADER + FAMILY_HEADER + attributes.len();
-    let mut bytes = Vec::with_capacity(length);
-    bytes.extend(u32::try_from(length).unwrap_or_default().to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(u16::try_from(flags).unwrap_or_default().to_ne_bytes());
-    // Sequence number and port: one question at a time needs neither.
-    bytes.extend([0; 8]);
-    bytes.extend([u8::try_from(libc::AF_INET).unwrap_or_default(), 0, 0, 0]);
-    bytes.extend(attributes);
-    bytes
-}
-
 fn tuple_attributes(tuple: &Tuple) -> Vec<u8> {
     let ip = [
         attribute(IP_SOURCE, &tuple.source.octets()),
@@ -147,39 +109,17 @@ fn tuple_attributes(tuple: &Tuple) -> Vec<u8> {
     .concat()
 }
 
-fn nested(kind: u16, value: &[u8]) -> Vec<u8> {
-    attribute(kind | NESTED, value)
-}
-
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = 4 + value.len();
-    let mut bytes = Vec::with_capacity(length.next_multiple_of(4));
-    bytes.extend(u16::try_from(length).unwrap_or_default().to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(length.next_multiple_of(4), 0);
-    bytes
-}
-
-fn messages(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
-    let mut found = Vec::new();
-    while let Some(length) = bytes.first_chunk().copied().map(u32::from_ne_bytes) {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let (Some(kind), Some(payload)) = (bytes.get(4..6), bytes.get(NETLINK_HEADER..length))
-        else {
-            break;
-        };
-        found.push((u16::from_ne_bytes([kind[0], kind[1]]), payload));
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    found
-}
-
 fn flow(attributes: &[u8]) -> Option<Flow> {
     Some(Flow {
         original: tuple(value(attributes, ORIGINAL)?)?,
         reply: tuple(value(attributes, REPLY)?)?,
+        is_closed: tcp_state(attributes).is_some_and(|state| state >= TCP_OVER),
     })
+}
+
+fn tcp_state(attributes: &[u8]) -> Option<u8> {
+    let tcp = value(value(attributes, PROTOCOL_STATE)?, PROTOCOL_STATE_TCP)?;
+    value(tcp, TCP_STATE)?.first().copied()
 }
 
 /// None for anything but TCP and UDP.
@@ -197,19 +137,6 @@ fn tuple(attributes: &[u8]) -> Option<Tuple> {
         source_port: port(PORT_SOURCE)?,
         destination_port: port(PORT_DESTINATION)?,
     })
-}
-
-/// The value of the first attribute of a kind.
-fn value(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
-        let length = usize::from(u16::from_ne_bytes(*attributes.first_chunk()?));
-        let kind = attributes.get(2..4)?;
-        let value = attributes.get(4..length)?;
-        if u16::from_ne_bytes([kind[0], kind[1]]) & !NESTED == wanted {
-            return Some(value);
-        }
-        attributes = attributes.get(length.next_multiple_of(4)..)?;
-    }
 }
 
 #[cfg(test)]
@@ -240,6 +167,10 @@ mod tests {
             let bytes = [
                 nested(ORIGINAL, &tuple_attributes(&original)),
                 nested(REPLY, &tuple_attributes(&reply)),
+                nested(
+                    PROTOCOL_STATE,
+                    &nested(PROTOCOL_STATE_TCP, &attribute(TCP_STATE, &[TCP_OVER])),
+                ),
             ]
             .concat();
             let message = message(GET, libc::NLM_F_REQUEST, &bytes);
@@ -248,7 +179,15 @@ mod tests {
                 .into_iter()
                 .filter_map(|(_, payload)| flow(&payload[FAMILY_HEADER..]))
                 .collect();
-            assert_eq!(found, [Flow { original, reply }; 2]);
+            let is_closed = true;
+            assert_eq!(
+                found,
+                [Flow {
+                    original,
+                    reply,
+                    is_closed
+                }; 2]
+            );
             // Cut anywhere it is no flow, and no panic.
             for end in 0..bytes.len() {
                 let _ = flow(&bytes[..end]);
