@@ -7,6 +7,7 @@
 pub mod autoscaling;
 pub mod cloudwatch;
 mod context;
+mod coverage;
 pub mod ec2;
 pub mod elbv2;
 pub mod iam;
@@ -17,6 +18,7 @@ pub mod sts;
 mod testing;
 
 pub use context::{Cloud, Ctx};
+pub use coverage::{CallCoverage, ServiceCoverage, coverage};
 
 /// Every service, the list that dispatch and coverage work from. S3 binds its calls by path instead.
 pub fn services() -> Vec<wire::Service<Ctx>> {

@@ -96,6 +96,15 @@ enum Command {
     Break { kind: String, what: String },
     /// End every fault.
     Heal,
+    /// What each call of each service takes: honoured, validated, stored only; the rest is refused.
+    Coverage {
+        /// As in signatures: ec2, elasticloadbalancing, s3, …
+        service: Option<String>,
+        call: Option<String>,
+        /// As JSON, everything.
+        #[arg(long)]
+        json: bool,
+    },
     #[command(hide = true)]
     Balancer { dir: PathBuf },
     #[command(hide = true)]
@@ -181,6 +190,11 @@ fn run(cli: Cli) -> Result<()> {
         Command::Why { from, to } => cli::why::run(cli.port, &from, to.as_deref()),
         Command::Break { kind, what } => cli::fault::start(cli.port, &kind, &what),
         Command::Heal => cli::fault::heal(cli.port),
+        Command::Coverage {
+            service,
+            call,
+            json,
+        } => cli::coverage::run(service.as_deref(), call.as_deref(), json),
         Command::Balancer { dir } => {
             cli::up::favour(dir.parent());
             Ok(balancer::run(&dir)?)

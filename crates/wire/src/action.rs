@@ -6,9 +6,10 @@
 
 use crate::error::ApiError;
 use crate::form::Pairs;
+use crate::members::{self, Members};
 use crate::query::Lists;
 use crate::rejection::Rejection;
-use crate::{cbor, fields, json, query, xml};
+use crate::{cbor, json, query, xml};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,8 +17,8 @@ pub struct Action<Ctx: ?Sized> {
     pub name: &'static str,
     /// Describe, Get, List, …: it may run on a snapshot, beside a writer.
     pub read_only: bool,
-    /// Wire names of what the input accepts.
-    pub input: &'static [&'static str],
+    /// What the input accepts, worked out when asked for.
+    pub input: fn() -> Members,
     decode: Box<Decode<Ctx>>,
 }
 
@@ -62,7 +63,7 @@ where
     Action {
         name,
         read_only: READING.iter().any(|verb| name.starts_with(verb)),
-        input: fields::names::<In>(),
+        input: members::members::<In>,
         decode: Box::new(move |input| {
             let (input, unclaimed) = match input {
                 Input::Form(pairs, lists) => query::decode::<In>(pairs, lists)?,

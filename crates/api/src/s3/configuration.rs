@@ -13,7 +13,7 @@ use super::schema::{self, Shape};
 use super::{acl, lifecycle, object_lock, policy};
 use model::s3::Bucket;
 use serde::Serialize;
-use wire::{ApiError, HttpResponse};
+use wire::{ApiError, Effect, HttpResponse};
 
 struct Configuration {
     /// Of the query string.
@@ -25,6 +25,22 @@ struct Configuration {
     accept: fn(&Request<'_>, &mut Bucket, &mut Element) -> Result<(), ApiError>,
     /// Status of a PUT that went well.
     put: u16,
+}
+
+/// The document of a sub-resource, and whether the cloud acts on it.
+pub fn document(name: &str) -> Option<(&'static str, &'static Shape, Effect)> {
+    const ACTED_ON: &[&str] = &[
+        "object-lock",
+        "ownershipControls",
+        "publicAccessBlock",
+        "versioning",
+    ];
+    let found = CONFIGURATIONS.iter().find(|c| c.name == name)?;
+    let effect = match ACTED_ON.contains(&name) {
+        true => Effect::Honoured,
+        false => Effect::Stored,
+    };
+    Some((found.root, found.shape, effect))
 }
 
 /// The answer where nothing was put.

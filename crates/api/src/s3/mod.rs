@@ -40,12 +40,14 @@ mod request;
 mod route;
 mod schema;
 mod tagging;
+mod takes;
 #[cfg(test)]
 mod tests;
 mod upload_part;
 mod version;
 
 pub use body::remove_orphans;
+pub use takes::coverage;
 
 use crate::Cloud;
 use model::{Scope, Timestamp};

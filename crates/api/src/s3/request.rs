@@ -1,6 +1,6 @@
 //! One call taken apart: bucket and key, query, headers, and who asks.
 
-use super::error::{access_denied, denied, no_such_bucket, not_implemented};
+use super::error::{access_denied, denied, no_such_bucket};
 use super::{Call, Wait, body};
 use crate::Cloud;
 use model::s3::Bucket;
@@ -10,15 +10,6 @@ use std::net::IpAddr;
 use store::{Snapshot, Store, Tx};
 use wire::auth::Signed;
 use wire::{ApiError, HttpRequest, HttpResponse, form};
-
-/// Headers that ask for what is not there; silently ignoring them would lie.
-const UNSUPPORTED: &[&str] = &[
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-server-side-encryption-customer-key",
-    "x-amz-copy-source-server-side-encryption-customer-algorithm",
-    "x-amz-write-offset-bytes",
-    "x-amz-bucket-namespace",
-];
 
 pub struct Request<'a> {
     pub store: &'a Store,
@@ -36,6 +27,8 @@ pub struct Request<'a> {
     query: Vec<(String, String)>,
     call: &'a Call,
     wait: Wait<'a>,
+    #[cfg(test)]
+    route: std::cell::Cell<Option<&'static super::route::Route>>,
 }
 
 /// A change of records, and the bodies that no record names after it.
@@ -78,13 +71,10 @@ impl<'a> Request<'a> {
             query: query.collect(),
             call,
             wait,
+            #[cfg(test)]
+            route: std::cell::Cell::new(None),
         };
         request.authenticate(call)?;
-        for name in UNSUPPORTED {
-            if http.header(name).is_some() {
-                return Err(not_implemented(name));
-            }
-        }
         Ok(request)
     }
 
@@ -130,6 +120,8 @@ impl<'a> Request<'a> {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             query: version.into_iter().collect(),
+            #[cfg(test)]
+            route: self.route.clone(),
             ..*self
         }
     }
@@ -146,7 +138,23 @@ impl<'a> Request<'a> {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
+        #[cfg(test)]
+        if let Some(route) = self.route.get() {
+            assert!(
+                route.reads(name),
+                "{} {:?} {} reads {name}, which takes.rs does not list",
+                route.method,
+                route.level,
+                route.sub
+            );
+        }
         self.http.header(name)
+    }
+
+    /// From here on every header that is read must be one that the route lists.
+    pub fn routed(&self, _route: &'static super::route::Route) {
+        #[cfg(test)]
+        self.route.set(Some(_route));
     }
 
     pub fn is_true(&self, header: &str) -> bool {

@@ -20,8 +20,8 @@ pub enum Shape {
 }
 
 pub struct Field {
-    name: &'static str,
-    shape: &'static Shape,
+    pub name: &'static str,
+    pub shape: &'static Shape,
     occurs: Occurs,
 }
 
@@ -382,7 +382,7 @@ pub const COMPLETE: Shape = Fields(&[some(
     ]),
 )]);
 
-const GRANTEE: &[Field] = &[
+pub const GRANTEE: &[Field] = &[
     optional("ID", &Text),
     optional("DisplayName", &Text),
     optional("EmailAddress", &Text),
