@@ -203,6 +203,7 @@ pub struct GetParameter {
     name: String,
     /// For secrets, of which there are none.
     #[serde(rename = "WithDecryption")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _with_decryption: Option<bool>,
 }
 
@@ -224,6 +225,7 @@ fn get_parameter(ctx: &mut Ctx, input: GetParameter) -> Result<OneParameter, Api
 pub struct GetParameters {
     names: Vec<String>,
     #[serde(rename = "WithDecryption")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _with_decryption: Option<bool>,
 }
 
@@ -261,6 +263,7 @@ pub struct GetParametersByPath {
     max_results: Option<usize>,
     next_token: Option<String>,
     #[serde(rename = "WithDecryption")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _with_decryption: Option<bool>,
 }
 

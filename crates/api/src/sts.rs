@@ -144,8 +144,10 @@ pub struct AssumeRole {
     duration_seconds: Option<u32>,
     /// Policies only narrow what is allowed; nothing here is ever denied.
     #[serde(rename = "Policy")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _policy: Option<String>,
     #[serde(rename = "ExternalId")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _external_id: Option<String>,
     source_identity: Option<String>,
 }

@@ -1,19 +1,27 @@
 //! What naming a member means when it does not mean that the member is honoured.
 //!
-//! A member that an input type names counts as honoured, and compilers warn of
-//! one that nothing reads. These newtypes say the exceptions where the member is
-//! declared, so that the coverage table cannot promise more than the code does.
-//! A list of names beside the action was rejected: types are shared by actions,
-//! and a list outlives what it lists.
+//! A member that an input type names counts as honoured, and the compiler warns of
+//! one that nothing reads. The exceptions are said where the member is declared,
+//! so that the coverage table cannot promise more than the code does:
+//!
+//! ```
+//! #[derive(serde::Deserialize)]
+//! struct Input {
+//!     #[serde(default, deserialize_with = "wire::stored")]
+//!     kms_key_id: Option<String>,
+//! }
+//! ```
+//!
+//! Such a function reads the member as it is, by way of a newtype whose name
+//! [`crate::members`] knows. Newtypes in the fields themselves were tried and
+//! touched every use; a list of names beside the action would outlive what it lists.
 
-use serde::{Deserialize, Serialize};
-use std::ops::Deref;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What becomes of a member that a client sends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
-    #[default]
     Honoured,
     /// Its form is checked; what it asks for changes nothing here.
     Validated,
@@ -24,20 +32,17 @@ pub enum Effect {
 }
 
 macro_rules! markers {
-    ($($(#[$doc:meta])* $marker:ident $name:literal,)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(rename = $name)]
-        pub struct $marker<T>(pub T);
+    ($($(#[$doc:meta])* $function:ident $marker:ident $name:literal,)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $function<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<T, D::Error> {
+                #[derive(Deserialize)]
+                #[serde(rename = $name)]
+                struct Marker<T>(T);
 
-        impl<T> Deref for $marker<T> {
-            type Target = T;
-
-            fn deref(&self) -> &T {
-                &self.0
+                Marker::deserialize(d).map(|Marker(value)| value)
             }
-        }
-    )*
+        )*
 
         impl Effect {
             /// By the name of the newtype that a deserializer meets.
@@ -52,10 +57,10 @@ macro_rules! markers {
 }
 
 markers! {
-    /// A member that is checked and has no further effect: `Option<Validated<bool>>`.
-    Validated "$wire::Validated",
-    /// A member that is kept and given back, and that nothing acts on.
-    Stored "$wire::Stored",
-    /// A member that is refused whenever it is there.
-    Refused "$wire::Refused",
+    /// Marks a member that is checked and has no further effect.
+    validated Validated "$wire::Validated",
+    /// Marks a member that is kept and given back, and that nothing acts on.
+    stored Stored "$wire::Stored",
+    /// Marks a member that is refused whenever it asks for something.
+    refused Refused "$wire::Refused",
 }

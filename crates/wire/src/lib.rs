@@ -84,7 +84,7 @@ pub mod xml;
 
 pub use action::{Action, Answer, Prepared, action};
 pub use blob::Blob;
-pub use effect::{Effect, Refused, Stored, Validated};
+pub use effect::{Effect, refused, stored, validated};
 pub use error::{ApiError, ErrorStyle};
 pub use members::{Member, Members, members};
 pub use protocol::{Call, Payload, Protocol};

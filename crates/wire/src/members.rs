@@ -284,7 +284,7 @@ impl Serialize for Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Blob, Refused, Stored, Timestamp, Validated};
+    use crate::{Blob, Timestamp};
     use serde::Deserialize;
     use std::collections::BTreeMap;
 
@@ -295,12 +295,15 @@ mod tests {
         plain: String,
         at: Option<Timestamp>,
         blob: Blob,
-        force: Option<Validated<bool>>,
-        kept: Option<Stored<Inner>>,
+        #[serde(default, deserialize_with = "crate::validated")]
+        force: Option<bool>,
+        #[serde(default, deserialize_with = "crate::stored")]
+        kept: Vec<Inner>,
         #[serde(rename = "Filter", default)]
         filters: Vec<Inner>,
         by_name: BTreeMap<String, Inner>,
-        whatever: Option<Refused<serde_json::Value>>,
+        #[serde(default, deserialize_with = "crate::refused")]
+        whatever: Option<serde_json::Value>,
         again: Option<Box<Input>>,
     }
 

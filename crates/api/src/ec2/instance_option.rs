@@ -186,6 +186,7 @@ pub struct ModifyInstanceCreditSpecification {
     instance_credit_specification: Vec<CreditRequest>,
     /// Setting an option twice is setting it once.
     #[serde(rename = "ClientToken")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _client_token: Option<String>,
     dry_run: Option<bool>,
 }

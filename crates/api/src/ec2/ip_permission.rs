@@ -36,6 +36,7 @@ struct UserIdGroupPair {
     vpc_peering_connection_id: Option<String>,
     /// Only answers mean anything by it.
     #[serde(rename = "PeeringStatus")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _peering_status: Option<String>,
 }
 

@@ -171,6 +171,7 @@ pub struct ModifyLaunchTemplate {
     set_default_version: Option<String>,
     /// Setting a default twice is setting it once.
     #[serde(rename = "ClientToken")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _client_token: Option<String>,
     dry_run: Option<bool>,
 }

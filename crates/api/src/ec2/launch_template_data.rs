@@ -30,6 +30,7 @@ pub(super) use shapes;
 
 shapes! {
     LaunchTemplateData {
+        #[serde(deserialize_with = "wire::stored")]
         ebs_optimized: Option<bool>,
         iam_instance_profile: Option<IamInstanceProfile>,
         #[serde(rename(serialize = "blockDeviceMappingSet", deserialize = "BlockDeviceMapping"), alias = "BlockDeviceMappingSet", skip_serializing_if = "Vec::is_empty")]
@@ -55,14 +56,21 @@ shapes! {
         #[serde(rename(serialize = "securityGroupSet", deserialize = "SecurityGroup"), alias = "SecurityGroupSet", skip_serializing_if = "Vec::is_empty")]
         security_groups: Vec<String>,
         instance_market_options: Option<InstanceMarketOptions>,
+        #[serde(deserialize_with = "wire::stored")]
         credit_specification: Option<CreditSpecification>,
+        #[serde(deserialize_with = "wire::stored")]
         cpu_options: Option<CpuOptions>,
+        #[serde(deserialize_with = "wire::stored")]
         capacity_reservation_specification: Option<CapacityReservationSpecification>,
+        #[serde(deserialize_with = "wire::stored")]
         hibernation_options: Option<HibernationOptions>,
         metadata_options: Option<MetadataOptions>,
+        #[serde(deserialize_with = "wire::stored")]
         enclave_options: Option<EnclaveOptions>,
         private_dns_name_options: Option<PrivateDnsNameOptions>,
+        #[serde(deserialize_with = "wire::stored")]
         maintenance_options: Option<MaintenanceOptions>,
+        #[serde(deserialize_with = "wire::stored")]
         network_performance_options: Option<NetworkPerformanceOptions>,
     }
 
@@ -77,15 +85,20 @@ shapes! {
     }
 
     EbsBlockDevice {
+        #[serde(deserialize_with = "wire::stored")]
         encrypted: Option<bool>,
         delete_on_termination: Option<bool>,
+        #[serde(deserialize_with = "wire::stored")]
         iops: Option<u32>,
+        #[serde(deserialize_with = "wire::stored")]
         kms_key_id: Option<String>,
         snapshot_id: Option<String>,
         /// GiB.
         volume_size: Option<u32>,
+        #[serde(deserialize_with = "wire::stored")]
         volume_type: Option<VolumeType>,
         /// MiB/s.
+        #[serde(deserialize_with = "wire::stored")]
         throughput: Option<u32>,
     }
 
@@ -121,9 +134,13 @@ shapes! {
         availability_zone: Option<String>,
         availability_zone_id: Option<String>,
         affinity: Option<String>,
+        #[serde(deserialize_with = "wire::refused")]
         group_name: Option<String>,
+        #[serde(deserialize_with = "wire::refused")]
         group_id: Option<String>,
+        #[serde(deserialize_with = "wire::refused")]
         host_id: Option<String>,
+        #[serde(deserialize_with = "wire::refused")]
         host_resource_group_arn: Option<String>,
         tenancy: Option<Tenancy>,
         spread_domain: Option<String>,

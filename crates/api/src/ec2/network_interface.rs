@@ -303,6 +303,7 @@ pub struct DescribeNetworkInterfaces {
     next_token: Option<String>,
     /// There are none that a managed service hides.
     #[serde(rename = "IncludeManagedResources")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _include_managed_resources: Option<bool>,
     dry_run: Option<bool>,
 }

@@ -100,6 +100,7 @@ pub struct DetachNetworkInterface {
     attachment_id: String,
     /// Detaching here never waits for the guest, so force changes nothing.
     #[serde(rename = "Force")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _force: Option<bool>,
     dry_run: Option<bool>,
 }

@@ -27,9 +27,11 @@ pub struct RunInstances {
     key_name: Option<String>,
     subnet_id: Option<String>,
     private_ip_address: Option<String>,
+    #[serde(default, deserialize_with = "wire::refused")]
     ipv6_address_count: Option<u32>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::refused")]
     ipv6_address: Vec<Ipv6Address>,
+    #[serde(default, deserialize_with = "wire::refused")]
     enable_primary_ipv6: Option<bool>,
     #[serde(default)]
     security_group_id: Vec<String>,
@@ -46,21 +48,31 @@ pub struct RunInstances {
     iam_instance_profile: Option<IamInstanceProfile>,
     monitoring: Option<Monitoring>,
     placement: Option<Placement>,
+    #[serde(default, deserialize_with = "wire::stored")]
     ebs_optimized: Option<bool>,
     disable_api_termination: Option<bool>,
     disable_api_stop: Option<bool>,
     instance_initiated_shutdown_behavior: Option<ShutdownBehavior>,
     instance_market_options: Option<InstanceMarketOptions>,
+    #[serde(default, deserialize_with = "wire::stored")]
     credit_specification: Option<CreditSpecification>,
+    #[serde(default, deserialize_with = "wire::stored")]
     cpu_options: Option<CpuOptions>,
+    #[serde(default, deserialize_with = "wire::stored")]
     capacity_reservation_specification: Option<CapacityReservationSpecification>,
+    #[serde(default, deserialize_with = "wire::stored")]
     hibernation_options: Option<HibernationOptions>,
     metadata_options: Option<MetadataOptions>,
+    #[serde(default, deserialize_with = "wire::stored")]
     enclave_options: Option<EnclaveOptions>,
     private_dns_name_options: Option<PrivateDnsNameOptions>,
+    #[serde(default, deserialize_with = "wire::stored")]
     maintenance_options: Option<MaintenanceOptions>,
+    #[serde(default, deserialize_with = "wire::stored")]
     network_performance_options: Option<NetworkPerformanceOptions>,
+    #[serde(default, deserialize_with = "wire::refused")]
     kernel_id: Option<String>,
+    #[serde(default, deserialize_with = "wire::refused")]
     ramdisk_id: Option<String>,
     client_token: Option<String>,
     dry_run: Option<bool>,

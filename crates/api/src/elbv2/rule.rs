@@ -220,6 +220,7 @@ pub struct ModifyRule {
     transforms: Vec<Transform>,
     /// There are none to reset.
     #[serde(rename = "ResetTransforms")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _reset_transforms: Option<bool>,
 }
 

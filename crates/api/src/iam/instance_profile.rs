@@ -260,8 +260,10 @@ pub fn untag(ctx: &mut Ctx, input: UntagInstanceProfile) -> Result<()> {
 pub struct ListInstanceProfileTags {
     instance_profile_name: String,
     #[serde(rename = "MaxItems")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _max_items: Option<i64>,
     #[serde(rename = "Marker")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _marker: Option<String>,
 }
 

@@ -348,8 +348,10 @@ pub fn get_version(ctx: &mut Ctx, input: PolicyVersionId) -> Result<OnePolicyVer
 pub struct ListPolicyVersions {
     policy_arn: String,
     #[serde(rename = "MaxItems")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _max_items: Option<i64>,
     #[serde(rename = "Marker")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _marker: Option<String>,
 }
 
@@ -487,8 +489,10 @@ pub fn untag(ctx: &mut Ctx, input: UntagPolicy) -> Result<()> {
 pub struct ListPolicyTags {
     policy_arn: String,
     #[serde(rename = "MaxItems")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _max_items: Option<i64>,
     #[serde(rename = "Marker")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _marker: Option<String>,
 }
 

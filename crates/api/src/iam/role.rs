@@ -362,8 +362,10 @@ pub fn untag(ctx: &mut Ctx, input: UntagRole) -> Result<()> {
 pub struct ListRoleTags {
     role_name: String,
     #[serde(rename = "MaxItems")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _max_items: Option<i64>,
     #[serde(rename = "Marker")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _marker: Option<String>,
 }
 

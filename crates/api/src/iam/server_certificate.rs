@@ -317,8 +317,10 @@ pub fn untag(ctx: &mut Ctx, input: UntagServerCertificate) -> Result<()> {
 pub struct ListServerCertificateTags {
     server_certificate_name: String,
     #[serde(rename = "MaxItems")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _max_items: Option<i64>,
     #[serde(rename = "Marker")]
+    #[serde(default, deserialize_with = "wire::validated")]
     _marker: Option<String>,
 }
 
