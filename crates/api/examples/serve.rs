@@ -35,6 +35,7 @@ fn main() -> std::io::Result<()> {
             state_dir,
             images: vec!["debian-12".into(), "debian-12-docker".into()],
             privileged_instances: false,
+            speed: Default::default(),
             console: Box::new(|_| None),
         }),
         services: api::services(),

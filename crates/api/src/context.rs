@@ -33,6 +33,8 @@ pub struct Cloud {
     pub images: Vec<String>,
     /// Instances run without user namespaces (`up --privileged-instances`).
     pub privileged_instances: bool,
+    /// How much faster than AWS's the waits of the control plane are.
+    pub speed: model::Speed,
     /// Text that instances wrote to their consoles, the last 64 KiB.
     pub console: Console,
 }

@@ -18,6 +18,7 @@ pub fn run<T>(f: impl FnOnce(&mut Ctx) -> T) -> T {
         state_dir: std::env::temp_dir(),
         images: vec!["debian-12".into(), "debian-12-docker".into()],
         privileged_instances: false,
+        speed: Default::default(),
         console: Box::new(|_| None),
     };
     let mut ctx = Ctx {

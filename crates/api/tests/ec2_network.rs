@@ -26,6 +26,7 @@ impl Api {
                 state_dir: std::env::temp_dir(),
                 images: Vec::new(),
                 privileged_instances: false,
+                speed: Default::default(),
                 console: Box::new(|_| None),
             }),
             service: api::ec2::service(),

@@ -186,10 +186,11 @@ impl World {
     /// Runs every controller once; says when to run them again at the latest.
     pub fn pass(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.take_reports(now);
-        let passes: [fn(&mut World, Timestamp) -> Option<Timestamp>; 8] = [
+        let passes: [fn(&mut World, Timestamp) -> Option<Timestamp>; 9] = [
             instance::pass,
             nat_gateway::pass,
             load_balancer::pass,
+            policy::pass,
             group::pass,
             network::pass,
             edge::pass,

@@ -3,8 +3,8 @@
 //! Source: `reference/autoscaling.md` §8. Simple policies wait for activities and the
 //! cooldown; step and target tracking policies count instances that warm up instead.
 
-use crate::Speed;
 use crate::group::{at, warm_at};
+use crate::{Speed, World};
 use jiff::Timestamp;
 use model::autoscaling::{
     AutoScalingGroup, GroupInstance, LifecycleState, PolicyKind, ScalingPolicy,
@@ -26,6 +26,30 @@ pub enum Trigger<'a> {
         threshold: Option<f64>,
         honor_cooldown: bool,
     },
+}
+
+/// Runs what `ExecutePolicy` asked for.
+pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
+    let state = world.store.snapshot();
+    let speed = world.settings.speed;
+    for policy in state.scaling_policies.values() {
+        if policy.executions.is_empty() {
+            continue;
+        }
+        world.store.update(|tx| {
+            let mut asked = Vec::new();
+            tx.modify::<ScalingPolicy>(&policy.arn, |p| asked = std::mem::take(&mut p.executions));
+            for execution in asked {
+                let trigger = Trigger::User {
+                    value: execution.value,
+                    threshold: execution.threshold,
+                    honor_cooldown: execution.honor_cooldown,
+                };
+                run(tx, &policy.arn, &trigger, speed, now);
+            }
+        });
+    }
+    None
 }
 
 /// Runs the policy; says what it changed, `None` where it left the capacity alone.

@@ -125,6 +125,17 @@ impl AutoScalingGroup {
         }
     }
 
+    /// How long failed health checks of the member do not count. `speed` shrinks it only as far
+    /// as it is known how long instances of its template version take to boot.
+    pub fn grace_of(&self, member: &GroupInstance, speed: Speed) -> jiff::SignedDuration {
+        let (id, _, version) = &member.template;
+        let mut known = self.booted_versions.iter();
+        let known = known.any(|(t, v)| t == id && v == version);
+        let boot = self.measured_boot_ms.filter(|_| known);
+        let boot = boot.map(jiff::SignedDuration::from_millis);
+        speed.wait_with_boot(self.health_check_grace_period, boot)
+    }
+
     pub fn suspended(&self, process: &str) -> bool {
         self.suspended_processes
             .iter()
@@ -218,6 +229,17 @@ pub struct ScalingPolicy {
     pub kind: PolicyKind,
     /// ARNs and names of the alarms that target tracking made.
     pub alarms: Vec<(String, String)>,
+    /// `ExecutePolicy` asked for these; the controller runs them.
+    #[serde(default)]
+    pub executions: Vec<PolicyExecution>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyExecution {
+    /// A metric value and the threshold to compare it with; step policies only.
+    pub value: Option<f64>,
+    pub threshold: Option<f64>,
+    pub honor_cooldown: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -17,10 +17,12 @@ pub mod instance_refresh;
 pub mod instance_type;
 pub mod s3;
 pub mod scope;
+mod speed;
 pub mod vpc;
 
 pub use id::*;
 pub use scope::{Scope, zone};
+pub use speed::Speed;
 
 /// An instant of wall-clock time.
 pub type Timestamp = jiff::Timestamp;

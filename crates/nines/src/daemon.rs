@@ -104,6 +104,7 @@ pub fn run(up: &Up) -> Result<()> {
         state_dir: state.0.clone(),
         images: images.clone(),
         privileged_instances: up.privileged_instances,
+        speed: model::Speed::new(up.speed),
         console: Box::new(move |id| host::Host::console(&*console_host, id)),
     });
     let stop = Arc::new(AtomicBool::new(false));

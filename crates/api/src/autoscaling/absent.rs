@@ -47,13 +47,6 @@ pub fn put_notification_configuration(_: &mut Ctx, _: Anything) -> Result<()> {
     Err(unsupported("Notifications of groups are"))
 }
 
-/// Runs where alarms do, in a controller; an action only changes records.
-pub fn execute_policy(_: &mut Ctx, _: Anything) -> Result<()> {
-    Err(unsupported(
-        "Executing a policy by hand is (its alarms do, and SetDesiredCapacity sets a capacity);",
-    ))
-}
-
 /// Names what there is none of.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -143,4 +136,8 @@ none_of! {
         next_token: String,
         max_records: i64,
     }) -> NotificationConfigurations { notification_configurations }
+}
+
+pub fn get_predictive_scaling_forecast(_: &mut Ctx, _: Anything) -> Result<Done> {
+    Err(unsupported("Predictive scaling is"))
 }

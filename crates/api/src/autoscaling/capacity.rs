@@ -5,7 +5,6 @@ use super::group::find_alive;
 use super::setting::MAX_SIZE;
 use super::{cause, check};
 use crate::Ctx;
-use jiff::SignedDuration;
 use model::autoscaling::AutoScalingGroup;
 use serde::Deserialize;
 
@@ -33,7 +32,7 @@ pub fn set(ctx: &mut Ctx, input: SetDesiredCapacity) -> Result<()> {
         )));
     }
     if input.honor_cooldown.unwrap_or(false) {
-        check_cooldown(ctx, &group)?;
+        check_cooldown(ctx, &group, group.default_cooldown)?;
     }
     let why = "a user request explicitly set group desired capacity";
     cause::change_desired(&mut group, desired, why, ctx.now);
@@ -41,7 +40,8 @@ pub fn set(ctx: &mut Ctx, input: SetDesiredCapacity) -> Result<()> {
     Ok(())
 }
 
-fn check_cooldown(ctx: &Ctx, group: &AutoScalingGroup) -> Result<()> {
+/// Refuses while an activity is under way or the cooldown (seconds) of the last one lasts.
+pub fn check_cooldown(ctx: &Ctx, group: &AutoScalingGroup, cooldown: u32) -> Result<()> {
     let mut activities = ctx.tx.activities.values();
     let busy = activities.find(|a| a.group_arn == group.arn && a.ended.is_none());
     if let Some(activity) = busy {
@@ -53,8 +53,7 @@ fn check_cooldown(ctx: &Ctx, group: &AutoScalingGroup) -> Result<()> {
             ),
         ));
     }
-    // At its full length: how far a faster clock shrinks it is not known here.
-    let cooldown = SignedDuration::from_secs(group.default_cooldown.into());
+    let cooldown = ctx.cloud.speed.wait(cooldown);
     if group
         .last_scaling
         .is_some_and(|last| ctx.now < last + cooldown)

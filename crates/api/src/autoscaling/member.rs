@@ -5,7 +5,6 @@ use super::error::{Result, instance_not_found, validation};
 use super::group::{find_alive, owned};
 use super::{Done, cause, check};
 use crate::Ctx;
-use jiff::SignedDuration;
 use model::autoscaling::{AutoScalingGroup, GroupInstance, LifecycleState, UnhealthyBecause};
 use model::elbv2::{TargetGroup, TargetHealth};
 use model::instance::{Instance, InstanceState};
@@ -112,8 +111,7 @@ pub fn set_health(ctx: &mut Ctx, input: SetInstanceHealth) -> Result<()> {
     check::one_of(&input.health_status, "healthStatus", HEALTH)?;
     let (group, member) = find(ctx, &input.instance_id)?;
     let healthy = input.health_status == "Healthy";
-    // The grace period at its full length: how far a faster clock shrinks it is not known here.
-    let grace = SignedDuration::from_secs(group.health_check_grace_period.into());
+    let grace = group.grace_of(&member, ctx.cloud.speed);
     let in_grace = member
         .in_service
         .is_none_or(|since| ctx.now < since + grace);

@@ -13,6 +13,7 @@ mod capacity;
 mod cause;
 mod check;
 mod error;
+mod execute_policy;
 mod group;
 mod group_metric;
 mod group_shape;
@@ -73,7 +74,11 @@ pub fn service() -> Service<Ctx> {
             action("PutScalingPolicy", policy::put),
             action("DeletePolicy", policy::delete),
             action("DescribePolicies", policy_shape::describe),
-            action("ExecutePolicy", absent::execute_policy),
+            action("ExecutePolicy", execute_policy::execute),
+            action(
+                "GetPredictiveScalingForecast",
+                absent::get_predictive_scaling_forecast,
+            ),
             action("DescribeScalingActivities", activity::describe),
             action("SuspendProcesses", suspended_process::suspend),
             action("ResumeProcesses", suspended_process::resume),

@@ -95,6 +95,7 @@ pub fn put(ctx: &mut Ctx, input: PutScalingPolicy) -> Result<Put> {
         enabled,
         kind,
         alarms: same.map(|p| p.alarms.clone()).unwrap_or_default(),
+        executions: Vec::new(),
     };
     target_tracking::set_alarms(ctx, &mut policy);
     let alarms = alarms_of(ctx, &policy.arn);

@@ -47,6 +47,7 @@ impl World {
             state_dir: std::env::temp_dir().join(name),
             images: Vec::new(),
             privileged_instances: false,
+            speed: Default::default(),
             console: Box::new(|_| None),
         };
         let store = Store::in_memory();

@@ -234,3 +234,46 @@ fn requests_per_target_scale_out_too() {
     let desired = cloud.group("web").desired_capacity;
     assert_eq!(desired, 4, "{}", timeline::of(&cloud));
 }
+
+#[test]
+fn a_policy_runs_when_its_user_says_so() {
+    let mut cloud = Cloud::new(10.0);
+    stack::web(&cloud, "web", (1, 9, 1), 60);
+    stack::policy(
+        &cloud,
+        "web",
+        "steps",
+        step(&[(Some(0.0), Some(20.0), 1), (Some(20.0), None, 3)], 60),
+        &[],
+    );
+    let kind = PolicyKind::Simple {
+        adjustment_type: "ChangeInCapacity".into(),
+        adjustment: 2,
+        min_magnitude: None,
+        cooldown: Some(300),
+    };
+    stack::policy(&cloud, "web", "simple", kind, &[]);
+    cloud.until("at rest", 100.0, |c| c.at_rest("web"));
+    let execute = |cloud: &Cloud, rest: &str| {
+        let call = format!("ExecutePolicy&AutoScalingGroupName=web&PolicyName={rest}");
+        cloud.call(api::autoscaling::service(), "2011-01-01", &call)
+    };
+    execute(&cloud, "steps&MetricValue=75&BreachThreshold=50").unwrap();
+    cloud.run(1.0);
+    assert_eq!(cloud.group("web").desired_capacity, 4);
+    let busy = execute(&cloud, "simple&HonorCooldown=true").unwrap_err();
+    assert!(busy.starts_with("ScalingActivityInProgress"), "{busy}");
+    cloud.until("at rest", 100.0, |c| c.at_rest("web"));
+    // 300 s of cooldown are 30 s at this speed.
+    cloud.run(31.0);
+    execute(&cloud, "simple&HonorCooldown=true").unwrap();
+    cloud.run(1.0);
+    assert_eq!(cloud.group("web").desired_capacity, 6);
+    execute(&cloud, "simple").unwrap();
+    cloud.run(1.0);
+    assert_eq!(cloud.group("web").desired_capacity, 8);
+    for refused in ["steps", "none", "simple&MetricValue=1"] {
+        let refusal = execute(&cloud, refused).unwrap_err();
+        assert!(refusal.starts_with("ValidationError"), "{refusal}");
+    }
+}

@@ -111,6 +111,7 @@ pub fn policy(cloud: &Cloud, group: &str, name: &str, kind: PolicyKind, alarms: 
         enabled: true,
         kind,
         alarms: alarms.iter().map(alarm).collect(),
+        executions: Vec::new(),
     };
     cloud.store.update(|tx| tx.put(record));
     arn

@@ -80,6 +80,7 @@ fn a_refused_launch_leaves_nothing() {
             state_dir: Default::default(),
             images: Vec::new(),
             privileged_instances: false,
+            speed: Default::default(),
             console: Box::new(|_| None),
         });
         let got = launched(ctx, (1, 1), json!({}));

@@ -78,16 +78,7 @@ impl Planner<'_> {
     pub(super) fn grace_end(&self, member: &GroupInstance) -> Timestamp {
         // An instance that was recovered boots again, and is given the time for it.
         let running = self.facts.get(&member.id).and_then(|f| f.running_since);
-        let (id, _, version) = &member.template;
-        let mut known = self.group.booted_versions.iter();
-        let boot = known
-            .any(|(t, v)| t == id && v == version)
-            .then_some(self.boot())
-            .flatten();
-        member.in_service.max(running).unwrap_or(self.now)
-            + self
-                .speed
-                .wait_with_boot(self.group.health_check_grace_period, boot)
+        member.in_service.max(running).unwrap_or(self.now) + self.group.grace_of(member, self.speed)
     }
 
     /// Terminate first, and the launch follows from the missing capacity; or launch first, where
