@@ -369,17 +369,16 @@ fn services_own_their_interfaces() {
         let subnet = tx.subnets.get(subnet.as_str()).cloned().unwrap();
         let requester = Requester::LoadBalancer("arn".into());
         let now = Timestamp::UNIX_EPOCH;
-        api::ec2::network_interface::make_for_service(
-            tx,
-            &subnet,
-            "ELB app/web/1".into(),
-            Vec::new(),
-            requester,
-            Some(pool),
-            now,
-        )
+        let new = api::ec2::network_interface::NewInterface {
+            description: "ELB app/web/1".into(),
+            private_ips: subnet.cidr.hosts().nth(9).into_iter().collect(),
+            auto_public_ip: pool.hosts().nth(300),
+            requester: Some(requester),
+            ..Default::default()
+        };
+        api::ec2::network_interface::make(tx, &subnet, new, now)
     });
-    let id = made.unwrap().id;
+    let id = made.id;
     let find = "DescribeNetworkInterfaces&Filter.1.Name=attachment.instance-owner-id&Filter.1.Value.1=amazon-elb&Filter.2.Name=description&Filter.2.Value.1=ELB+app/web/*";
     assert_eq!(api.get("networkInterfaceId", find), id.to_string());
     let detach = format!("DetachInternetGateway&InternetGatewayId={gateway}&VpcId={vpc}");

@@ -142,6 +142,12 @@ pub fn desired(
         .filter(|b| b.deleted.is_none())
     {
         let internal = balancer.scheme == "internal";
+        if balancer.is_network() {
+            let domain = format!("elb.{}.amazonaws.com", balancer.scope.region);
+            if !config.authoritative.contains(&domain) {
+                config.authoritative.push(domain);
+            }
+        }
         for (name, addresses) in balancer_names(state, balancer, internal) {
             config.names.insert(name, cfg::Name::new(addresses));
         }

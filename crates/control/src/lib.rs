@@ -210,8 +210,12 @@ impl World {
         for report in self.inbox.take() {
             match report {
                 Report::Balancer(report) => {
-                    if let balancer::report::Report::Metrics(counts) = &report {
-                        self.usage.take_balancer(counts);
+                    match &report {
+                        balancer::report::Report::Metrics(counts) => {
+                            self.usage.take_balancer(counts);
+                        }
+                        balancer::report::Report::Flows(counts) => self.usage.take_flows(counts),
+                        _ => {}
                     }
                     if let Some((balancer, message)) = self.balancer.report(report) {
                         self.store.update(|tx| {

@@ -1,6 +1,7 @@
 //! Load balancers: the balancer's configuration, the health it reports, and who may be in DNS.
 
 mod config;
+mod network;
 
 use crate::World;
 use crate::clock::earliest;
@@ -68,9 +69,9 @@ impl Balancer {
 
     fn names(&self, balancer: &LoadBalancer) -> bool {
         self.pushed.as_ref().is_none_or(|c| {
-            c.load_balancers
-                .iter()
-                .any(|b| b.key == balancer.dimension())
+            let http = c.load_balancers.iter().map(|b| &b.key);
+            let network = c.network_load_balancers.iter().map(|b| &b.key);
+            http.chain(network).any(|key| key == balancer.dimension())
         })
     }
 }
@@ -147,13 +148,22 @@ fn push(world: &mut World, now: Timestamp) {
         let known: BTreeSet<(String, String)> = config
             .target_groups
             .values()
-            .flat_map(|g| g.targets.iter().map(|t| (g.key.clone(), t.key.clone())))
+            .map(|g| (&g.key, &g.targets))
+            .chain(
+                config
+                    .network_target_groups
+                    .values()
+                    .map(|g| (&g.key, &g.targets)),
+            )
+            .flat_map(|(key, targets)| targets.iter().map(|t| (key.clone(), t.key.clone())))
             .collect();
         world.balancer.health.retain(|key, _| known.contains(key));
         let nodes: BTreeSet<&str> = config
             .load_balancers
             .iter()
-            .flat_map(|b| b.nodes.iter().map(|n| n.key.as_str()))
+            .map(|b| &b.nodes)
+            .chain(config.network_load_balancers.iter().map(|b| &b.nodes))
+            .flat_map(|nodes| nodes.iter().map(|n| n.key.as_str()))
             .collect();
         for findings in world.balancer.health.values_mut() {
             findings.retain(|node, _| nodes.contains(node.as_str()));
@@ -231,6 +241,7 @@ fn settle(world: &mut World, now: Timestamp) {
         if balancer.deleted.is_none() && !orphans.is_empty() {
             world.store.update(|tx| {
                 for id in &orphans {
+                    crate::instance::disassociate(tx, id);
                     tx.remove::<NetworkInterface>(id);
                 }
             });
@@ -485,7 +496,7 @@ fn cross_zone(group: &TargetGroup, balancer: &LoadBalancer) -> bool {
         _ => balancer
             .attributes
             .get("load_balancing.cross_zone.enabled")
-            .is_none_or(|v| v == "true"),
+            .map_or(!balancer.is_network(), |v| v == "true"),
     }
 }
 

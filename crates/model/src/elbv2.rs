@@ -56,6 +56,12 @@ pub struct LoadBalancerZone {
     pub interface: NetworkInterfaceId,
     pub private_ip: Ipv4Addr,
     pub public_ip: Option<Ipv4Addr>,
+    /// The Elastic IP that was asked for.
+    #[serde(default)]
+    pub allocation: Option<AllocationId>,
+    /// The private address was asked for, not taken.
+    #[serde(default)]
+    pub is_private_ip_given: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,6 +142,7 @@ pub struct TargetGroup {
     pub scope: Scope,
     pub name: String,
     pub protocol: String,
+    /// Empty for network load balancers' groups.
     pub protocol_version: String,
     pub port: u16,
     pub vpc: VpcId,
@@ -168,6 +175,7 @@ pub struct HealthCheck {
     pub protocol: String,
     /// A number, or `traffic-port`.
     pub port: String,
+    /// Empty, like the matcher, where a connection is all that is checked.
     pub path: String,
     /// Seconds, 5–300.
     pub interval: u32,

@@ -9,9 +9,8 @@ use super::network_interface_shape::{Shape, shape};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, TagSpecification};
-use super::{Done, address, cidr, done, private_address, public_address, security_group};
+use super::{Done, address, cidr, done, private_address, security_group};
 use crate::Ctx;
-use ipnet::Ipv4Net;
 use model::vpc::{Attachment, NetworkInterface, Requester, SecurityGroup, Subnet, Vpc};
 use model::{NetworkInterfaceId, SecurityGroupId, Tags, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -39,8 +38,12 @@ pub struct NewInterface {
 
 /// Puts an interface in the subnet. What it is made of has been checked.
 pub fn make(tx: &mut Tx, subnet: &Subnet, new: NewInterface, now: Timestamp) -> NetworkInterface {
-    // A NAT gateway forwards, so its interface carries what is not its own.
-    let forwards = matches!(new.requester, Some(Requester::NatGateway(_)));
+    // These pass on what others sent, so their interfaces carry what is not their own.
+    let forwards = match &new.requester {
+        Some(Requester::NatGateway(_)) => true,
+        Some(Requester::LoadBalancer(arn)) => model::elbv2::is_network_load_balancer(arn),
+        None => false,
+    };
     let interface = NetworkInterface {
         id: NetworkInterfaceId::random(),
         scope: subnet.scope.clone(),
@@ -69,33 +72,6 @@ fn random_mac() -> [u8; 6] {
         *octet = rand::random();
     }
     mac
-}
-
-/// An interface that a service makes for itself, such as a load balancer's node,
-/// with a public address of its own if `public_pool` is given.
-pub fn make_for_service(
-    tx: &mut Tx,
-    subnet: &Subnet,
-    description: String,
-    security_groups: Vec<SecurityGroupId>,
-    requester: Requester,
-    public_pool: Option<Ipv4Net>,
-    now: Timestamp,
-) -> Result<NetworkInterface> {
-    let private_ips = private_address::take(tx, subnet, 1)?;
-    let auto_public_ip = match public_pool {
-        Some(pool) => Some(public_address::take(tx, pool)?),
-        None => None,
-    };
-    let new = NewInterface {
-        description,
-        private_ips,
-        auto_public_ip,
-        security_groups,
-        requester: Some(requester),
-        ..NewInterface::default()
-    };
-    Ok(make(tx, subnet, new, now))
 }
 
 /// Removes an interface; its Elastic IPs are free again.

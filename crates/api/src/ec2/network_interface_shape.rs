@@ -141,6 +141,9 @@ pub fn status(interface: &NetworkInterface) -> &'static str {
 pub fn interface_type(interface: &NetworkInterface) -> &'static str {
     match interface.requester {
         Some(Requester::NatGateway(_)) => "nat_gateway",
+        Some(Requester::LoadBalancer(ref arn)) if model::elbv2::is_network_load_balancer(arn) => {
+            "network_load_balancer"
+        }
         _ => "interface",
     }
 }

@@ -115,9 +115,11 @@ fn tail(arn: &str) -> &str {
     arn.split_once('/').map_or("", |(_, tail)| tail)
 }
 
-pub fn new_load_balancer(scope: &Scope, name: &str) -> String {
+/// `kind` is `application` or `network`.
+pub fn new_load_balancer(scope: &Scope, kind: &str, name: &str) -> String {
     let id = model::id::random_hex(16);
-    let rest = format_args!("loadbalancer/app/{name}/{id}");
+    let kind = if kind == "network" { "net" } else { "app" };
+    let rest = format_args!("loadbalancer/{kind}/{name}/{id}");
     scope.arn("elasticloadbalancing", rest)
 }
 
@@ -161,7 +163,7 @@ mod tests {
     #[test]
     fn arns_spell_their_kind() {
         let scope = Scope::new("000000000000", "us-east-1");
-        let balancer = new_load_balancer(&scope, "web");
+        let balancer = new_load_balancer(&scope, "application", "web");
         let listener = new_listener(&scope, &balancer);
         let rule = new_rule(&scope, &listener);
         let check = |arn: &str, expected: Option<&str>| assert_eq!(kind(arn), expected, "{arn}");

@@ -2,6 +2,7 @@
 
 use super::arn::owned;
 use super::error::{Result, error, invalid_configuration};
+use super::network;
 use crate::Ctx;
 use model::Scope;
 use model::elbv2::{Action, Listener, LoadBalancer, Rule, TargetGroup};
@@ -53,7 +54,12 @@ pub fn groups_of(state: &State, balancer: &LoadBalancer) -> BTreeSet<String> {
 }
 
 /// Checks that the actions' target groups may serve the load balancer.
-pub fn check(ctx: &Ctx, balancer: &LoadBalancer, actions: &[Action]) -> Result<()> {
+pub fn check(
+    ctx: &Ctx,
+    balancer: &LoadBalancer,
+    listener_protocol: &str,
+    actions: &[Action],
+) -> Result<()> {
     let mut unique = groups_of(&ctx.tx, balancer);
     for arn in groups(actions) {
         let group = super::arn::find::<TargetGroup>(ctx, arn)?;
@@ -63,7 +69,8 @@ pub fn check(ctx: &Ctx, balancer: &LoadBalancer, actions: &[Action]) -> Result<(
                 balancer.arn
             )));
         }
-        if group.protocol_version != "HTTP1" {
+        network::check_pair(listener_protocol, &group)?;
+        if !balancer.is_network() && group.protocol_version != "HTTP1" {
             return Err(error(
                 "IncompatibleProtocols",
                 format!(

@@ -2,6 +2,7 @@
 
 use super::check::{length, one_of, within};
 use super::error::{Result, unsupported, validation};
+use super::network;
 use model::elbv2::HealthCheck;
 use serde::{Deserialize, Serialize};
 
@@ -45,21 +46,28 @@ pub fn default(protocol_version: &str) -> HealthCheck {
     }
 }
 
-/// The health check with what the call asks for; `target_type` and `protocol_version` are the group's.
+/// The health check with what the call asks for; the types and protocols are the group's.
 pub fn changed(
     current: &HealthCheck,
     request: Request,
     target_type: &str,
+    group_protocol: &str,
     protocol_version: &str,
 ) -> Result<HealthCheck> {
     let mut check = current.clone();
+    let is_network = network::is_network(group_protocol);
     if request.enabled == Some(false) {
         return Err(validation(format!(
             "Health check enabled must be true for target groups with target type '{target_type}'"
         )));
     }
     if let Some(protocol) = request.protocol {
-        check_protocol(&protocol)?;
+        check_protocol(&protocol, group_protocol)?;
+        if is_network && (protocol == "TCP") != (check.protocol == "TCP") {
+            // Path and codes come and go with HTTP.
+            let usual = network::default_health_check(&protocol);
+            (check.path, check.matcher) = (usual.path, usual.matcher);
+        }
         check.protocol = protocol;
     }
     if let Some(port) = request.port {
@@ -71,6 +79,12 @@ pub fn changed(
             )));
         }
         check.port = port;
+    }
+    let connects = check.protocol == "TCP";
+    if connects && (request.path.is_some() || request.matcher.is_some()) {
+        return Err(validation(
+            "A health check path and a matcher cannot be specified for health checks with the protocol 'TCP'",
+        ));
     }
     if let Some(path) = request.path {
         length(&path, "healthCheckPath", 1, 1024)?;
@@ -106,13 +120,14 @@ pub fn changed(
     Ok(check)
 }
 
-fn check_protocol(protocol: &str) -> Result<()> {
+fn check_protocol(protocol: &str, group_protocol: &str) -> Result<()> {
     one_of(protocol, "healthCheckProtocol", PROTOCOLS)?;
     match protocol {
         "HTTP" => Ok(()),
         "HTTPS" => Err(unsupported("Health checks over HTTPS are")),
+        "TCP" if network::is_network(group_protocol) => Ok(()),
         other => Err(validation(format!(
-            "Health check protocol '{other}' is not supported for target groups with the protocol 'HTTP'"
+            "Health check protocol '{other}' is not supported for target groups with the protocol '{group_protocol}'"
         ))),
     }
 }
@@ -152,7 +167,7 @@ mod tests {
     use super::*;
 
     fn result(request: Request) -> bool {
-        changed(&default("HTTP1"), request, "instance", "HTTP1").is_ok()
+        changed(&default("HTTP1"), request, "instance", "HTTP", "HTTP1").is_ok()
     }
 
     #[test]

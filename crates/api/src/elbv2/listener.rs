@@ -6,9 +6,9 @@ use super::check::{one_of, port};
 use super::error::{Result, error, validation};
 use super::page::page;
 use super::tag::{self, Tag};
-use super::{Done, association, load_balancer};
+use super::{Done, association, load_balancer, network};
 use crate::Ctx;
-use model::elbv2::{Attributes, Listener, LoadBalancer};
+use model::elbv2::{Action, Attributes, Listener, LoadBalancer};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -95,17 +95,15 @@ impl MutualAuthentication {
     }
 }
 
-fn check_protocol(protocol: &str) -> Result<()> {
+fn check_protocol(balancer: &LoadBalancer, protocol: &str) -> Result<()> {
     one_of(protocol, "protocol", PROTOCOLS)?;
+    network::check_listener(balancer, protocol)?;
     match protocol {
-        "HTTP" => Ok(()),
         "HTTPS" => Err(error(
             "UnsupportedProtocol",
             "HTTPS listeners are not supported by this cloud: its balancer speaks no TLS yet. Use HTTP.",
         )),
-        other => Err(validation(format!(
-            "Protocol '{other}' is not supported for load balancers of type 'application'"
-        ))),
+        _ => Ok(()),
     }
 }
 
@@ -133,6 +131,25 @@ fn refuse_tls(
     }
 }
 
+/// A network load balancer's listener forwards, and no more.
+fn check_actions(balancer: &LoadBalancer, actions: &[Action]) -> Result<()> {
+    let forwards = |action: &Action| {
+        matches!(
+            action,
+            Action::Forward {
+                stickiness: None,
+                ..
+            }
+        )
+    };
+    if balancer.is_network() && !actions.iter().all(forwards) {
+        return Err(validation(
+            "Listeners of load balancers of type 'network' only support actions of type forward, without stickiness",
+        ));
+    }
+    Ok(())
+}
+
 fn of_load_balancer<'a>(ctx: &'a Ctx, arn: &'a str) -> impl Iterator<Item = &'a Arc<Listener>> {
     owned::<Listener>(&ctx.tx, &ctx.scope).filter(move |l| l.load_balancer == arn)
 }
@@ -148,7 +165,7 @@ pub fn create(ctx: &mut Ctx, input: CreateListener) -> Result<Listeners> {
     let balancer = find::<LoadBalancer>(ctx, &input.load_balancer_arn)?;
     let protocol = input.protocol.as_deref();
     let protocol = protocol.ok_or_else(|| validation("A listener protocol must be specified"))?;
-    check_protocol(protocol)?;
+    check_protocol(&balancer, protocol)?;
     let number = input.port;
     let number = number.ok_or_else(|| validation("A listener port must be specified"))?;
     let number = port(number, "port")?;
@@ -161,7 +178,9 @@ pub fn create(ctx: &mut Ctx, input: CreateListener) -> Result<Listeners> {
     let default_actions = action::of(&input.default_actions)?;
     let tags = tag::of(&input.tags)?;
     if let Some(existing) = of_load_balancer(ctx, &balancer.arn).find(|l| l.port == number) {
-        let same = existing.default_actions == default_actions && existing.tags == tags;
+        let same = existing.protocol == protocol
+            && existing.default_actions == default_actions
+            && existing.tags == tags;
         return match same {
             true => Ok(one(existing)),
             false => Err(duplicate(&balancer.arn)),
@@ -173,7 +192,8 @@ pub fn create(ctx: &mut Ctx, input: CreateListener) -> Result<Listeners> {
             "The maximum number of listeners per load balancer has been reached",
         ));
     }
-    association::check(ctx, &balancer, &default_actions)?;
+    check_actions(&balancer, &default_actions)?;
+    association::check(ctx, &balancer, protocol, &default_actions)?;
     let listener = Listener {
         arn: arn::new_listener(&ctx.scope, &balancer.arn),
         scope: ctx.scope.clone(),
@@ -253,7 +273,8 @@ pub fn modify(ctx: &mut Ctx, input: ModifyListener) -> Result<Listeners> {
     let mut listener = Listener::clone(&*find::<Listener>(ctx, &input.listener_arn)?);
     let balancer = find::<LoadBalancer>(ctx, &listener.load_balancer)?;
     if let Some(protocol) = &input.protocol {
-        check_protocol(protocol)?;
+        check_protocol(&balancer, protocol)?;
+        listener.protocol.clone_from(protocol);
     }
     refuse_tls(
         input.ssl_policy.as_deref(),
@@ -270,8 +291,14 @@ pub fn modify(ctx: &mut Ctx, input: ModifyListener) -> Result<Listeners> {
     }
     if let Some(actions) = &input.default_actions {
         listener.default_actions = action::of(actions)?;
-        association::check(ctx, &balancer, &listener.default_actions)?;
+        check_actions(&balancer, &listener.default_actions)?;
     }
+    association::check(
+        ctx,
+        &balancer,
+        &listener.protocol,
+        &listener.default_actions,
+    )?;
     let answer = one(&listener);
     ctx.tx.put(listener);
     Ok(answer)

@@ -3,8 +3,8 @@
 //! Those of the requests' TLS headers belong to HTTPS listeners.
 
 use super::arn::find;
-use super::attribute::Effect::Reported;
-use super::attribute::Values::{Bool, Text};
+use super::attribute::Effect::{Honoured, Reported};
+use super::attribute::Values::{Bool, Number, Text};
 use super::attribute::{Attribute, AttributeList, Definition, changed, list, report};
 use super::error::Result;
 use super::load_balancer_attribute::definitions;
@@ -26,6 +26,18 @@ const ATTRIBUTES: &[Definition] = definitions! {
     "routing.http.response.x_frame_options.header_value", "", Text(1024), Reported;
 };
 
+/// Of TCP listeners.
+const NETWORK: &[Definition] =
+    definitions! { "tcp.idle_timeout.seconds", "350", Number(60, 6000), Honoured; };
+
+fn table(listener: &Listener) -> &'static [&'static [Definition]] {
+    match listener.protocol.as_str() {
+        "TCP" => &[NETWORK],
+        "UDP" | "TCP_UDP" => &[],
+        _ => &[ATTRIBUTES],
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeListenerAttributes {
@@ -34,7 +46,7 @@ pub struct DescribeListenerAttributes {
 
 pub fn describe(ctx: &mut Ctx, input: DescribeListenerAttributes) -> Result<AttributeList> {
     let listener = find::<Listener>(ctx, &input.listener_arn)?;
-    Ok(list(&listener.attributes, &[ATTRIBUTES]))
+    Ok(list(&listener.attributes, table(&listener)))
 }
 
 #[derive(Deserialize)]
@@ -46,10 +58,10 @@ pub struct ModifyListenerAttributes {
 
 pub fn modify(ctx: &mut Ctx, input: ModifyListenerAttributes) -> Result<AttributeList> {
     let listener = find::<Listener>(ctx, &input.listener_arn)?;
-    let table = [ATTRIBUTES];
-    let new = changed(&listener.attributes, &input.attributes, &table, "Listener")?;
-    let answer = list(&new, &table);
-    report(ctx, &listener.arn, &input.attributes, &table);
+    let table = table(&listener);
+    let new = changed(&listener.attributes, &input.attributes, table, "Listener")?;
+    let answer = list(&new, table);
+    report(ctx, &listener.arn, &input.attributes, table);
     ctx.tx
         .modify::<Listener>(&listener.arn, |l| l.attributes = new);
     Ok(answer)

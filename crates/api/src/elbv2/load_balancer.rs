@@ -1,4 +1,4 @@
-//! Load balancers: asked for here, made active and let go by their controller.
+//! Load balancers, application and network: asked for here, made active and let go by their controller.
 
 use super::arn::{self, Resource, find, not_found, owned};
 use super::check::{self, given, one_of};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Of one region. Source: `A/load-balancer-limits.html`.
 pub const MAX_LOAD_BALANCERS: usize = 50;
 
-/// Where Route 53 alias records to ALBs of the region point.
+/// Of one region and kind. Where Route 53 alias records to ALBs of the region point.
 /// Source: `docs.aws.amazon.com/general/latest/gr/elb.html`
 const HOSTED_ZONES: &[(&str, &str)] = &[
     ("us-east-1", "Z35SXDOTRQ7X7K"),
@@ -35,6 +35,25 @@ const HOSTED_ZONES: &[(&str, &str)] = &[
     ("sa-east-1", "Z2P70J7HTTTPLU"),
 ];
 
+/// The same for NLBs.
+const NETWORK_HOSTED_ZONES: &[(&str, &str)] = &[
+    ("us-east-1", "Z26RNL4JYFTOTI"),
+    ("us-east-2", "ZLMOA37VPKANP"),
+    ("us-west-1", "Z24FKFUX50B4VW"),
+    ("us-west-2", "Z18D5FSROUN65G"),
+    ("ca-central-1", "Z2EPGBW3API2WT"),
+    ("eu-west-1", "Z2IFOLAFXWLO4F"),
+    ("eu-west-2", "ZD4D7Y8KGAS4G"),
+    ("eu-west-3", "Z1CMS0P5QUZ6D5"),
+    ("eu-central-1", "Z3F0SRJ5LGBH90"),
+    ("eu-north-1", "Z1UDT6IFJ4EJM"),
+    ("ap-south-1", "ZVDDRBQ08TROA"),
+    ("ap-southeast-1", "ZKVM4W9LS7TM"),
+    ("ap-southeast-2", "ZCT6FZBF4DROD"),
+    ("ap-northeast-1", "Z31USIVHYNEOWT"),
+    ("sa-east-1", "ZTK26PT1VY4CU"),
+];
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Shape {
@@ -51,6 +70,7 @@ struct Shape {
     availability_zones: Vec<network::ZoneShape>,
     security_groups: Vec<String>,
     ip_address_type: String,
+    enforce_security_group_inbound_rules_on_private_link_traffic: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -61,7 +81,11 @@ struct StateShape {
 
 fn shape(balancer: &LoadBalancer) -> Shape {
     let region = &*balancer.scope.region;
-    let zone = HOSTED_ZONES.iter().find(|(name, _)| *name == region);
+    let zones = match balancer.is_network() {
+        true => NETWORK_HOSTED_ZONES,
+        false => HOSTED_ZONES,
+    };
+    let zone = zones.iter().find(|(name, _)| *name == region);
     Shape {
         load_balancer_arn: balancer.arn.clone(),
         dns_name: balancer.dns_name.clone(),
@@ -85,6 +109,9 @@ fn shape(balancer: &LoadBalancer) -> Shape {
             .map(ToString::to_string)
             .collect(),
         ip_address_type: balancer.ip_address_type.clone(),
+        enforce_security_group_inbound_rules_on_private_link_traffic: network::private_link_rules(
+            balancer,
+        ),
     }
 }
 
@@ -131,7 +158,7 @@ struct IpamPools {
 pub fn create(ctx: &mut Ctx, input: CreateLoadBalancer) -> Result<LoadBalancers> {
     let kind = given(&input.r#type).unwrap_or("application");
     one_of(kind, "type", &["application", "network", "gateway"])?;
-    if kind != "application" {
+    if kind == "gateway" {
         return Err(unsupported(format_args!(
             "Load balancers of the type '{kind}' are"
         )));
@@ -149,17 +176,22 @@ pub fn create(ctx: &mut Ctx, input: CreateLoadBalancer) -> Result<LoadBalancers>
     one_of(scheme, "scheme", &["internet-facing", "internal"])?;
     network::check_ip_address_type(given(&input.ip_address_type))?;
     let tags = tag::of(&input.tags)?;
-    let subnets = network::subnets(ctx, &input.subnets, &input.subnet_mappings)?;
+    let subnets = network::places(ctx, kind, scheme, &input.subnets, &input.subnet_mappings)?;
     let vpc = network::vpc(ctx, &subnets)?;
-    let groups = network::security_groups(ctx, &vpc, &input.security_groups)?;
+    // A network load balancer may be without; that cannot be changed later.
+    let groups = match kind == "network" && input.security_groups.is_empty() {
+        true => Vec::new(),
+        false => network::security_groups(ctx, &vpc, &input.security_groups)?,
+    };
 
     let existing = owned::<LoadBalancer>(&ctx.tx, &ctx.scope).find(|b| b.name == input.name);
     if let Some(existing) = existing {
         let mut had: Vec<_> = existing.zones.iter().map(|z| &z.subnet).collect();
-        let mut wanted: Vec<_> = subnets.iter().map(|s| &s.id).collect();
+        let mut wanted: Vec<_> = subnets.iter().map(|p| &p.subnet.id).collect();
         had.sort();
         wanted.sort();
-        let same = existing.scheme == scheme
+        let same = existing.kind == kind
+            && existing.scheme == scheme
             && had == wanted
             && existing.security_groups == groups
             && existing.tags == tags;
@@ -183,10 +215,14 @@ pub fn create(ctx: &mut Ctx, input: CreateLoadBalancer) -> Result<LoadBalancers>
     if scheme != "internal" {
         network::check_internet_gateway(ctx, &vpc)?;
     }
+    let arn = arn::new_load_balancer(&ctx.scope, kind, &input.name);
     let mut balancer = LoadBalancer {
-        arn: arn::new_load_balancer(&ctx.scope, &input.name),
+        dns_name: match kind {
+            "network" => network_dns_name(&input.name, &arn, &ctx.scope.region),
+            _ => dns_name(&input.name, scheme, &ctx.scope.region),
+        },
+        arn,
         scope: ctx.scope.clone(),
-        dns_name: dns_name(&input.name, scheme, &ctx.scope.region),
         name: input.name,
         kind: kind.to_owned(),
         scheme: scheme.to_owned(),
@@ -200,8 +236,8 @@ pub fn create(ctx: &mut Ctx, input: CreateLoadBalancer) -> Result<LoadBalancers>
         deleted: None,
         tags,
     };
-    for subnet in &subnets {
-        let zone = network::new_zone(ctx, &balancer, subnet)?;
+    for place in &subnets {
+        let zone = network::new_zone(ctx, &balancer, place)?;
         balancer.zones.push(zone);
     }
     balancer.zones.sort_by(|a, b| a.zone.cmp(&b.zone));
@@ -218,6 +254,12 @@ fn check_name(name: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// `web-0123456789abcdef.elb.us-east-1.amazonaws.com`; the id is the load balancer's.
+fn network_dns_name(name: &str, arn: &str, region: &str) -> String {
+    let id = arn.rsplit('/').next().unwrap_or_default();
+    format!("{name}-{id}.elb.{region}.amazonaws.com").to_lowercase()
 }
 
 /// `web-1234567890.us-east-1.elb.amazonaws.com`; the digits keep names of different owners apart.

@@ -49,13 +49,29 @@ const ATTRIBUTES: &[Definition] = definitions! {
     "zonal_shift.config.enabled", "false", Bool, Honoured;
 };
 
+/// Source: the Network Load Balancer guide, `edit-load-balancer-attributes.html`.
+const NETWORK: &[Definition] = definitions! {
+    "access_logs.s3.enabled", "false", Bool, Reported;
+    "access_logs.s3.bucket", "", Text(1024), Honoured;
+    "access_logs.s3.prefix", "", Text(1024), Honoured;
+    DELETION_PROTECTION, "false", Bool, Honoured;
+    CROSS_ZONE, "false", Bool, Honoured;
+    "dns_record.client_routing_policy", "any_availability_zone", OneOf(&["any_availability_zone", "availability_zone_affinity", "partial_availability_zone_affinity"]), Reported;
+    "secondary_ips.auto_assigned.per_subnet", "0", Number(0, 7), Reported;
+    "zonal_shift.config.enabled", "false", Bool, Honoured;
+};
+
 const INTERNET_FACING: &[Definition] = definitions! { IPV6_DENY, "false", Bool, Honoured; };
 const INTERNAL: &[Definition] = definitions! { IPV6_DENY, "true", Bool, Honoured; };
 
 fn table(balancer: &LoadBalancer) -> [&'static [Definition]; 2] {
+    let of_kind = match balancer.is_network() {
+        true => NETWORK,
+        false => ATTRIBUTES,
+    };
     match balancer.scheme.as_str() {
-        "internal" => [ATTRIBUTES, INTERNAL],
-        _ => [ATTRIBUTES, INTERNET_FACING],
+        "internal" => [of_kind, INTERNAL],
+        _ => [of_kind, INTERNET_FACING],
     }
 }
 
@@ -90,7 +106,7 @@ pub fn modify(ctx: &mut Ctx, input: ModifyLoadBalancerAttributes) -> Result<Attr
         &table,
         "Load balancer",
     )?;
-    if value(&new, &table, CROSS_ZONE) != "true" {
+    if !balancer.is_network() && value(&new, &table, CROSS_ZONE) != "true" {
         return Err(invalid_configuration(
             "Cross-zone load balancing is always on for load balancers of type 'application'; turn it off for a target group",
         ));
@@ -131,7 +147,7 @@ mod tests {
 
     #[test]
     fn defaults_are_allowed_values() {
-        for table in [ATTRIBUTES, INTERNET_FACING, INTERNAL] {
+        for table in [ATTRIBUTES, NETWORK, INTERNET_FACING, INTERNAL] {
             for d in table {
                 let change = [Attribute {
                     key: d.key.into(),

@@ -1,9 +1,9 @@
-//! Elastic Load Balancing v2: Application Load Balancers, listeners, rules, target groups.
+//! Elastic Load Balancing v2: Application and Network Load Balancers, listeners, rules, target groups.
 //!
 //! [`service`] is the one list of actions; each resource has a file with the
 //! same noun as in the model. Records are changed here; the balancer gets its
 //! configuration from them and what its nodes observe comes back by the
-//! controller. Network and gateway balancers, TLS and Lambda targets are refused
+//! controller. Gateway balancers, TLS and Lambda targets are refused
 //! in words, since nothing would serve them.
 
 mod account_limit;
@@ -22,6 +22,7 @@ mod listener_certificate;
 mod load_balancer;
 mod load_balancer_attribute;
 mod load_balancer_network;
+mod network;
 mod page;
 mod redirect;
 mod rule;

@@ -118,6 +118,11 @@ pub struct CreateRule {
 pub fn create(ctx: &mut Ctx, input: CreateRule) -> Result<Rules> {
     let listener = find::<Listener>(ctx, &input.listener_arn)?;
     let balancer = find::<LoadBalancer>(ctx, &listener.load_balancer)?;
+    if balancer.is_network() {
+        return Err(not_permitted(
+            "Rules are unsupported for load balancers of type 'network'",
+        ));
+    }
     refuse_transforms(&input.transforms)?;
     let priority = priority(input.priority)?;
     let conditions = condition::of(&input.conditions)?;
@@ -141,7 +146,7 @@ pub fn create(ctx: &mut Ctx, input: CreateRule) -> Result<Rules> {
             "The maximum number of rules per load balancer has been reached",
         ));
     }
-    association::check(ctx, &balancer, &actions)?;
+    association::check(ctx, &balancer, &listener.protocol, &actions)?;
     let rule = Rule {
         arn: arn::new_rule(&ctx.scope, &listener.arn),
         scope: ctx.scope.clone(),
@@ -235,7 +240,7 @@ pub fn modify(ctx: &mut Ctx, input: ModifyRule) -> Result<Rules> {
         rule.actions = action::of(actions)?;
         let listener = find::<Listener>(ctx, &rule.listener)?;
         let balancer = find::<LoadBalancer>(ctx, &listener.load_balancer)?;
-        association::check(ctx, &balancer, &rule.actions)?;
+        association::check(ctx, &balancer, &listener.protocol, &rule.actions)?;
     }
     let rules = vec![shape(&rule)];
     ctx.tx.put(rule);

@@ -1,4 +1,4 @@
-//! Target groups of instances or addresses, reached by HTTP.
+//! Target groups of instances or addresses.
 
 use super::arn::{self, Resource, find, owned};
 use super::check::{self, given, one_of, port};
@@ -6,7 +6,7 @@ use super::error::{Result, error, refuse, unsupported, validation};
 use super::health_check::{self, Matcher};
 use super::page::page;
 use super::tag::{self, Tag};
-use super::{Done, association};
+use super::{Done, association, network};
 use crate::Ctx;
 use crate::ec2::resource::find as find_ec2;
 use model::elbv2::{Attributes, LoadBalancer, TargetGroup};
@@ -36,12 +36,16 @@ struct Shape {
     health_check_timeout_seconds: u32,
     healthy_threshold_count: u32,
     unhealthy_threshold_count: u32,
-    health_check_path: String,
-    matcher: Matcher,
+    health_check_path: Option<String>,
+    matcher: Option<Matcher>,
     load_balancer_arns: Vec<String>,
     target_type: String,
-    protocol_version: String,
+    protocol_version: Option<String>,
     ip_address_type: String,
+}
+
+fn filled(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn shape(ctx: &Ctx, group: &TargetGroup) -> Shape {
@@ -65,16 +69,16 @@ fn shape(ctx: &Ctx, group: &TargetGroup) -> Shape {
         health_check_timeout_seconds: check.timeout,
         healthy_threshold_count: check.healthy_threshold,
         unhealthy_threshold_count: check.unhealthy_threshold,
-        health_check_path: check.path.clone(),
-        matcher: Matcher {
+        health_check_path: filled(&check.path),
+        matcher: filled(&check.matcher).map(|_| Matcher {
             http_code,
             grpc_code,
-        },
+        }),
         load_balancer_arns: association::load_balancers_of(&ctx.tx, group)
             .into_iter()
             .collect(),
         target_type: group.target_type.clone(),
-        protocol_version: group.protocol_version.clone(),
+        protocol_version: filled(&group.protocol_version),
         ip_address_type: group.ip_address_type.clone(),
     }
 }
@@ -124,8 +128,15 @@ pub fn create(ctx: &mut Ctx, input: CreateTargetGroup) -> Result<TargetGroups> {
     let protocol = input.protocol.as_deref();
     let protocol = protocol.ok_or_else(|| validation("A protocol must be specified"))?;
     check_protocol(protocol)?;
-    let version = given(&input.protocol_version).unwrap_or("HTTP1");
-    if !["HTTP1", "HTTP2", "GRPC"].contains(&version) {
+    let is_network = network::is_network(protocol);
+    if is_network && let Some(version) = given(&input.protocol_version) {
+        return Err(validation(format!(
+            "Protocol version '{version}' is not supported for target groups with the protocol '{protocol}'"
+        )));
+    }
+    let usual = if is_network { "" } else { "HTTP1" };
+    let version = given(&input.protocol_version).unwrap_or(usual);
+    if !is_network && !["HTTP1", "HTTP2", "GRPC"].contains(&version) {
         return Err(validation(format!(
             "Protocol version '{version}' must be one of '[GRPC, HTTP1, HTTP2]'"
         )));
@@ -154,8 +165,12 @@ pub fn create(ctx: &mut Ctx, input: CreateTargetGroup) -> Result<TargetGroups> {
         unhealthy_threshold: input.unhealthy_threshold_count,
         matcher: input.matcher,
     };
-    let health_check = health_check::default(version);
-    let health_check = health_check::changed(&health_check, request, target_type, version)?;
+    let health_check = match is_network {
+        true => network::default_health_check(given(&request.protocol).unwrap_or("TCP")),
+        false => health_check::default(version),
+    };
+    let health_check =
+        health_check::changed(&health_check, request, target_type, protocol, version)?;
     let group = TargetGroup {
         arn: arn::new_target_group(&ctx.scope, &input.name),
         scope: ctx.scope.clone(),
@@ -223,9 +238,7 @@ fn check_protocol(protocol: &str) -> Result<()> {
         "HTTPS" => Err(unsupported(
             "The balancer speaks no TLS yet: target groups with the protocol 'HTTPS' are",
         )),
-        other => Err(unsupported(format_args!(
-            "Only Application Load Balancers exist: target groups with the protocol '{other}' are"
-        ))),
+        other => network::check_group(other),
     }
 }
 
@@ -315,6 +328,7 @@ pub fn modify(ctx: &mut Ctx, input: ModifyTargetGroup) -> Result<TargetGroups> {
         &group.health_check,
         request,
         &group.target_type,
+        &group.protocol,
         &group.protocol_version,
     )?;
     let answer = one(ctx, &group);

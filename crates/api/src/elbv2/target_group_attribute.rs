@@ -16,6 +16,8 @@ const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
 const SLOW_START: &str = "slow_start.duration_seconds";
 const STICKINESS: &str = "stickiness.enabled";
 const STICKINESS_TYPE: &str = "stickiness.type";
+const PRESERVE_CLIENT_IP: &str = "preserve_client_ip.enabled";
+const TERMINATION: &str = "deregistration_delay.connection_termination.enabled";
 const APP_COOKIE: &str = "stickiness.app_cookie.cookie_name";
 const DNS_COUNT: &str = "target_group_health.dns_failover.minimum_healthy_targets.count";
 const DNS_PERCENTAGE: &str = "target_group_health.dns_failover.minimum_healthy_targets.percentage";
@@ -47,6 +49,43 @@ const ATTRIBUTES: &[Definition] = definitions! {
 
 const TABLE: &[&[Definition]] = &[ATTRIBUTES];
 
+/// Of network load balancers' groups. Source: the Network Load Balancer guide,
+/// `edit-target-group-attributes.html`. Defaults that hang on the group are in [`table`].
+const NETWORK: &[Definition] = definitions! {
+    "deregistration_delay.timeout_seconds", "300", Number(0, 3600), Honoured;
+    "proxy_protocol_v2.enabled", "false", OneOf(&["false"]), Honoured;
+    STICKINESS, "false", Bool, Honoured;
+    STICKINESS_TYPE, "source_ip", OneOf(&["source_ip"]), Honoured;
+    CROSS_ZONE, "use_load_balancer_configuration", OneOf(&["true", "false", "use_load_balancer_configuration"]), Honoured;
+    "target_health_state.unhealthy.connection_termination.enabled", "true", Bool, Honoured;
+    "target_health_state.unhealthy.draining_interval_seconds", "0", Number(0, 0), Honoured;
+    DNS_COUNT, "1", OffOr(1, 1000), Reported;
+    DNS_PERCENTAGE, "off", OffOr(1, 100), Reported;
+    ROUTING_COUNT, "1", Number(1, 1000), Honoured;
+    ROUTING_PERCENTAGE, "off", OffOr(1, 100), Honoured;
+};
+
+/// TCP: targets that are instances see the client, addresses do not. UDP: both do, always.
+const NETWORK_INSTANCE: &[Definition] =
+    definitions! { PRESERVE_CLIENT_IP, "true", Bool, Honoured; };
+const NETWORK_ADDRESS: &[Definition] =
+    definitions! { PRESERVE_CLIENT_IP, "false", Bool, Honoured; };
+const NETWORK_UDP: &[Definition] =
+    definitions! { PRESERVE_CLIENT_IP, "true", OneOf(&["true"]), Honoured; };
+/// Flows of UDP end with the deregistration delay.
+const ENDS: &[Definition] = definitions! { TERMINATION, "true", Bool, Honoured; };
+const GOES_ON: &[Definition] = definitions! { TERMINATION, "false", Bool, Honoured; };
+
+fn table(group: &TargetGroup) -> &'static [&'static [Definition]] {
+    let is_address = group.target_type == "ip";
+    match group.protocol.as_str() {
+        "TCP" if is_address => &[NETWORK, NETWORK_ADDRESS, GOES_ON],
+        "TCP" => &[NETWORK, NETWORK_INSTANCE, GOES_ON],
+        "UDP" | "TCP_UDP" => &[NETWORK, NETWORK_UDP, ENDS],
+        _ => TABLE,
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeTargetGroupAttributes {
@@ -55,7 +94,7 @@ pub struct DescribeTargetGroupAttributes {
 
 pub fn describe(ctx: &mut Ctx, input: DescribeTargetGroupAttributes) -> Result<AttributeList> {
     let group = find::<TargetGroup>(ctx, &input.target_group_arn)?;
-    Ok(list(&group.attributes, TABLE))
+    Ok(list(&group.attributes, table(&group)))
 }
 
 #[derive(Deserialize)]
@@ -67,18 +106,19 @@ pub struct ModifyTargetGroupAttributes {
 
 pub fn modify(ctx: &mut Ctx, input: ModifyTargetGroupAttributes) -> Result<AttributeList> {
     let group = find::<TargetGroup>(ctx, &input.target_group_arn)?;
-    let new = changed(&group.attributes, &input.attributes, TABLE, "Target group")?;
-    check_together(&new)?;
-    let answer = list(&new, TABLE);
-    report(ctx, &group.name, &input.attributes, TABLE);
+    let table = table(&group);
+    let new = changed(&group.attributes, &input.attributes, table, "Target group")?;
+    check_together(&new, table)?;
+    let answer = list(&new, table);
+    report(ctx, &group.name, &input.attributes, table);
     ctx.tx
         .modify::<TargetGroup>(&group.arn, |g| g.attributes = new);
     Ok(answer)
 }
 
 /// What the attributes may not be at the same time.
-fn check_together(attributes: &Attributes) -> Result<()> {
-    let text = |key| value(attributes, TABLE, key);
+fn check_together(attributes: &Attributes, table: &[&[Definition]]) -> Result<()> {
+    let text = |key| value(attributes, table, key);
     let (algorithm, sticky) = (text(ALGORITHM), text(STICKINESS) == "true");
     let cookie = text(APP_COOKIE);
     let reserved = ["AWSALB", "AWSALBAPP", "AWSALBTG"];
@@ -90,7 +130,7 @@ fn check_together(attributes: &Attributes) -> Result<()> {
     };
     let rules = [
         (
-            text(SLOW_START) != "0" && algorithm != "round_robin",
+            !matches!(text(SLOW_START), "" | "0") && algorithm != "round_robin",
             "Slow start can only be used with the round_robin algorithm",
         ),
         (
@@ -102,7 +142,7 @@ fn check_together(attributes: &Attributes) -> Result<()> {
             "Stickiness cannot be used with the weighted_random algorithm",
         ),
         (
-            sticky && text(CROSS_ZONE) == "false",
+            sticky && text(STICKINESS_TYPE) != "source_ip" && text(CROSS_ZONE) == "false",
             "Stickiness cannot be used when cross-zone load balancing is off",
         ),
         (
@@ -137,14 +177,22 @@ mod tests {
 
     #[test]
     fn defaults_are_allowed_values() {
-        for d in ATTRIBUTES {
-            // The name of an application's cookie has no default.
-            let change = [Attribute {
-                key: d.key.into(),
-                value: d.default.into(),
-            }];
-            let new = changed(&Attributes::new(), &change, TABLE, "x");
-            assert!(new.and_then(|a| check_together(&a)).is_ok(), "{}", d.key);
+        let tables: [&[&[Definition]]; 3] = [
+            TABLE,
+            &[NETWORK, NETWORK_INSTANCE, GOES_ON],
+            &[NETWORK, NETWORK_UDP, ENDS],
+        ];
+        for table in tables {
+            for d in table.iter().copied().flatten() {
+                // The name of an application's cookie has no default.
+                let change = [Attribute {
+                    key: d.key.into(),
+                    value: d.default.into(),
+                }];
+                let new = changed(&Attributes::new(), &change, table, "x");
+                let checked = new.and_then(|a| check_together(&a, table));
+                assert!(checked.is_ok(), "{}", d.key);
+            }
         }
     }
 
@@ -159,7 +207,7 @@ mod tests {
                 })
                 .collect();
             let new = changed(&Attributes::new(), &changes, TABLE, "x");
-            let result = new.and_then(|a| check_together(&a));
+            let result = new.and_then(|a| check_together(&a, TABLE));
             assert_eq!(result.is_ok(), expected, "{changes:?}");
         };
         check(&[(SLOW_START, "30")], true);

@@ -5,7 +5,9 @@ use crate::clock::Speed;
 use crate::index::Interfaces;
 use ::balancer::config as cfg;
 use jiff::{SignedDuration, Timestamp};
-use model::elbv2::{Action, Condition, Listener, LoadBalancer, Target, TargetGroup};
+use model::elbv2::{
+    Action, Condition, HealthCheck, Listener, LoadBalancer, LoadBalancerZone, Target, TargetGroup,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -24,6 +26,10 @@ pub fn desired(
         .values()
         .filter(|b| b.deleted.is_none())
     {
+        if balancer.is_network() {
+            super::network::add(&mut config, state, &interfaces, balancer, settings, applied);
+            continue;
+        }
         let nodes = balancer
             .zones
             .iter()
@@ -31,16 +37,7 @@ pub fn desired(
         config.load_balancers.push(cfg::LoadBalancer {
             key: balancer.dimension().to_owned(),
             dns_name: balancer.dns_name.clone(),
-            nodes: nodes
-                .map(|z| cfg::Node {
-                    key: z.interface.to_string(),
-                    zone: z.zone.clone(),
-                    netns: Some(
-                        Path::new("/run/netns").join(format!("{}-{}", settings.cloud, z.interface)),
-                    ),
-                    address: IpAddr::V4(z.private_ip),
-                })
-                .collect(),
+            nodes: nodes.map(|z| node(z, settings)).collect(),
             listeners: state
                 .listeners
                 .values()
@@ -59,6 +56,16 @@ pub fn desired(
         }
     }
     config
+}
+
+pub fn node(zone: &LoadBalancerZone, settings: &crate::Settings) -> cfg::Node {
+    let name = format!("{}-{}", settings.cloud, zone.interface);
+    cfg::Node {
+        key: zone.interface.to_string(),
+        zone: zone.zone.clone(),
+        netns: Some(Path::new("/run/netns").join(name)),
+        address: IpAddr::V4(zone.private_ip),
+    }
 }
 
 fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
@@ -209,7 +216,6 @@ fn target_group(
     let number = |key: &str| text(key).and_then(|v| v.parse::<u32>().ok());
     let scaled = |seconds: u32| Duration::try_from(speed.wait(seconds)).unwrap_or_default();
     let whole = |seconds: u32| Duration::from_secs(seconds.into());
-    let check = &group.health_check;
     cfg::TargetGroup {
         key: group.dimension().to_owned(),
         protocol: protocol(&group.protocol),
@@ -242,30 +248,8 @@ fn target_group(
                 },
             }
         }),
-        unhealthy_state_routing: cfg::MinimumHealthy {
-            count: number(
-                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
-            )
-            .unwrap_or(1),
-            percentage: number(
-                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage",
-            ),
-        },
-        health_check: cfg::HealthCheck {
-            enabled: check.enabled,
-            protocol: match check.protocol.as_str() {
-                "HTTPS" => cfg::CheckProtocol::Https,
-                "TCP" => cfg::CheckProtocol::Tcp,
-                _ => cfg::CheckProtocol::Http,
-            },
-            port: check.port.parse().ok(),
-            path: check.path.clone(),
-            interval: scaled(check.interval),
-            timeout: whole(check.timeout),
-            healthy_threshold: check.healthy_threshold,
-            unhealthy_threshold: check.unhealthy_threshold,
-            matcher: check.matcher.clone(),
-        },
+        unhealthy_state_routing: minimum_healthy(group),
+        health_check: health_check(&group.health_check, speed),
         targets: group
             .targets
             .iter()
@@ -274,7 +258,38 @@ fn target_group(
     }
 }
 
-fn target(
+/// Below which new requests or flows go to all targets.
+pub fn minimum_healthy(group: &TargetGroup) -> cfg::MinimumHealthy {
+    let threshold = |name: &str| {
+        let key =
+            format!("target_group_health.unhealthy_state_routing.minimum_healthy_targets.{name}");
+        group.attributes.get(&key).and_then(|v| v.parse().ok())
+    };
+    cfg::MinimumHealthy {
+        count: threshold("count").unwrap_or(1),
+        percentage: threshold("percentage"),
+    }
+}
+
+pub fn health_check(check: &HealthCheck, speed: Speed) -> cfg::HealthCheck {
+    cfg::HealthCheck {
+        enabled: check.enabled,
+        protocol: match check.protocol.as_str() {
+            "HTTPS" => cfg::CheckProtocol::Https,
+            "TCP" => cfg::CheckProtocol::Tcp,
+            _ => cfg::CheckProtocol::Http,
+        },
+        port: check.port.parse().ok(),
+        path: check.path.clone(),
+        interval: Duration::try_from(speed.wait(check.interval)).unwrap_or_default(),
+        timeout: Duration::from_secs(check.timeout.into()),
+        healthy_threshold: check.healthy_threshold,
+        unhealthy_threshold: check.unhealthy_threshold,
+        matcher: check.matcher.clone(),
+    }
+}
+
+pub fn target(
     state: &State,
     interfaces: &Interfaces<'_>,
     group: &TargetGroup,

@@ -8,10 +8,11 @@
 mod group;
 mod instance;
 mod load_balancer;
+mod network_load_balancer;
 
 use crate::World;
 use crate::index::Members;
-use ::balancer::report::{Metrics as BalancerMetrics, NodeMetrics};
+use ::balancer::report::{FlowMetrics, Metrics as BalancerMetrics, NodeMetrics};
 use jiff::Timestamp;
 
 /// Seconds of a period.
@@ -24,12 +25,18 @@ pub struct Usage {
     period: Option<i64>,
     instances: instance::Readings,
     balancer: Vec<NodeMetrics>,
+    flows: Vec<FlowMetrics>,
 }
 
 impl Usage {
     /// Adds a second's counts to the open period.
     pub fn take_balancer(&mut self, counts: &BalancerMetrics) {
         self.balancer.extend(counts.nodes.iter().cloned());
+    }
+
+    /// The same of network load balancers.
+    pub fn take_flows(&mut self, counts: &[FlowMetrics]) {
+        self.flows.extend(counts.iter().cloned());
     }
 }
 
@@ -60,6 +67,8 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     instance::measure(&world.metrics, readings, &state, &members, &seen, period);
     let counts = std::mem::take(&mut world.usage.balancer);
     load_balancer::measure(&world.metrics, &state, &counts, start);
+    let flows = std::mem::take(&mut world.usage.flows);
+    network_load_balancer::measure(&world.metrics, &state, &flows, start);
     for one in state.auto_scaling_groups.values() {
         group::measure(&world.metrics, one, start);
     }

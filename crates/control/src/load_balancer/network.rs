@@ -1,0 +1,103 @@
+//! Network load balancers in the balancer's configuration.
+
+use super::config::{health_check, minimum_healthy, node, target};
+use super::{cross_zone, groups_of};
+use crate::clock::Speed;
+use crate::index::Interfaces;
+use ::balancer::config as cfg;
+use ::balancer::config::network as flow;
+use model::elbv2::{Action, Listener, LoadBalancer, TargetGroup};
+use std::time::Duration;
+use store::State;
+
+/// Adds the load balancer and its groups.
+pub fn add(
+    config: &mut cfg::Config,
+    state: &State,
+    interfaces: &Interfaces<'_>,
+    balancer: &LoadBalancer,
+    settings: &crate::Settings,
+    applied: &crate::network::Applied,
+) {
+    let nodes = balancer.zones.iter();
+    let standing = nodes.filter(|z| applied.has_interface(&balancer.vpc, &z.interface));
+    let listeners = state.listeners.values();
+    config
+        .network_load_balancers
+        .push(flow::NetworkLoadBalancer {
+            key: balancer.dimension().to_owned(),
+            nodes: standing.map(|z| node(z, settings)).collect(),
+            listeners: listeners
+                .filter(|l| l.load_balancer == balancer.arn)
+                .filter_map(|l| listener(state, l))
+                .collect(),
+        });
+    for arn in groups_of(state, balancer) {
+        if let Some(group) = state.target_groups.get(&arn) {
+            let made = target_group(state, interfaces, group, balancer, settings.speed);
+            config
+                .network_target_groups
+                .insert(group.dimension().to_owned(), made);
+        }
+    }
+}
+
+fn listener(state: &State, l: &Listener) -> Option<flow::Listener> {
+    let Action::Forward { target_groups, .. } = l.default_actions.last()? else {
+        return None;
+    };
+    let groups = target_groups.iter().filter_map(|(arn, weight)| {
+        Some(cfg::WeightedGroup {
+            target_group: state.target_groups.get(arn)?.dimension().to_owned(),
+            weight: *weight,
+        })
+    });
+    let idle = l.attributes.get("tcp.idle_timeout.seconds");
+    Some(flow::Listener {
+        key: l.arn.clone(),
+        port: l.port,
+        protocol: match l.protocol.as_str() {
+            "TCP" => flow::Protocol::Tcp,
+            "UDP" => flow::Protocol::Udp,
+            "TCP_UDP" => flow::Protocol::TcpUdp,
+            // Refused when it is created.
+            _ => return None,
+        },
+        groups: groups.collect(),
+        idle_timeout: Duration::from_secs(idle.and_then(|v| v.parse().ok()).unwrap_or(350)),
+    })
+}
+
+fn target_group(
+    state: &State,
+    interfaces: &Interfaces<'_>,
+    group: &TargetGroup,
+    balancer: &LoadBalancer,
+    speed: Speed,
+) -> flow::TargetGroup {
+    let on = |key: &str, usual: bool| group.attributes.get(key).map_or(usual, |v| v == "true");
+    let is_tcp = group.protocol == "TCP";
+    let targets = group.targets.iter();
+    flow::TargetGroup {
+        key: group.dimension().to_owned(),
+        cross_zone: cross_zone(group, balancer),
+        preserve_client_ip: on(
+            "preserve_client_ip.enabled",
+            !is_tcp || group.target_type != "ip",
+        ),
+        source_ip_stickiness: on("stickiness.enabled", false),
+        connection_termination: on(
+            "deregistration_delay.connection_termination.enabled",
+            !is_tcp,
+        ),
+        unhealthy_connection_termination: on(
+            "target_health_state.unhealthy.connection_termination.enabled",
+            true,
+        ),
+        unhealthy_state_routing: minimum_healthy(group),
+        health_check: health_check(&group.health_check, speed),
+        targets: targets
+            .filter_map(|t| target(state, interfaces, group, t))
+            .collect(),
+    }
+}
