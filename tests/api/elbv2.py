@@ -155,7 +155,8 @@ def target_groups(c):
     check("again", c.group("tg"), arn)
     check("otherwise", code_of(c.group, name="tg", Port=81), "DuplicateTargetGroupName")
     for what, code, more in [
-        ("TCP", "InvalidConfigurationRequest", {"Protocol": "TCP"}),
+        ("TLS", "InvalidConfigurationRequest", {"Protocol": "TLS"}),
+        ("HTTP/1.1 over TCP", "ValidationError", {"Protocol": "TCP", "ProtocolVersion": "HTTP1"}),
         ("HTTPS", "InvalidConfigurationRequest", {"Protocol": "HTTPS"}),
         ("lambda", "InvalidConfigurationRequest", {"TargetType": "lambda"}),
         ("port", "ValidationError", {"Port": 0}),
@@ -334,6 +335,93 @@ def instances(c):
     c.ec2.terminate_instances(InstanceIds=[instance])
 
 
+def network_load_balancers(c):
+    elb, ec2 = c.elb, c.ec2
+    create, refused = elb.create_load_balancer, "InvalidConfigurationRequest"
+    elastic = ec2.allocate_address(Domain="vpc")
+    place = {"SubnetId": c.subnets[0], "AllocationId": elastic["AllocationId"]}
+    made = create(Name="flows", Type="network", SubnetMappings=[place])["LoadBalancers"][0]
+    arn = made["LoadBalancerArn"]
+    check("kind in the ARN", ":loadbalancer/net/flows/" in arn, True)
+    identity = arn.rsplit("/", 1)[1]
+    check("DNS name", made["DNSName"], f"flows-{identity}.elb.us-east-1.amazonaws.com")
+    check("hosted zone", made["CanonicalHostedZoneId"], "Z26RNL4JYFTOTI")
+    address = made["AvailabilityZones"][0]["LoadBalancerAddresses"]
+    check("its address", [(a["IpAddress"], a["AllocationId"]) for a in address], [(elastic["PublicIp"], elastic["AllocationId"])])
+    check("no groups", made.get("SecurityGroups", []), [])
+    nodes = ec2.describe_network_interfaces(Filters=by("description", f"ELB net/flows/{identity}"))["NetworkInterfaces"]
+    check("interface type", [n["InterfaceType"] for n in nodes], ["network_load_balancer"])
+    check("in use", code_of(create, Name="more", Type="network", SubnetMappings=[place]), "ResourceInUse")
+    inside = {"SubnetId": c.subnets[1], "PrivateIPv4Address": "10.0.0.1"}
+    for what, code, more in [
+        ("address outside", refused, {"Type": "network", "Scheme": "internal", "SubnetMappings": [inside]}),
+        ("private and public", refused, {"Type": "network", "SubnetMappings": [inside]}),
+        ("Elastic IP inside", refused, {"Type": "network", "Scheme": "internal", "SubnetMappings": [place]}),
+        ("Elastic IP of ALBs", refused, {"Scheme": "internet-facing", "SubnetMappings": [place]}),
+        ("no such allocation", "AllocationIdNotFound", {"Type": "network", "SubnetMappings": [place | {"AllocationId": "eipalloc-00000000000000000"}]}),
+        ("gateway", refused, {"Type": "gateway", "Subnets": c.subnets[:1]}),
+    ]:
+        check(what, code_of(create, Name="other", **more), code)
+    group = ec2.create_security_group(GroupName="flows", Description="flows", VpcId=c.vpc)["GroupId"]
+    check("groups later", code_of(elb.set_security_groups, LoadBalancerArn=arn, SecurityGroups=[group]), refused)
+    zones = elb.set_subnets(LoadBalancerArn=arn, SubnetMappings=[place, {"SubnetId": c.subnets[1]}])["AvailabilityZones"]
+    check("one more zone", len(zones), 2)
+    check("one fewer", code_of(elb.set_subnets, LoadBalancerArn=arn, Subnets=c.subnets[1:2]), refused)
+
+    def listed(call, **of):
+        return {a["Key"]: a["Value"] for a in call(**of)["Attributes"]}
+
+    attributes = listed(elb.describe_load_balancer_attributes, LoadBalancerArn=arn)
+    check("cross-zone", attributes["load_balancing.cross_zone.enabled"], "false")
+    check("none of HTTP", any(key.startswith("routing.http") for key in attributes), False)
+    on = [{"Key": "load_balancing.cross_zone.enabled", "Value": "true"}]
+    elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=on)
+
+    tcp = c.group("tcp", Protocol="TCP")
+    check_of = elb.describe_target_groups(TargetGroupArns=[tcp])["TargetGroups"][0]
+    expected = {
+        "HealthCheckProtocol": "TCP", "HealthCheckTimeoutSeconds": 10, "HealthCheckIntervalSeconds": 30,
+        "HealthCheckPath": None, "Matcher": None, "ProtocolVersion": None,
+    }
+    for key, value in expected.items():
+        check(key, check_of.get(key), value)
+    web = c.group("tcp-web", Protocol="TCP", HealthCheckProtocol="HTTP")
+    check_of = elb.describe_target_groups(TargetGroupArns=[web])["TargetGroups"][0]
+    check("timeout", (check_of["HealthCheckTimeoutSeconds"], check_of["Matcher"]["HttpCode"]), (6, "200-399"))
+    check("path of TCP", code_of(c.group, name="other", Protocol="TCP", HealthCheckPath="/"), "ValidationError")
+    udp = c.group("udp", Protocol="UDP", TargetType="ip")
+    preserved = "preserve_client_ip.enabled"
+    check("instances see clients", listed(elb.describe_target_group_attributes, TargetGroupArn=tcp)[preserved], "true")
+    check("so does UDP", listed(elb.describe_target_group_attributes, TargetGroupArn=udp)[preserved], "true")
+    cookies = [{"Key": "stickiness.type", "Value": "lb_cookie"}]
+    check("no cookies", code_of(elb.modify_target_group_attributes, TargetGroupArn=tcp, Attributes=cookies), "ValidationError")
+    sticky = [{"Key": "stickiness.enabled", "Value": "true"}]
+    elb.modify_target_group_attributes(TargetGroupArn=tcp, Attributes=sticky)
+
+    http = c.group("flows-http")
+    for what, code, protocol, target in [
+        ("HTTP group", "IncompatibleProtocols", "TCP", http),
+        ("UDP group", "IncompatibleProtocols", "TCP", udp),
+        ("TCP group", "IncompatibleProtocols", "TCP_UDP", tcp),
+        ("HTTP listener", "ValidationError", "HTTP", http),
+    ]:
+        got = code_of(elb.create_listener, LoadBalancerArn=arn, Protocol=protocol, Port=53, DefaultActions=forward(target))
+        check(what, got, code)
+    got = code_of(elb.create_listener, LoadBalancerArn=arn, Protocol="TCP", Port=53, DefaultActions=FIXED)
+    check("fixed response", got, "ValidationError")
+    made = elb.create_listener(LoadBalancerArn=arn, Protocol="TCP", Port=53, DefaultActions=forward(tcp))
+    listener = made["Listeners"][0]["ListenerArn"]
+    idle = "tcp.idle_timeout.seconds"
+    check("idle", listed(elb.describe_listener_attributes, ListenerArn=listener)[idle], "350")
+    elb.modify_listener_attributes(ListenerArn=listener, Attributes=[{"Key": idle, "Value": "60"}])
+    path = [{"Field": "path-pattern", "Values": ["/x"]}]
+    rule = code_of(elb.create_rule, ListenerArn=listener, Priority=1, Conditions=path, Actions=forward(tcp))
+    check("rules", rule, "OperationNotPermitted")
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+    for one in [tcp, web, udp, http]:
+        elb.delete_target_group(TargetGroupArn=one)
+
+
 def strangers(c, endpoint):
     """Another account sees nothing."""
     arn = c.balancer("mine")["LoadBalancerArn"]
@@ -354,6 +442,7 @@ def main():
     load_balancers(c)
     target_groups(c)
     listeners(c)
+    network_load_balancers(c)
     strangers(c, options.endpoint)
     if options.instances:
         instances(c)

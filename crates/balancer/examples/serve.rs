@@ -1,6 +1,6 @@
 //! The balancer alone, without a control plane: one listener, targets from the command line.
 //!
-//!     serve 127.0.0.1:8080 WORKERS TARGET:PORT... [--rules N] [--log FILE]
+//!     serve 127.0.0.1:8080 WORKERS TARGET:PORT... [--rules N] [--log DIRECTORY]
 //!
 //! `--rules` puts N rules that do not match before the default one. Used by `benches/balancer`.
 
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--rules" => rules = arguments.next().ok_or("a number of rules")?.parse()?,
-            "--log" => access_log = Some(arguments.next().ok_or("a log file")?.into()),
+            "--log" => access_log = Some(arguments.next().ok_or("a directory for logs")?.into()),
             target => targets.push(Target {
                 key: target.into(),
                 address: target.parse()?,

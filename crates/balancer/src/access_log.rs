@@ -1,11 +1,11 @@
 //! Access log lines in AWS's format, one per request (A/load-balancer-access-logs.html).
 //!
-//! A worker collects lines and appends them to the load balancer's file once a second, opening it
+//! A worker collects lines and appends them to the node's file once a second, opening it
 //! each time, so that whoever ships the file may simply rename it away. Lines are whole in every
 //! append, so workers do not cut into each other's.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -161,12 +161,15 @@ fn quoted(line: &mut String, value: &str) {
     line.push('"');
 }
 
-pub fn append(path: &Path, lines: &[u8]) -> io::Result<()> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?
-        .write_all(lines)
+/// Appends to the node's file.
+pub fn append(directory: &Path, node: &str, lines: &[u8]) -> io::Result<()> {
+    let path = directory.join(format!("{node}.log"));
+    let open = || OpenOptions::new().create(true).append(true).open(&path);
+    let file = open().or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => fs::create_dir_all(directory).and_then(|()| open()),
+        _ => Err(error),
+    });
+    file?.write_all(lines)
 }
 
 #[cfg(test)]

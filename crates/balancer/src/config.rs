@@ -198,7 +198,8 @@ pub struct Attributes {
     pub drop_invalid_header_fields: bool,
     /// `routing.http.desync_mitigation_mode`
     pub desync_mitigation_mode: DesyncMode,
-    /// A file that access log lines are appended to; `None` is off.
+    /// A directory in which each node appends access log lines to a file named after its key;
+    /// `None` is off.
     pub access_log: Option<PathBuf>,
 }
 
@@ -223,6 +224,8 @@ pub enum DesyncMode {
 pub struct TargetGroup {
     /// Like its key in the map: `targetgroup/name/id`; in reports and access logs.
     pub key: String,
+    /// What access logs call it; the key where this is empty.
+    pub name_in_logs: String,
     pub protocol: Protocol,
     pub protocol_version: ProtocolVersion,
     /// Resolved: the group's own setting or the load balancer's.
@@ -355,6 +358,7 @@ impl Default for TargetGroup {
     fn default() -> Self {
         TargetGroup {
             key: String::new(),
+            name_in_logs: String::new(),
             protocol: Protocol::Http,
             protocol_version: ProtocolVersion::Http1,
             cross_zone: true,
@@ -406,6 +410,15 @@ impl Action {
             _ => &[],
         };
         groups.iter().map(|group| group.target_group.as_str())
+    }
+}
+
+impl TargetGroup {
+    pub fn name_in_logs(&self) -> &str {
+        match self.name_in_logs.as_str() {
+            "" => &self.key,
+            name => name,
+        }
     }
 }
 

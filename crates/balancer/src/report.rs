@@ -31,6 +31,11 @@ pub enum Report {
         load_balancer: String,
         message: String,
     },
+    /// It can now, or is no longer asked for.
+    Solved {
+        load_balancer: String,
+        message: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -276,6 +276,12 @@ impl<R: Fn(Report)> Coordinator<R> {
                 message,
             });
         }
+        for (load_balancer, message) in self.problems.difference(&self.new_problems) {
+            (self.report)(Report::Solved {
+                load_balancer: load_balancer.clone(),
+                message: message.clone(),
+            });
+        }
         self.problems = std::mem::take(&mut self.new_problems);
         let revision = self.config.as_ref().map(|config| config.revision);
         if self.revision_in_force != revision {

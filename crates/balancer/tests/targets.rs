@@ -392,10 +392,10 @@ fn least_outstanding_goes_to_the_idle_one() {
 
 #[test]
 fn access_logs_have_a_line_per_request() {
-    let path = std::env::temp_dir().join(format!("balancer-access-{}.log", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("balancer-access-{}", std::process::id()));
     let server = Server::start("one");
     let mut balancer = Balancer::start(&[&server], |config| {
-        config.balancer().attributes.access_log = Some(path.clone());
+        config.balancer().attributes.access_log = Some(directory.clone());
     });
     balancer.ask("GET /a?b HTTP/1.1\r\nHost: h\r\nUser-Agent: \"me\"\r\n\r\n");
     balancer.ask("nonsense\r\n\r\n");
@@ -403,8 +403,8 @@ fn access_logs_have_a_line_per_request() {
         node.total(|target| target.request_count)
     });
     drop(balancer);
-    let log = std::fs::read_to_string(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    let log = std::fs::read_to_string(directory.join("a.log")).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 2, "{log}");
     assert!(

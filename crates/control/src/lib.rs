@@ -21,6 +21,7 @@ pub mod usage;
 
 pub use bell::Bell;
 pub use clock::Speed;
+pub use load_balancer::access_log::{Deliver, Delivery};
 
 use host::Host;
 use ipnet::Ipv4Net;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub public_pool: Ipv4Net,
     /// One directory per image recipe, with `rootfs` in it.
     pub images_dir: PathBuf,
+    /// Where load balancers' nodes write access logs until they are delivered.
+    pub logs_dir: PathBuf,
     /// Recipes that are built, the default first.
     pub images: Vec<String>,
     /// Root volumes have the size that is asked for; else they share the host's disk.
@@ -118,6 +121,8 @@ pub struct World {
     pub inbox: Inbox,
     pub bell: Bell,
     pub launcher: Launcher,
+    pub(crate) deliver: Deliver,
+    pub(crate) deliveries: load_balancer::access_log::Deliveries,
     /// The network as it stands on the host.
     pub applied: network::Applied,
     pub balancer: load_balancer::Balancer,
@@ -141,6 +146,7 @@ pub struct Parts {
     pub inbox: Inbox,
     pub bell: Bell,
     pub launcher: Launcher,
+    pub deliver: Deliver,
     /// Start again what ran when the cloud was taken down.
     pub resume: bool,
 }
@@ -171,6 +177,8 @@ impl World {
             inbox: parts.inbox,
             bell: parts.bell,
             launcher: parts.launcher,
+            deliver: parts.deliver,
+            deliveries: Default::default(),
             applied: Default::default(),
             balancer: Default::default(),
             edge: Default::default(),
@@ -186,11 +194,12 @@ impl World {
     /// Runs every controller once; says when to run them again at the latest.
     pub fn pass(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.take_reports(now);
-        let passes: [fn(&mut World, Timestamp) -> Option<Timestamp>; 9] = [
+        let passes: [fn(&mut World, Timestamp) -> Option<Timestamp>; 10] = [
             instance::pass,
             nat_gateway::pass,
             load_balancer::pass,
             policy::pass,
+            load_balancer::access_log::pass,
             group::pass,
             network::pass,
             edge::pass,
@@ -217,10 +226,8 @@ impl World {
                         balancer::report::Report::Flows(counts) => self.usage.take_flows(counts),
                         _ => {}
                     }
-                    if let Some((balancer, message)) = self.balancer.report(report) {
-                        self.store.update(|tx| {
-                            tx.event(now, Severity::Error, balancer, "load-balancer", message)
-                        });
+                    if let Some(problem) = self.balancer.report(report) {
+                        self.store.update(|tx| problem.tell(tx, now));
                     }
                 }
                 Report::Edge(report) => {

@@ -1,5 +1,6 @@
 //! Load balancers: the balancer's configuration, the health it reports, and who may be in DNS.
 
+pub mod access_log;
 mod config;
 mod network;
 
@@ -17,7 +18,7 @@ use model::instance::{Instance, InstanceState};
 use model::vpc::{NetworkInterface, Requester};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use store::{State, TargetHealthKey};
+use store::{State, TargetHealthKey, Tx};
 
 /// What the balancer was told, and what it reported.
 #[derive(Default)]
@@ -31,9 +32,29 @@ pub struct Balancer {
     problems: BTreeSet<(String, String)>,
 }
 
+/// What of a load balancer cannot be served, or can again.
+pub struct Problem {
+    load_balancer: String,
+    message: String,
+    is_solved: bool,
+}
+
+impl Problem {
+    pub fn tell(&self, tx: &mut Tx, now: Timestamp) {
+        let (severity, message) = match self.is_solved {
+            true => (
+                Severity::Info,
+                format!("no longer fails to {}", self.message),
+            ),
+            false => (Severity::Error, format!("failed to {}", self.message)),
+        };
+        tx.event(now, severity, &self.load_balancer, "load-balancer", message);
+    }
+}
+
 impl Balancer {
-    /// Takes in a report; a problem that is new comes back to become an event.
-    pub fn report(&mut self, report: report::Report) -> Option<(String, String)> {
+    /// Takes in a report; a problem that is new or gone comes back to become an event.
+    pub fn report(&mut self, report: report::Report) -> Option<Problem> {
         match report {
             report::Report::Health(h) => {
                 self.health
@@ -52,8 +73,27 @@ impl Balancer {
                 load_balancer,
                 message,
             } => {
-                let problem = (load_balancer, message);
-                return self.problems.insert(problem.clone()).then_some(problem);
+                let is_new = self
+                    .problems
+                    .insert((load_balancer.clone(), message.clone()));
+                return is_new.then_some(Problem {
+                    load_balancer,
+                    message,
+                    is_solved: false,
+                });
+            }
+            report::Report::Solved {
+                load_balancer,
+                message,
+            } => {
+                let key = (load_balancer, message);
+                let was_known = self.problems.remove(&key);
+                let (load_balancer, message) = key;
+                return was_known.then_some(Problem {
+                    load_balancer,
+                    message,
+                    is_solved: true,
+                });
             }
             report::Report::Metrics(_) | report::Report::Flows(_) => {}
         }
@@ -444,9 +484,9 @@ fn judge(
 
 /// The zones of a balancer that DNS answers with.
 ///
-/// A zone leaves when every target group it could serve has no healthy target
-/// for it (`dns_failover.minimum_healthy_targets.count` = 1), or when its
-/// packets are cut; if all would leave, all stay (fail open).
+/// A zone leaves when every target group it could serve has too few healthy targets
+/// for it (`dns_failover.minimum_healthy_targets`), or when its packets are cut; if all
+/// would leave, all stay (fail open).
 pub fn in_service<'a>(state: &State, balancer: &'a LoadBalancer) -> Vec<&'a LoadBalancerZone> {
     let groups = groups_of(state, balancer);
     let usable = |zone: &&LoadBalancerZone| {
@@ -456,7 +496,7 @@ pub fn in_service<'a>(state: &State, balancer: &'a LoadBalancer) -> Vec<&'a Load
             && (groups.is_empty()
                 || groups
                     .iter()
-                    .any(|arn| healthy_for(state, arn, balancer, &zone.zone)))
+                    .any(|arn| is_enough_for(state, arn, balancer, &zone.zone)))
     };
     let kept: Vec<&LoadBalancerZone> = balancer.zones.iter().filter(usable).collect();
     if kept.is_empty() {
@@ -466,23 +506,35 @@ pub fn in_service<'a>(state: &State, balancer: &'a LoadBalancer) -> Vec<&'a Load
     }
 }
 
-fn healthy_for(state: &State, group: &str, balancer: &LoadBalancer, zone: &str) -> bool {
+/// Whether a group's healthy targets are enough for DNS to name the zone: those of the zone without
+/// cross-zone load balancing, else all.
+fn is_enough_for(state: &State, group: &str, balancer: &LoadBalancer, zone: &str) -> bool {
     let Some(group) = state.target_groups.get(group) else {
         return false;
     };
     let cross = cross_zone(group, balancer);
-    group.targets.iter().any(|t| {
+    let counted = group.targets.iter().filter(|t| {
+        let in_zone = || zone_of(state, group, t).is_none_or(|z| z == zone);
+        t.draining.is_none() && (cross || in_zone())
+    });
+    let (mut all, mut healthy) = (0, 0);
+    for target in counted {
         let key = TargetHealthKey {
             target_group: group.arn.clone(),
-            target: t.id.clone(),
-            port: t.port,
+            target: target.id.clone(),
+            port: target.port,
         };
-        let healthy = state
-            .target_health
-            .get(&key)
-            .is_some_and(|h| h.state == TargetState::Healthy);
-        healthy && (cross || zone_of(state, group, t).is_none_or(|z| z == zone))
-    })
+        let known = state.target_health.get(&key);
+        all += 1;
+        healthy += u32::from(known.is_some_and(|h| h.state == TargetState::Healthy));
+    }
+    let least = |name: &str, usual: u32| {
+        let key = format!("target_group_health.dns_failover.minimum_healthy_targets.{name}");
+        // `off` asks for none.
+        let given = group.attributes.get(&key);
+        given.map_or(usual, |value| value.parse().unwrap_or(0))
+    };
+    least("count", 1) <= healthy && least("percentage", 0) * all <= healthy * 100
 }
 
 fn cross_zone(group: &TargetGroup, balancer: &LoadBalancer) -> bool {

@@ -118,6 +118,7 @@ pub fn run(up: &Up) -> Result<()> {
         inbox,
         bell: bell.clone(),
         launcher: crate::launch::launcher(Arc::clone(&cloud)),
+        deliver: crate::deliver::deliver(Arc::clone(&store), Arc::clone(&cloud)),
     });
     let ended = Arc::clone(&stop);
     let controllers = std::thread::Builder::new()
@@ -183,6 +184,7 @@ fn settings(up: &Up, state: &State, images: Vec<String>, sized_volumes: bool) ->
         offline: up.offline,
         public_pool: up.public_pool,
         images_dir: up.images_dir.clone(),
+        logs_dir: state.0.join("access-logs"),
         images,
         sized_volumes,
         millicores_per_vcpu: up.millicores_per_vcpu,

@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod daemon;
+mod deliver;
 mod dispatch;
 mod launch;
 mod layout;

@@ -5,6 +5,7 @@ use super::attribute::Effect::{Honoured, Reported};
 use super::attribute::Values::{Bool, Number, OneOf, Text};
 use super::attribute::{Attribute, AttributeList, Definition, changed, list, report, value};
 use super::error::{Result, invalid_configuration};
+use super::log_bucket;
 use crate::Ctx;
 use model::elbv2::{Attributes, LoadBalancer};
 use serde::Deserialize;
@@ -25,7 +26,7 @@ pub(super) use definitions;
 /// HTTP/2 and the TLS headers concern HTTPS listeners, which cannot be made; there is no
 /// WAF, no zonal shift and no IPv6 that the others could apply to.
 const ATTRIBUTES: &[Definition] = definitions! {
-    "access_logs.s3.enabled", "false", Bool, Reported;
+    "access_logs.s3.enabled", "false", Bool, Honoured;
     "access_logs.s3.bucket", "", Text(1024), Honoured;
     "access_logs.s3.prefix", "", Text(1024), Honoured;
     "health_check_logs.s3.enabled", "false", Bool, Reported;
@@ -112,7 +113,7 @@ pub fn modify(ctx: &mut Ctx, input: ModifyLoadBalancerAttributes) -> Result<Attr
         ));
     }
     for kind in ["access_logs", "health_check_logs", "connection_logs"] {
-        check_log(ctx, &new, kind)?;
+        check_log(ctx, &balancer, &new, kind)?;
     }
     let answer = list(&new, &table);
     report(ctx, &balancer.name, &input.attributes, &table);
@@ -121,24 +122,26 @@ pub fn modify(ctx: &mut Ctx, input: ModifyLoadBalancerAttributes) -> Result<Attr
     Ok(answer)
 }
 
-/// Logs need a bucket, as on AWS, even though none are delivered yet.
-fn check_log(ctx: &Ctx, attributes: &Attributes, kind: &str) -> Result<()> {
-    let text = |name: &str| attributes.get(&format!("{kind}.s3.{name}"));
-    if text("enabled").is_none_or(|on| on != "true") {
+/// Logs need a bucket that lets them in.
+fn check_log(
+    ctx: &Ctx,
+    balancer: &LoadBalancer,
+    attributes: &Attributes,
+    kind: &str,
+) -> Result<()> {
+    let text = |name: &str| {
+        let value = attributes.get(&format!("{kind}.s3.{name}"));
+        value.map_or("", String::as_str)
+    };
+    if text("enabled") != "true" {
         return Ok(());
     }
-    let bucket = text("bucket").map_or("", String::as_str);
-    if bucket.is_empty() {
+    if text("bucket").is_empty() {
         return Err(invalid_configuration(format!(
             "The value of '{kind}.s3.bucket' cannot be empty when '{kind}.s3.enabled' is true"
         )));
     }
-    if !ctx.tx.buckets.contains_key(bucket) {
-        return Err(invalid_configuration(format!(
-            "Access Denied for bucket: {bucket}. Please check S3bucket permission"
-        )));
-    }
-    Ok(())
+    log_bucket::check(ctx, balancer, text("bucket"), text("prefix"))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod listener_certificate;
 mod load_balancer;
 mod load_balancer_attribute;
 mod load_balancer_network;
+mod log_bucket;
 mod network;
 mod page;
 mod redirect;

@@ -28,8 +28,7 @@ const ROUTING_PERCENTAGE: &str =
 
 /// Source: `A/edit-target-group-attributes.html`.
 ///
-/// DNS lets a zone go without a healthy target, whatever its threshold says; there is no
-/// detection of anomalies.
+/// There is no detection of anomalies.
 const ATTRIBUTES: &[Definition] = definitions! {
     "deregistration_delay.timeout_seconds", "300", Number(0, 3600), Honoured;
     STICKINESS, "false", Bool, Honoured;
@@ -41,8 +40,8 @@ const ATTRIBUTES: &[Definition] = definitions! {
     ALGORITHM, "round_robin", OneOf(&["round_robin", "least_outstanding_requests", "weighted_random"]), Honoured;
     MITIGATION, "off", OneOf(&["on", "off"]), Reported;
     CROSS_ZONE, "use_load_balancer_configuration", OneOf(&["true", "false", "use_load_balancer_configuration"]), Honoured;
-    DNS_COUNT, "1", OffOr(1, 1000), Reported;
-    DNS_PERCENTAGE, "off", OffOr(1, 100), Reported;
+    DNS_COUNT, "1", OffOr(1, 1000), Honoured;
+    DNS_PERCENTAGE, "off", OffOr(1, 100), Honoured;
     ROUTING_COUNT, "1", Number(1, 1000), Honoured;
     ROUTING_PERCENTAGE, "off", OffOr(1, 100), Honoured;
 };
@@ -59,8 +58,8 @@ const NETWORK: &[Definition] = definitions! {
     CROSS_ZONE, "use_load_balancer_configuration", OneOf(&["true", "false", "use_load_balancer_configuration"]), Honoured;
     "target_health_state.unhealthy.connection_termination.enabled", "true", Bool, Honoured;
     "target_health_state.unhealthy.draining_interval_seconds", "0", Number(0, 0), Honoured;
-    DNS_COUNT, "1", OffOr(1, 1000), Reported;
-    DNS_PERCENTAGE, "off", OffOr(1, 100), Reported;
+    DNS_COUNT, "1", OffOr(1, 1000), Honoured;
+    DNS_PERCENTAGE, "off", OffOr(1, 100), Honoured;
     ROUTING_COUNT, "1", Number(1, 1000), Honoured;
     ROUTING_PERCENTAGE, "off", OffOr(1, 100), Honoured;
 };

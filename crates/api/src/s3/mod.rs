@@ -33,7 +33,7 @@ mod metadata;
 mod multipart;
 mod object_lock;
 mod owner;
-mod policy;
+pub(crate) mod policy;
 mod put_object;
 mod range;
 mod request;

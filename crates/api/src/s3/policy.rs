@@ -148,12 +148,42 @@ pub fn allows(policy: &str, caller: Option<&Scope>, action: &str, resource: &str
     allowed
 }
 
+/// The same for one of AWS's services. Conditions are taken to hold: they say for which of the
+/// caller's own things the service may act, and those are the only ones here.
+pub fn allows_service(policy: &str, service: &str, action: &str, resource: &str) -> bool {
+    let Ok(policy) = serde_json::from_str::<Value>(policy) else {
+        return false;
+    };
+    let mut allowed = false;
+    for statement in statements(&policy) {
+        let principal = statement.get("Principal");
+        let is_named = principal.is_some_and(|principal| {
+            names(principal, None) || texts(principal.get("Service")).contains(&service)
+        });
+        if !is_named || !covers(statement, action, resource) {
+            continue;
+        }
+        match statement.get("Effect").and_then(Value::as_str) {
+            Some("Allow") => allowed = true,
+            // A condition (no encryption in transit, say) is one that the service does not meet.
+            _ if statement.get("Condition").is_some() => {}
+            _ => return false,
+        }
+    }
+    allowed
+}
+
 fn applies(statement: &Value, caller: Option<&Scope>, action: &str, resource: &str) -> bool {
     let principal = match (statement.get("Principal"), statement.get("NotPrincipal")) {
         (Some(principal), _) => names(principal, caller),
         (None, Some(principal)) => !names(principal, caller),
         (None, None) => false,
     };
+    principal && covers(statement, action, resource)
+}
+
+/// Whether the statement is about that action with that resource.
+fn covers(statement: &Value, action: &str, resource: &str) -> bool {
     let among = |positive: &str, negative: &str, holds: &dyn Fn(&str) -> bool| match statement
         .get(positive)
     {
@@ -161,11 +191,9 @@ fn applies(statement: &Value, caller: Option<&Scope>, action: &str, resource: &s
         None => !texts(statement.get(negative)).into_iter().any(holds),
     };
     let action = action.to_ascii_lowercase();
-    principal
-        && among("Action", "NotAction", &|p| {
-            matches(&p.to_ascii_lowercase(), &action)
-        })
-        && among("Resource", "NotResource", &|p| matches(p, resource))
+    among("Action", "NotAction", &|p| {
+        matches(&p.to_ascii_lowercase(), &action)
+    }) && among("Resource", "NotResource", &|p| matches(p, resource))
 }
 
 fn names(principal: &Value, caller: Option<&Scope>) -> bool {

@@ -186,7 +186,7 @@ fn plan(
     let mut cookies = Vec::new();
     let group = choose_group(context, request, forward, now, &mut cookies).ok_or(503u16)?;
     if let Some(entry) = &mut entry {
-        entry.target_group = group.config.key.clone();
+        entry.target_group = group.config.name_in_logs().to_owned();
     }
     if group.config.protocol_version != ProtocolVersion::Http1 {
         return Err(464);

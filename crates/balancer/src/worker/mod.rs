@@ -165,7 +165,7 @@ fn flush_log(node: &Node) {
         return;
     }
     if let Some(path) = &node.front().attributes.access_log
-        && let Err(error) = access_log::append(path, &lines)
+        && let Err(error) = access_log::append(path, &node.config.key, &lines)
     {
         tracing::warn!(load_balancer = node.load_balancer, %error, "append to the access log");
     }

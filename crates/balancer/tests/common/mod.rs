@@ -124,6 +124,7 @@ impl Balancer {
                 Report::Metrics(metrics) => self.metrics.extend(metrics.nodes.iter().cloned()),
                 Report::Flows(nodes) => self.flows.extend(nodes.iter().cloned()),
                 Report::Problem { message, .. } => self.problems.push(message.clone()),
+                Report::Solved { message, .. } => self.problems.retain(|known| known != message),
                 Report::Applied { .. } | Report::Drained { .. } => {}
             }
             if is_it(self, &report) {

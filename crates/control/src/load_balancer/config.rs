@@ -44,7 +44,7 @@ pub fn desired(
                 .filter(|l| l.load_balancer == balancer.arn)
                 .filter_map(|l| listener(state, l))
                 .collect(),
-            attributes: attributes(balancer),
+            attributes: attributes(balancer, &settings.logs_dir),
         });
         for arn in groups_of(state, balancer) {
             if let Some(group) = state.target_groups.get(&arn) {
@@ -179,7 +179,7 @@ fn condition(c: &Condition) -> cfg::Condition {
     }
 }
 
-fn attributes(balancer: &LoadBalancer) -> cfg::Attributes {
+fn attributes(balancer: &LoadBalancer, logs: &Path) -> cfg::Attributes {
     let text = |key: &str| balancer.attributes.get(key).map(String::as_str);
     let on = |key: &str| text(key) == Some("true");
     let seconds = |key: &str, default| {
@@ -201,7 +201,7 @@ fn attributes(balancer: &LoadBalancer) -> cfg::Attributes {
             Some("strictest") => cfg::DesyncMode::Strictest,
             _ => cfg::DesyncMode::Defensive,
         },
-        access_log: None,
+        access_log: super::access_log::directory(logs, balancer),
     }
 }
 
@@ -218,6 +218,7 @@ fn target_group(
     let whole = |seconds: u32| Duration::from_secs(seconds.into());
     cfg::TargetGroup {
         key: group.dimension().to_owned(),
+        name_in_logs: group.arn.clone(),
         protocol: protocol(&group.protocol),
         protocol_version: match group.protocol_version.as_str() {
             "HTTP2" => cfg::ProtocolVersion::Http2,

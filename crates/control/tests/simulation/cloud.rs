@@ -365,6 +365,7 @@ fn world(
             offline: true,
             public_pool: context.public_pool,
             images_dir: "images".into(),
+            logs_dir: "logs".into(),
             images: context.images.clone(),
             sized_volumes: true,
             millicores_per_vcpu: 100,
@@ -375,6 +376,8 @@ fn world(
         },
         inbox,
         bell,
+        // Nodes of this balancer write no logs.
+        deliver: Box::new(|_| Ok(())),
         launcher: Box::new(move |tx, scope, wanted, now| {
             let site = Site::new(&launching, scope, now);
             from_template(tx, &site, wanted)
