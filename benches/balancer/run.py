@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""CPU per request of the balancer beside nginx and HAProxy.
+"""CPU per request of the balancer beside nginx and HAProxy: HTTP/1.1, TLS, HTTP/2, rules, idle connections.
 
 One thread each, the same origin (nginx), the same load (wrk), rounds interleaved, medians.
 CPU is what the proxy's own threads used, from /proc/*/schedstat: on a shared machine it is far
 steadier than requests per second.
 
-    apt-get install nginx-light haproxy wrk
+    apt-get install nginx-light haproxy wrk nghttp2-client openssl
     cargo build --release -p balancer --example serve
     benches/balancer/run.py [--rounds 5] [--seconds 3] [--serve target/release/examples/serve]
 """
@@ -21,6 +21,8 @@ import time
 import urllib.request
 
 ORIGIN, OURS, NGINX, HAPROXY = 18080, 18081, 18082, 18083
+# The same over TLS, on a port so much higher.
+SECURE = 100
 
 ORIGIN_CONF = """
 daemon off; worker_processes 1; pid {dir}/origin.pid; error_log {dir}/origin.err;
@@ -33,11 +35,13 @@ http {{ access_log off; keepalive_requests 100000000; root {dir}/www; client_bod
 
 NGINX_CONF = """
 daemon off; worker_processes 1; pid {dir}/proxy.pid; error_log {dir}/proxy.err;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 32768; }}
 http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {dir}/u1; proxy_temp_path {dir}/u2;
   fastcgi_temp_path {dir}/u3; uwsgi_temp_path {dir}/u4; scgi_temp_path {dir}/u5;
   upstream origin {{ server 127.0.0.1:{origin}; keepalive 512; keepalive_requests 100000000; }}
-  server {{ listen 127.0.0.1:{nginx} backlog=4096;
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;
+  ssl_session_tickets off; ssl_session_cache off;
+  server {{ listen 127.0.0.1:{nginx} backlog=4096; listen 127.0.0.1:{nginx_tls} ssl http2 backlog=4096; http2_max_requests 100000000;
     location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_buffers 16 32k; proxy_buffer_size 32k; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -47,7 +51,9 @@ http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {dir
 HAPROXY_CONF = """
 global
   nbthread 1
-  maxconn 8192
+  maxconn 16384
+  tune.ssl.cachesize 0
+  ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
 defaults
   mode http
   timeout connect 10s
@@ -57,6 +63,7 @@ defaults
   http-reuse always
 frontend f
   bind 127.0.0.1:{haproxy}
+  bind 127.0.0.1:{haproxy_tls} ssl crt {dir}/both.pem alpn h2,http/1.1
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Port %[dst_port]
   default_backend b
@@ -103,11 +110,21 @@ def wait_for(port):
     raise SystemExit(f"nothing answers on port {port}")
 
 
-def wrk(port, path, connections, seconds, headers=()):
+def h2load(port, path, connections, seconds, streams=16):
+    """Requests and their 99th percentile are not told apart by h2load: its mean stands for both."""
+    command = ["h2load", f"-c{connections}", f"-m{streams}", "-t1", f"-D{seconds}", f"https://127.0.0.1:{port}{path}"]
+    out = subprocess.run(command, capture_output=True, text=True).stdout
+    done, failed = re.search(r"requests: \d+ total, \d+ started, (\d+) done, \d+ succeeded, (\d+) failed", out).groups()
+    mean = re.search(r"time for request:\s+\S+\s+\S+\s+([\d.]+)(us|ms|s)", out)
+    scale = {"us": 1, "ms": 1e3, "s": 1e6}[mean.group(2)]
+    return int(done), float(mean.group(1)) * scale, f"{failed} failed" if failed != "0" else ""
+
+
+def wrk(port, path, connections, seconds, headers=(), scheme="http"):
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     for header in headers:
         command += ["-H", header]
-    out = subprocess.run(command + [f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True).stdout
+    out = subprocess.run(command + [f"{scheme}://127.0.0.1:{port}{path}"], capture_output=True, text=True).stdout
     requests = int(re.search(r"(\d+) requests in", out).group(1))
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", out)
     scale = {"us": 1, "ms": 1e3, "s": 1e6}[p99.group(2)]
@@ -129,7 +146,10 @@ def main():
         os.mkdir(f"{directory}/www")
         for name, size in (("1k", 1024), ("64k", 65536)):
             open(f"{directory}/www/{name}", "w").write("x" * size)
-        names = dict(dir=directory, origin=ORIGIN, nginx=NGINX, haproxy=HAPROXY)
+        key = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "7", "-subj", "/CN=bench"]
+        subprocess.run(key + ["-keyout", f"{directory}/server.key", "-out", f"{directory}/server.pem"], check=True, capture_output=True)
+        open(f"{directory}/both.pem", "w").write(open(f"{directory}/server.pem").read() + open(f"{directory}/server.key").read())
+        names = dict(nginx_tls=NGINX + SECURE, haproxy_tls=HAPROXY + SECURE, dir=directory, origin=ORIGIN, nginx=NGINX, haproxy=HAPROXY)
         for name, text in (("origin", ORIGIN_CONF), ("nginx", NGINX_CONF), ("haproxy", HAPROXY_CONF)):
             open(f"{directory}/{name}.conf", "w").write(text.format(**names))
         try:
@@ -137,29 +157,39 @@ def main():
             proxies = {
                 "nginx": (NGINX, start(["nginx", "-p", directory, "-c", f"{directory}/nginx.conf"])),
                 "haproxy": (HAPROXY, start(["haproxy", "-db", "-f", f"{directory}/haproxy.conf"])),
-                "nines": (OURS, start([arguments.serve, f"127.0.0.1:{OURS}", "1", f"127.0.0.1:{ORIGIN}"])),
+                "nines": (OURS, start([arguments.serve, f"127.0.0.1:{OURS}", "1", f"127.0.0.1:{ORIGIN}",
+                                         "--tls", str(OURS + SECURE), f"{directory}/server.pem", f"{directory}/server.key"])),
                 "nines, 100 rules and log": (
                     OURS + 10,
                     start([arguments.serve, f"127.0.0.1:{OURS + 10}", "1", f"127.0.0.1:{ORIGIN}",
                            "--rules", "100", "--log", f"{directory}/access.log"]),
+                ),
+                "nines, 1,000 rules": (
+                    OURS + 20,
+                    start([arguments.serve, f"127.0.0.1:{OURS + 20}", "1", f"127.0.0.1:{ORIGIN}", "--rules", "1000"]),
                 ),
             }
             running += [process for _, process in proxies.values()]
             for port, _ in [(ORIGIN, None), *proxies.values()]:
                 wait_for(port)
             cases = {
-                "1 KB, keep-alive": ("/1k", 32, ()),
-                "64 KB, keep-alive": ("/64k", 32, ()),
-                "1 KB, connection per request": ("/1k", 32, ("Connection: close",)),
+                "1 KB, keep-alive": lambda port, s: wrk(port, "/1k", 32, s),
+                "64 KB, keep-alive": lambda port, s: wrk(port, "/64k", 32, s),
+                "1 KB, connection per request": lambda port, s: wrk(port, "/1k", 32, s, ("Connection: close",)),
+                "TLS, 1 KB, keep-alive": lambda port, s: wrk(port + SECURE, "/1k", 32, s, scheme="https"),
+                "TLS, 64 KB, keep-alive": lambda port, s: wrk(port + SECURE, "/64k", 32, s, scheme="https"),
+                "TLS, handshake per request": lambda port, s: wrk(port + SECURE, "/1k", 32, s, ("Connection: close",), "https"),
+                "HTTP/2 over TLS, 1 KB": lambda port, s: h2load(port + SECURE, "/1k", 8, s),
             }
-            for case, (path, connections, headers) in cases.items():
+            for case, load in cases.items():
                 if arguments.only not in case:
                     continue
-                results = {name: [] for name in proxies}
+                chosen = {name: proxy for name, proxy in proxies.items() if "TLS" not in case or "," not in name}
+                results = {name: [] for name in chosen}
                 for _ in range(arguments.rounds):
-                    for name, (port, process) in proxies.items():
+                    for name, (port, process) in chosen.items():
                         before, began = cpu_seconds(process.pid), time.monotonic()
-                        requests, p99, errors = wrk(port, path, connections, arguments.seconds, headers)
+                        requests, p99, errors = load(port, arguments.seconds)
                         used, took = cpu_seconds(process.pid) - before, time.monotonic() - began
                         results[name].append((used / requests * 1e6, requests / took, p99))
                         if errors:
@@ -167,7 +197,7 @@ def main():
                 middle = lambda name, at: statistics.median(result[at] for result in results[name])
                 base = middle("nginx", 0)
                 print(f"\n{case}")
-                for name in proxies:
+                for name in chosen:
                     cpu, rate, p99 = (middle(name, at) for at in range(3))
                     print(f"  {name:26} {cpu:7.1f} µs CPU/request ({cpu / base:4.2f})  {rate:8.0f}/s  p99 {p99 / 1000:6.2f} ms",
                           flush=True)

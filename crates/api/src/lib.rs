@@ -4,7 +4,9 @@
 //! the coverage table and the docs come from that one list. Nothing here knows
 //! HTTP, processes or netlink.
 
+pub mod acm;
 pub mod autoscaling;
+mod certificate;
 pub mod cloudwatch;
 mod context;
 mod coverage;
@@ -30,5 +32,6 @@ pub fn services() -> Vec<wire::Service<Ctx>> {
         iam::service(),
         sts::service(),
         ssm::service(),
+        acm::service(),
     ]
 }

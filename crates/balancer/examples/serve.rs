@@ -1,8 +1,9 @@
 //! The balancer alone, without a control plane: one listener, targets from the command line.
 //!
-//!     serve 127.0.0.1:8080 WORKERS TARGET:PORT... [--rules N] [--log DIRECTORY]
+//!     serve 127.0.0.1:8080 WORKERS TARGET:PORT... [--rules N] [--log DIRECTORY] [--tls PORT CHAIN KEY]
 //!
-//! `--rules` puts N rules that do not match before the default one. Used by `benches/balancer`.
+//! `--rules` puts N rules that do not match before the default one, `--tls` adds an HTTPS listener.
+//! Used by `benches/balancer`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,13 +12,37 @@ use std::sync::Arc;
 use balancer::config::*;
 use balancer::{Config, Report};
 
+/// ELBSecurityPolicy-TLS13-1-2-Res-2021-06.
+const CIPHERS: [&str; 7] = [
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let address: SocketAddr = arguments.next().ok_or("an address to listen on")?.parse()?;
     let workers: usize = arguments.next().ok_or("a number of workers")?.parse()?;
     let (mut targets, mut rules, mut access_log) = (Vec::new(), 0, None);
+    let (mut tls_port, mut certificates) = (None, BTreeMap::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--tls" => {
+                tls_port = Some(arguments.next().ok_or("a port for TLS")?.parse()?);
+                let mut read = |what| {
+                    std::fs::read_to_string(arguments.next().unwrap_or_default())
+                        .map_err(|error| format!("read the {what}: {error}"))
+                };
+                let certificate = Certificate {
+                    chain: read("certificate")?,
+                    private_key: read("key")?,
+                };
+                certificates.insert("c".to_owned(), certificate);
+            }
             "--rules" => rules = arguments.next().ok_or("a number of rules")?.parse()?,
             "--log" => access_log = Some(arguments.next().ok_or("a directory for logs")?.into()),
             target => targets.push(Target {
@@ -43,6 +68,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ],
         action: Action::forward_to(group),
     });
+    let rules: Vec<Rule> = rules.collect();
+    let listener = Listener {
+        key: "l".into(),
+        port: address.port(),
+        protocol: Protocol::Http,
+        tls: None,
+        default_action: Action::forward_to(group),
+        rules,
+    };
+    let secure = tls_port.map(|port| Listener {
+        key: "s".into(),
+        port,
+        protocol: Protocol::Https,
+        tls: Some(Tls {
+            protocols: vec!["TLSv1.2".into(), "TLSv1.3".into()],
+            ciphers: CIPHERS.map(str::to_owned).to_vec(),
+            certificates: vec!["c".into()],
+            takes_client_certificates: false,
+        }),
+        ..listener.clone()
+    });
     let config = Config {
         revision: 1,
         load_balancers: vec![LoadBalancer {
@@ -54,13 +100,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 netns: None,
                 address: address.ip(),
             }],
-            listeners: vec![Listener {
-                key: "l".into(),
-                port: address.port(),
-                protocol: Protocol::Http,
-                default_action: Action::forward_to(group),
-                rules: rules.collect(),
-            }],
+            listeners: std::iter::once(listener).chain(secure).collect(),
             attributes: Attributes {
                 access_log,
                 ..Attributes::default()
@@ -74,6 +114,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ..TargetGroup::default()
             },
         )]),
+        certificates,
         ..Config::default()
     };
     let (_sender, receiver) = tokio::sync::watch::channel(Some(Arc::new(config)));

@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::http::desync::{Classification, Tier};
+use crate::tls::Session;
 
 /// What is known of a request; `None` and empty become `-`.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Entry {
     pub client: SocketAddr,
     pub target: Option<SocketAddr>,
     pub is_websocket: bool,
+    /// Of a connection over TLS.
+    pub session: Option<Session>,
     pub request_processing_time: Option<Duration>,
     pub target_processing_time: Option<Duration>,
     pub response_processing_time: Option<Duration>,
@@ -50,6 +53,7 @@ impl Entry {
             client,
             target: None,
             is_websocket: false,
+            session: None,
             request_processing_time: None,
             target_processing_time: None,
             response_processing_time: None,
@@ -71,7 +75,14 @@ impl Entry {
     /// Appends the line, its newline included. `finished` is when the response was sent.
     pub fn write(&self, out: &mut Vec<u8>, finished: Timestamp) {
         let mut line = String::with_capacity(512);
-        let kind = if self.is_websocket { "ws" } else { "http" };
+        let session = self.session.as_ref();
+        let kind = match (session, self.is_websocket) {
+            (None, false) => "http",
+            (None, true) => "ws",
+            (Some(session), _) if session.is_http2 => "h2",
+            (Some(_), false) => "https",
+            (Some(_), true) => "wss",
+        };
         let _ = write!(
             line,
             "{kind} {finished:.6} {} {}",
@@ -96,13 +107,19 @@ impl Entry {
         let _ = write!(line, " {} {}", self.received_bytes, self.sent_bytes);
         quoted(&mut line, &self.request);
         quoted(&mut line, &self.user_agent);
-        line.push_str(" - -");
+        field(&mut line, session.map(|session| session.cipher));
+        field(&mut line, session.map(|session| session.version));
         field(
             &mut line,
             Some(&self.target_group).filter(|group| !group.is_empty()),
         );
         quoted(&mut line, &self.trace_id);
-        line.push_str(" \"-\" \"-\"");
+        let server_name = session.and_then(|session| session.server_name.as_deref());
+        quoted(&mut line, server_name.unwrap_or_default());
+        quoted(
+            &mut line,
+            session.map_or("", |session| &session.certificate),
+        );
         field(&mut line, self.rule_priority);
         let _ = write!(line, " {:.6}", self.created);
         quoted(&mut line, self.actions);

@@ -31,6 +31,8 @@ pub struct Config {
     pub target_groups: BTreeMap<String, TargetGroup>,
     pub network_load_balancers: Vec<network::NetworkLoadBalancer>,
     pub network_target_groups: BTreeMap<String, network::TargetGroup>,
+    /// By the key that listeners name.
+    pub certificates: BTreeMap<String, Certificate>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -64,14 +66,48 @@ pub struct Listener {
     pub key: String,
     pub port: u16,
     pub protocol: Protocol,
+    /// Of HTTPS listeners.
+    #[serde(default)]
+    pub tls: Option<Tls>,
     /// What happens when no rule matches.
     pub default_action: Action,
     /// In any order; evaluated from the lowest priority number up.
     pub rules: Vec<Rule>,
 }
 
-/// `Https` is known so that a config can say it; such a listener is reported as a problem and not
-/// opened, since this balancer speaks no TLS yet. The same holds for target groups and probes.
+/// How clients are spoken to over TLS.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tls {
+    /// `TLSv1.2`, `TLSv1.3`; others are not offered.
+    pub protocols: Vec<String>,
+    /// In OpenSSL's spelling, most preferred first; those that rustls lacks are not offered.
+    pub ciphers: Vec<String>,
+    /// Keys of `Config::certificates`, the default first.
+    pub certificates: Vec<String>,
+    /// Clients are asked for a certificate, which targets get to see (mTLS passthrough).
+    pub takes_client_certificates: bool,
+}
+
+/// A certificate to serve.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Certificate {
+    /// PEM, the server's own first.
+    pub chain: String,
+    /// PEM.
+    pub private_key: String,
+}
+
+impl std::fmt::Debug for Certificate {
+    /// Without the key, which logs must not hold.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate")
+            .field("chain", &self.chain)
+            .finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
     #[default]
@@ -194,6 +230,10 @@ pub struct Attributes {
     pub xff_client_port: bool,
     /// `routing.http.preserve_host_header.enabled`
     pub preserve_host_header: bool,
+    /// `routing.http2.enabled`: offered to clients over TLS.
+    pub http2: bool,
+    /// `routing.http.x_amzn_tls_version_and_cipher_suite.enabled`
+    pub tls_headers: bool,
     /// `routing.http.drop_invalid_header_fields.enabled`
     pub drop_invalid_header_fields: bool,
     /// `routing.http.desync_mitigation_mode`
@@ -347,6 +387,8 @@ impl Default for Attributes {
             xff_mode: XffMode::Append,
             xff_client_port: false,
             preserve_host_header: false,
+            http2: true,
+            tls_headers: false,
             drop_invalid_header_fields: false,
             desync_mitigation_mode: DesyncMode::Defensive,
             access_log: None,

@@ -26,6 +26,7 @@ pub mod report;
 mod routing;
 mod run;
 mod sticky;
+mod tls;
 mod worker;
 
 pub use config::Config;

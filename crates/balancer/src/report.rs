@@ -82,6 +82,7 @@ pub struct NodeMetrics {
     /// Client and target connections opened.
     pub new_connection_count: u64,
     pub rejected_connection_count: u64,
+    pub client_tls_negotiation_error_count: u64,
     /// Bytes of requests and responses, heads included, towards clients.
     pub processed_bytes: u64,
     pub elb_3xx: u64,

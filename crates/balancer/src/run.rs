@@ -19,6 +19,7 @@ use crate::count::Gathering;
 use crate::network;
 use crate::probe::{Finding, Prober};
 use crate::report::{FlowMetrics, Metrics, Report};
+use crate::tls::Servers;
 use crate::worker::{self, Command, Event};
 
 /// Metrics, drains and retries of what failed.
@@ -81,6 +82,7 @@ async fn coordinate(
     let mut coordinator = Coordinator {
         pool,
         prober: Prober::new(findings_in),
+        servers: Servers::default(),
         report,
         config: None,
         sequence: 0,
@@ -201,6 +203,7 @@ async fn forward_events(
 struct Coordinator<R> {
     pool: Pool,
     prober: Prober,
+    servers: Servers,
     report: R,
     config: Option<Arc<Config>>,
     /// Of the last config sent to the workers; the same config tried again has a new one.
@@ -222,12 +225,14 @@ impl<R: Fn(Report)> Coordinator<R> {
         self.sequence += 1;
         self.applied.clear();
         self.new_problems.clear();
+        let mut problems = Vec::new();
+        let secured = self.servers.update(&config, &mut problems);
         // Workers first: they close what is gone while the checks are being changed.
         self.pool.tell(&Command::Apply {
             sequence: self.sequence,
             config: config.clone(),
+            secured,
         });
-        let mut problems = Vec::new();
         self.prober.update(&config, &mut problems).await;
         self.new_problems.extend(problems);
         self.drained

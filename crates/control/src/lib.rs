@@ -8,6 +8,7 @@
 
 pub mod alarm;
 mod bell;
+pub mod certificate;
 pub mod clock;
 pub mod edge;
 pub mod group;
@@ -197,6 +198,8 @@ impl World {
         let passes: [fn(&mut World, Timestamp) -> Option<Timestamp>; 10] = [
             instance::pass,
             nat_gateway::pass,
+            // Listeners serve what is issued.
+            certificate::pass,
             load_balancer::pass,
             policy::pass,
             load_balancer::access_log::pass,

@@ -75,6 +75,9 @@ pub struct Listener {
     pub ssl_policy: Option<String>,
     /// ARNs, the default first.
     pub certificates: Vec<String>,
+    /// Clients are asked for a certificate, which targets get to see.
+    #[serde(default)]
+    pub mutual_tls_passthrough: bool,
     pub default_actions: Vec<Action>,
     pub attributes: Attributes,
     pub tags: Tags,

@@ -5,6 +5,7 @@
 //! *observed* (the controller that saw it wrote it), and says so where it is
 //! not obvious.
 
+pub mod acm;
 pub mod autoscaling;
 pub mod cloudwatch;
 pub mod elbv2;
@@ -18,6 +19,7 @@ pub mod instance_type;
 pub mod s3;
 pub mod scope;
 mod speed;
+pub mod ssl_policy;
 pub mod vpc;
 
 pub use id::*;

@@ -31,6 +31,10 @@ impl Admin {
         let state = self.store.snapshot();
         let answer: Answer = match (request.method.as_str(), path) {
             ("GET", "status") => Ok(self.status(&state)),
+            ("GET", "ca") => match state.certificate_authorities.get(&()) {
+                Some(authority) => Ok(json!({ "certificate": authority.certificate })),
+                None => Err((404, "the cloud has no certificate authority yet".into())),
+            },
             ("GET", "ps") => Ok(self.ps(&state)),
             ("GET", "events") => Ok(events(
                 &state,

@@ -57,6 +57,8 @@ enum Command {
     },
     /// Print the environment with which Terraform, the AWS CLI and SDKs use this cloud.
     Env,
+    /// Print the certificate of the cloud's own authority: `curl --cacert <(nines ca) https://…`.
+    Ca,
     /// Run terraform (or tofu) with that environment, and a local provider mirror if there is one.
     Tf {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -179,6 +181,7 @@ fn run(cli: Cli) -> Result<()> {
             privileged_instances: false,
         }),
         Command::Env => cli::env::print(cli.port),
+        Command::Ca => cli::ca::print(cli.port),
         Command::Tf { arguments } => cli::env::terraform(cli.port, &cli.state, &arguments),
         Command::Ps { json } => cli::ps::run(cli.port, json),
         Command::Events { follow } => cli::events::run(cli.port, follow),

@@ -1,6 +1,7 @@
 //! The tables: one line each ties a record to its key and its place in the state.
 
 use imbl::OrdMap;
+use model::acm::{Certificate, CertificateAuthority};
 use model::autoscaling::{Activity, AutoScalingGroup, ScalingPolicy};
 use model::cloudwatch::{AlarmHistoryItem, CompositeAlarm, Dashboard, MetricAlarm};
 use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
@@ -124,6 +125,8 @@ tables! {
     instance_profiles: InstanceProfile, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     policies: Policy, String, |r| r.arn.clone();
     server_certificates: ServerCertificate, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    certificates: Certificate, String, |r| r.arn.clone();
+    certificate_authorities: CertificateAuthority, (), |_| ();
     buckets: Bucket, String, |r| r.name.clone();
     objects: Object, ObjectKey, |r| ObjectKey { bucket: r.bucket.clone(), key: r.key.clone(), newest_first: std::cmp::Reverse(r.sequence) };
     multipart_uploads: MultipartUpload, (String, String, String), |r| (r.bucket.clone(), r.key.clone(), r.id.clone());

@@ -70,7 +70,8 @@ pub fn check(
             )));
         }
         network::check_pair(listener_protocol, &group)?;
-        if !balancer.is_network() && group.protocol_version != "HTTP1" {
+        // Clients speak HTTP/2 over TLS only.
+        if group.protocol_version != "HTTP1" && listener_protocol == "HTTP" {
             return Err(error(
                 "IncompatibleProtocols",
                 format!(

@@ -1,7 +1,7 @@
 //! How a target group's targets are probed. Source: `A/target-group-health-checks.html`.
 
 use super::check::{length, one_of, within};
-use super::error::{Result, unsupported, validation};
+use super::error::{Result, validation};
 use super::network;
 use model::elbv2::HealthCheck;
 use serde::{Deserialize, Serialize};
@@ -123,8 +123,7 @@ pub fn changed(
 fn check_protocol(protocol: &str, group_protocol: &str) -> Result<()> {
     one_of(protocol, "healthCheckProtocol", PROTOCOLS)?;
     match protocol {
-        "HTTP" => Ok(()),
-        "HTTPS" => Err(unsupported("Health checks over HTTPS are")),
+        "HTTP" | "HTTPS" => Ok(()),
         "TCP" if network::is_network(group_protocol) => Ok(()),
         other => Err(validation(format!(
             "Health check protocol '{other}' is not supported for target groups with the protocol '{group_protocol}'"

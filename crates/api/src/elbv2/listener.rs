@@ -1,9 +1,10 @@
-//! Listeners. The balancer speaks no TLS yet, so that only HTTP can be had.
+//! Listeners.
 
 use super::action::{self, ActionShape};
 use super::arn::{self, find, owned};
 use super::check::{one_of, port};
 use super::error::{Result, error, validation};
+use super::listener_tls::{self, Certificate, MutualAuthentication, Request};
 use super::page::page;
 use super::tag::{self, Tag};
 use super::{Done, association, load_balancer, network};
@@ -19,13 +20,6 @@ const PROTOCOLS: &[&str] = &[
     "HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP", "GENEVE", "QUIC", "TCP_QUIC",
 ];
 
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Certificate {
-    pub certificate_arn: Option<String>,
-    pub is_default: Option<bool>,
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Shape {
@@ -33,6 +27,10 @@ struct Shape {
     load_balancer_arn: String,
     port: u16,
     protocol: String,
+    /// The default one.
+    certificates: Option<Vec<Certificate>>,
+    ssl_policy: Option<String>,
+    mutual_authentication: Option<MutualAuthentication>,
     default_actions: Vec<ActionShape>,
 }
 
@@ -42,6 +40,14 @@ fn shape(listener: &Listener) -> Shape {
         load_balancer_arn: listener.load_balancer.clone(),
         port: listener.port,
         protocol: listener.protocol.clone(),
+        certificates: listener.certificates.first().map(|arn| {
+            vec![Certificate {
+                certificate_arn: Some(arn.clone()),
+                is_default: None,
+            }]
+        }),
+        ssl_policy: listener.ssl_policy.clone(),
+        mutual_authentication: MutualAuthentication::of(listener),
         default_actions: action::shapes(&listener.default_actions),
     }
 }
@@ -77,58 +83,9 @@ pub struct CreateListener {
     mutual_authentication: Option<MutualAuthentication>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct MutualAuthentication {
-    mode: Option<String>,
-    trust_store_arn: Option<String>,
-    ignore_client_certificate_expiry: Option<bool>,
-    advertise_trust_store_ca_names: Option<String>,
-}
-
-impl MutualAuthentication {
-    fn is_on(&self) -> bool {
-        self.mode.as_deref().is_some_and(|m| m != "off")
-            || self.trust_store_arn.is_some()
-            || self.ignore_client_certificate_expiry == Some(true)
-            || self.advertise_trust_store_ca_names.as_deref() == Some("on")
-    }
-}
-
 fn check_protocol(balancer: &LoadBalancer, protocol: &str) -> Result<()> {
     one_of(protocol, "protocol", PROTOCOLS)?;
-    network::check_listener(balancer, protocol)?;
-    match protocol {
-        "HTTPS" => Err(error(
-            "UnsupportedProtocol",
-            "HTTPS listeners are not supported by this cloud: its balancer speaks no TLS yet. Use HTTP.",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses what only listeners with TLS have.
-fn refuse_tls(
-    ssl_policy: Option<&str>,
-    certificates: &[Certificate],
-    alpn_policy: &[String],
-    mutual_authentication: Option<&MutualAuthentication>,
-) -> Result<()> {
-    let given = [
-        (!certificates.is_empty(), "A certificate"),
-        (ssl_policy.is_some_and(|p| !p.is_empty()), "An SSL policy"),
-        (!alpn_policy.is_empty(), "An ALPN policy"),
-        (
-            mutual_authentication.is_some_and(MutualAuthentication::is_on),
-            "Mutual authentication",
-        ),
-    ];
-    match given.iter().find(|(given, _)| *given) {
-        Some((_, what)) => Err(validation(format!(
-            "{what} cannot be specified for HTTP listeners"
-        ))),
-        None => Ok(()),
-    }
+    network::check_listener(balancer, protocol)
 }
 
 /// A network load balancer's listener forwards, and no more.
@@ -169,19 +126,40 @@ pub fn create(ctx: &mut Ctx, input: CreateListener) -> Result<Listeners> {
     let number = input.port;
     let number = number.ok_or_else(|| validation("A listener port must be specified"))?;
     let number = port(number, "port")?;
-    refuse_tls(
-        input.ssl_policy.as_deref(),
-        &input.certificates,
-        &input.alpn_policy,
-        input.mutual_authentication.as_ref(),
-    )?;
     let default_actions = action::of(&input.default_actions)?;
     let tags = tag::of(&input.tags)?;
-    if let Some(existing) = of_load_balancer(ctx, &balancer.arn).find(|l| l.port == number) {
-        let same = existing.protocol == protocol
-            && existing.default_actions == default_actions
-            && existing.tags == tags;
-        return match same {
+    check_actions(&balancer, &default_actions)?;
+    association::check(ctx, &balancer, protocol, &default_actions)?;
+    let mut listener = Listener {
+        arn: arn::new_listener(&ctx.scope, &balancer.arn),
+        scope: ctx.scope.clone(),
+        load_balancer: balancer.arn.clone(),
+        port: number,
+        protocol: protocol.to_owned(),
+        ssl_policy: None,
+        certificates: Vec::new(),
+        mutual_tls_passthrough: false,
+        default_actions,
+        attributes: Attributes::new(),
+        tags,
+    };
+    let request = Request {
+        ssl_policy: input.ssl_policy.as_deref(),
+        certificates: &input.certificates,
+        alpn_policy: &input.alpn_policy,
+        mutual_authentication: input.mutual_authentication.as_ref(),
+    };
+    listener_tls::apply(ctx, &mut listener, &request)?;
+    let existing = of_load_balancer(ctx, &balancer.arn).find(|l| l.port == number);
+    if let Some(existing) = existing {
+        // All that the call gives, and nothing that came later.
+        let as_created = Listener {
+            arn: listener.arn.clone(),
+            attributes: Attributes::new(),
+            certificates: existing.certificates.iter().take(1).cloned().collect(),
+            ..Listener::clone(existing)
+        };
+        return match as_created == listener {
             true => Ok(one(existing)),
             false => Err(duplicate(&balancer.arn)),
         };
@@ -192,20 +170,6 @@ pub fn create(ctx: &mut Ctx, input: CreateListener) -> Result<Listeners> {
             "The maximum number of listeners per load balancer has been reached",
         ));
     }
-    check_actions(&balancer, &default_actions)?;
-    association::check(ctx, &balancer, protocol, &default_actions)?;
-    let listener = Listener {
-        arn: arn::new_listener(&ctx.scope, &balancer.arn),
-        scope: ctx.scope.clone(),
-        load_balancer: balancer.arn.clone(),
-        port: number,
-        protocol: protocol.to_owned(),
-        ssl_policy: None,
-        certificates: Vec::new(),
-        default_actions,
-        attributes: Attributes::new(),
-        tags,
-    };
     let answer = one(&listener);
     ctx.tx.put(listener);
     Ok(answer)
@@ -276,12 +240,6 @@ pub fn modify(ctx: &mut Ctx, input: ModifyListener) -> Result<Listeners> {
         check_protocol(&balancer, protocol)?;
         listener.protocol.clone_from(protocol);
     }
-    refuse_tls(
-        input.ssl_policy.as_deref(),
-        &input.certificates,
-        &input.alpn_policy,
-        input.mutual_authentication.as_ref(),
-    )?;
     if let Some(number) = input.port {
         listener.port = port(number, "port")?;
         let mut others = of_load_balancer(ctx, &balancer.arn);
@@ -299,6 +257,13 @@ pub fn modify(ctx: &mut Ctx, input: ModifyListener) -> Result<Listeners> {
         &listener.protocol,
         &listener.default_actions,
     )?;
+    let request = Request {
+        ssl_policy: input.ssl_policy.as_deref(),
+        certificates: &input.certificates,
+        alpn_policy: &input.alpn_policy,
+        mutual_authentication: input.mutual_authentication.as_ref(),
+    };
+    listener_tls::apply(ctx, &mut listener, &request)?;
     let answer = one(&listener);
     ctx.tx.put(listener);
     Ok(answer)

@@ -23,8 +23,7 @@ pub(super) use definitions;
 
 /// Source: `A/application-load-balancers.html#load-balancer-attributes`.
 ///
-/// HTTP/2 and the TLS headers concern HTTPS listeners, which cannot be made; there is no
-/// WAF, no zonal shift and no IPv6 that the others could apply to.
+/// There is no WAF, no zonal shift and no IPv6 that the others could apply to.
 const ATTRIBUTES: &[Definition] = definitions! {
     "access_logs.s3.enabled", "false", Bool, Honoured;
     "access_logs.s3.bucket", "", Text(1024), Honoured;

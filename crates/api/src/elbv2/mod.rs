@@ -3,7 +3,7 @@
 //! [`service`] is the one list of actions; each resource has a file with the
 //! same noun as in the model. Records are changed here; the balancer gets its
 //! configuration from them and what its nodes observe comes back by the
-//! controller. Gateway balancers, TLS and Lambda targets are refused
+//! controller. Gateway balancers and Lambda targets are refused
 //! in words, since nothing would serve them.
 
 mod account_limit;
@@ -19,6 +19,7 @@ mod health_check;
 mod listener;
 mod listener_attribute;
 mod listener_certificate;
+mod listener_tls;
 mod load_balancer;
 mod load_balancer_attribute;
 mod load_balancer_network;

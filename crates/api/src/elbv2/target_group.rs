@@ -234,10 +234,7 @@ fn check_target_type(target_type: &str) -> Result<()> {
 fn check_protocol(protocol: &str) -> Result<()> {
     one_of(protocol, "protocol", PROTOCOLS)?;
     match protocol {
-        "HTTP" => Ok(()),
-        "HTTPS" => Err(unsupported(
-            "The balancer speaks no TLS yet: target groups with the protocol 'HTTPS' are",
-        )),
+        "HTTP" | "HTTPS" => Ok(()),
         other => network::check_group(other),
     }
 }

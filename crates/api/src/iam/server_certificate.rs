@@ -1,11 +1,12 @@
 //! Server certificates: what HTTPS listeners serve where ACM is not used.
+//!
+//! IAM is global: listeners of every region may name them.
 
 use super::error::{Result, already_exists, check_name, no_such_entity, path};
 use super::tag::{self, Tag, TagList};
 use super::{global, page, unique_id};
 use crate::Ctx;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::certificate::{self, Unfit};
 use model::iam::ServerCertificate;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -74,20 +75,9 @@ pub fn upload(ctx: &mut Ctx, input: UploadServerCertificate) -> Result<UploadedS
     check_name(&name, "serverCertificateName", MAX_NAME)?;
     let path = path(input.path)?;
     let tags = tag::of(&input.tags)?;
-    let malformed = |what: &str| {
-        ApiError::client(
-            "MalformedCertificate",
-            format!("Unable to parse {what}. Please ensure the {what} is in PEM format."),
-        )
-    };
     let body = input.certificate_body.trim().to_owned();
-    let expiration = pem(&body, "CERTIFICATE")
-        .and_then(|der| not_after(&der))
-        .ok_or_else(|| malformed("certificate"))?;
-    if let Some(chain) = &input.certificate_chain {
-        pem(chain, "CERTIFICATE").ok_or_else(|| malformed("certificate chain"))?;
-    }
-    pem(&input.private_key, "PRIVATE KEY").ok_or_else(|| malformed("key"))?;
+    let chain = input.certificate_chain.as_deref();
+    let facts = certificate::check(&body, chain, &input.private_key).map_err(unfit)?;
     let scope = global(ctx);
     let mut certificates = ctx
         .tx
@@ -112,7 +102,7 @@ pub fn upload(ctx: &mut Ctx, input: UploadServerCertificate) -> Result<UploadedS
         chain: input.certificate_chain.map(|chain| chain.trim().to_owned()),
         private_key: input.private_key,
         uploaded: ctx.now,
-        expiration,
+        expiration: facts.not_after,
         tags,
     };
     let answer = UploadedServerCertificate {
@@ -123,71 +113,30 @@ pub fn upload(ctx: &mut Ctx, input: UploadServerCertificate) -> Result<UploadedS
     Ok(answer)
 }
 
-/// The first block of PEM whose label ends in `label`, decoded.
-fn pem(text: &str, label: &str) -> Option<Vec<u8>> {
-    let (_, rest) = text.split_once("-----BEGIN ")?;
-    let (found, rest) = rest.split_once("-----")?;
-    let (encoded, _) = rest.split_once(&format!("-----END {found}-----"))?;
-    if !found.ends_with(label) {
-        return None;
-    }
-    let compact: String = encoded.split_ascii_whitespace().collect();
-    STANDARD.decode(compact).ok().filter(|der| !der.is_empty())
-}
-
-/// When a certificate (RFC 5280 §4.1) ends: the second time of its `validity`.
-fn not_after(certificate: &[u8]) -> Option<jiff::Timestamp> {
-    const SEQUENCE: u8 = 0x30;
-    const VERSION: u8 = 0xa0;
-    const UTC_TIME: u8 = 0x17;
-    let mut outer = element(&mut { certificate }, SEQUENCE)?;
-    let mut fields = element(&mut outer, SEQUENCE)?;
-    if fields.first() == Some(&VERSION) {
-        any_element(&mut fields)?;
-    }
-    // Serial number, signature algorithm, issuer.
-    for _ in 0..3 {
-        any_element(&mut fields)?;
-    }
-    let mut validity = element(&mut fields, SEQUENCE)?;
-    any_element(&mut validity)?;
-    let (tag, time) = any_element(&mut validity)?;
-    let digits = std::str::from_utf8(time).ok()?.strip_suffix('Z')?;
-    // Two digits of a year mean 1950 to 2049.
-    let full = match (tag, digits.get(..2)?.parse::<u32>().ok()?) {
-        (UTC_TIME, 50..) => format!("19{digits}"),
-        (UTC_TIME, _) => format!("20{digits}"),
-        _ => digits.to_owned(),
+fn unfit(why: Unfit) -> ApiError {
+    let malformed = |what: &str| {
+        ApiError::client(
+            "MalformedCertificate",
+            format!("Unable to parse {what}. Please ensure the {what} is in PEM format."),
+        )
     };
-    let at = jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", &full).ok()?;
-    Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-}
-
-/// The content of the next DER element, which must have that tag.
-fn element<'a>(rest: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
-    any_element(rest)
-        .filter(|(found, _)| *found == tag)
-        .map(|(_, content)| content)
-}
-
-/// Tag and content of the next DER element; `rest` goes behind it.
-fn any_element<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
-    let (tag, tail) = rest.split_first()?;
-    let (first, mut tail) = tail.split_first()?;
-    let length = match first {
-        0..=0x7f => usize::from(*first),
-        0x81..=0x84 => {
-            let (digits, after) = tail.split_at_checked(usize::from(first & 0x7f))?;
-            tail = after;
-            digits
-                .iter()
-                .fold(0, |n, digit| n << 8 | usize::from(*digit))
-        }
-        _ => return None,
-    };
-    let (content, tail) = tail.split_at_checked(length)?;
-    *rest = tail;
-    Some((*tag, content))
+    match why {
+        Unfit::Certificate => malformed("certificate"),
+        Unfit::Chain => malformed("certificate chain"),
+        Unfit::ChainOrder => ApiError::client(
+            "MalformedCertificate",
+            "Unable to validate certificate chain. The certificate chain must start with the immediate signing certificate, followed by any intermediaries in order.",
+        ),
+        Unfit::Key => malformed("key"),
+        Unfit::KeyKind => ApiError::client(
+            "MalformedCertificate",
+            "The private key is not supported: this cloud serves RSA keys of 2048 to 8192 bits and EC keys on the curves P-256 and P-384.",
+        ),
+        Unfit::Mismatch => ApiError::client(
+            "KeyPairMismatch",
+            "Public key certificate and private key do not match.",
+        ),
+    }
 }
 
 #[derive(Deserialize)]
@@ -330,47 +279,4 @@ pub fn list_tags(ctx: &mut Ctx, input: ListServerCertificateTags) -> Result<TagL
         tags: tag::list(&find(ctx, &input.server_certificate_name)?.tags),
         is_truncated: false,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The least that has the places of a certificate.
-    fn certificate(time: &[u8]) -> Vec<u8> {
-        let wrap = |tag: u8, content: &[u8]| {
-            [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
-        };
-        let validity = [wrap(0x17, b"250101000000Z"), time.to_vec()].concat();
-        let fields = [
-            wrap(0xa0, &[2, 1, 2]),
-            wrap(0x02, &[1]),
-            wrap(0x30, &[]),
-            wrap(0x30, &[]),
-            wrap(0x30, &validity),
-        ];
-        wrap(0x30, &wrap(0x30, &fields.concat()))
-    }
-
-    #[test]
-    fn a_certificate_says_when_it_ends() {
-        let check = |time: &[u8], expected: Option<&str>| {
-            let got = not_after(&certificate(time)).map(|t| t.to_string());
-            assert_eq!(got.as_deref(), expected);
-        };
-        check(b"\x17\x0d260102030405Z", Some("2026-01-02T03:04:05Z"));
-        check(b"\x17\x0d600102030405Z", Some("1960-01-02T03:04:05Z"));
-        check(b"\x18\x0f20600102030405Z", Some("2060-01-02T03:04:05Z"));
-        check(b"\x17\x0d26010203040", None);
-        assert_eq!(not_after(b"\x30\x84\xff\xff\xff\xff"), None);
-        assert_eq!(not_after(b""), None);
-    }
-
-    #[test]
-    fn pem_is_read() {
-        let text = "-----BEGIN RSA PRIVATE KEY-----\nAAEC\n-----END RSA PRIVATE KEY-----\n";
-        assert_eq!(pem(text, "PRIVATE KEY"), Some(vec![0, 1, 2]));
-        assert_eq!(pem(text, "CERTIFICATE"), None);
-        assert_eq!(pem("-----BEGIN X-----\nAAEC", "X"), None);
-    }
 }

@@ -14,6 +14,8 @@ pub struct NodeCounters {
     open: Cell<u64>,
     opened: Cell<u64>,
     pub rejected: Cell<u64>,
+    /// Handshakes with clients that came to nothing.
+    pub tls_errors: Cell<u64>,
     pub processed_bytes: Cell<u64>,
     pub rule_evaluations: Cell<u64>,
     pub redirects: Cell<u64>,
@@ -87,6 +89,7 @@ impl NodeCounters {
             active_connection_count: self.open.get(),
             new_connection_count: self.opened.take(),
             rejected_connection_count: self.rejected.take(),
+            client_tls_negotiation_error_count: self.tls_errors.take(),
             processed_bytes: self.processed_bytes.take(),
             elb_3xx,
             elb_4xx,

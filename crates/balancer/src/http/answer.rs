@@ -17,7 +17,11 @@ pub struct Answer {
 impl Answer {
     /// The page for an error or a redirect.
     pub fn page(status: u16) -> Answer {
-        let title = format!("{status} {}", page_title(status));
+        Answer::titled(status, &format!("{status} {}", page_title(status)))
+    }
+
+    /// A page that says something else than its status.
+    pub fn titled(status: u16, title: &str) -> Answer {
         let body = format!(
             "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
              </body>\r\n</html>\r\n"

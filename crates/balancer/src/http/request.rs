@@ -10,7 +10,7 @@ use super::field::{Connection, Field, content_length, elements, field};
 use super::target::{Target, is_host};
 
 /// Request line and one header field, each (A/load-balancer-limits.html).
-const LINE_LIMIT: usize = 16 * 1024;
+pub const LINE_LIMIT: usize = 16 * 1024;
 /// The whole head.
 pub const HEAD_LIMIT: usize = 64 * 1024;
 /// More fields than this is a malformed request; AWS limits bytes only, which no sane head reaches.

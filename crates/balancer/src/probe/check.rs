@@ -4,16 +4,18 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use super::check_h2;
 use super::matcher::Matcher;
 use super::track::{Failure, Outcome};
+use crate::config::{Protocol, ProtocolVersion};
 use crate::http::body::{Body, Keep};
 use crate::http::request::fields;
 use crate::http::response;
 use crate::netns::{self, Namespace};
+use crate::tls::{self, Stream};
 
 /// What is left of a response is read before closing, so that the target sees no reset.
 const DRAIN_LIMIT: usize = 256 * 1024;
@@ -23,6 +25,8 @@ const DRAIN_LIMIT: usize = 256 * 1024;
 pub struct Spec {
     pub source: IpAddr,
     pub address: SocketAddr,
+    pub protocol: Protocol,
+    pub version: ProtocolVersion,
     pub path: String,
     pub timeout: Duration,
     pub matcher: Matcher,
@@ -38,10 +42,13 @@ pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
             Err(_) => Outcome::Fail(Failure::Timeout),
         };
     }
+    if spec.version != ProtocolVersion::Http1 {
+        return check_h2(namespace, spec).await;
+    }
     let checked = timeout(spec.timeout, async {
         let mut stream = connect(namespace, spec).await?;
         stream
-            .write_all(request(spec).as_bytes())
+            .send(request(spec).as_bytes())
             .await
             .map_err(|error| broken("send", &error))?;
         let (status, body, rest) = read_head(&mut stream).await?;
@@ -61,16 +68,37 @@ pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
     }
 }
 
-/// As AWS's checker writes it; the port is named only if it is not HTTP's own.
-fn request(spec: &Spec) -> String {
-    let host = if spec.address.port() == 80 {
-        match spec.address.ip() {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        }
-    } else {
-        spec.address.to_string()
+async fn check_h2(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
+    let asked = timeout(spec.timeout, async {
+        let stream = connect(namespace, spec).await?;
+        check_h2::ask(stream, spec, &host(spec)).await
+    });
+    match asked.await {
+        Ok(Ok(code)) if spec.matcher.matches(code) => Outcome::Pass,
+        Ok(Ok(code)) => Outcome::Fail(Failure::Mismatch(code)),
+        Ok(Err(failure)) => Outcome::Fail(failure),
+        Err(_) => Outcome::Fail(Failure::Timeout),
+    }
+}
+
+/// The port is named only if it is not the protocol's own.
+fn host(spec: &Spec) -> String {
+    let default_port = match spec.protocol {
+        Protocol::Http => 80,
+        Protocol::Https => 443,
     };
+    if spec.address.port() != default_port {
+        return spec.address.to_string();
+    }
+    match spec.address.ip() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// As AWS's checker writes it.
+fn request(spec: &Spec) -> String {
+    let host = host(spec);
     format!(
         "GET {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\n\
          Accept-Encoding: gzip, compressed\r\n\r\n",
@@ -78,18 +106,23 @@ fn request(spec: &Spec) -> String {
     )
 }
 
-async fn connect(namespace: Option<&Namespace>, spec: &Spec) -> Result<TcpStream, Failure> {
+async fn connect(namespace: Option<&Namespace>, spec: &Spec) -> Result<Stream, Failure> {
     let socket = netns::connecting_socket(namespace, spec.source)
         .map_err(|error| Failure::Internal(format!("make a socket: {error}")))?;
     match socket.connect(spec.address).await {
-        Ok(stream) => Ok(stream),
+        Ok(stream) if spec.protocol == Protocol::Http => Ok(stream.into()),
+        Ok(stream) => {
+            let http2 = spec.version != ProtocolVersion::Http1;
+            let secured = tls::connect(stream, http2).await;
+            secured.map_err(|error| broken("TLS handshake", &error))
+        }
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Failure::Timeout),
         Err(error) => Err(broken("connect", &error)),
     }
 }
 
 /// Status, framing of the body, and what of it came with the head.
-async fn read_head(stream: &mut TcpStream) -> Result<(u16, Body, Vec<u8>), Failure> {
+async fn read_head(stream: &mut Stream) -> Result<(u16, Body, Vec<u8>), Failure> {
     let mut buffer = Vec::with_capacity(4096);
     loop {
         match stream.read_buf(&mut buffer).await {
@@ -114,7 +147,7 @@ async fn read_head(stream: &mut TcpStream) -> Result<(u16, Body, Vec<u8>), Failu
 }
 
 /// Reads the body to its end; whether the target then closes is its own affair.
-async fn drain(mut stream: TcpStream, mut body: Body, mut piece: Vec<u8>) {
+async fn drain(mut stream: Stream, mut body: Body, mut piece: Vec<u8>) {
     let mut left = DRAIN_LIMIT;
     while body.advance(&mut piece, Keep::Data).is_ok() && !body.is_done() {
         piece.clear();
@@ -125,7 +158,7 @@ async fn drain(mut stream: TcpStream, mut body: Body, mut piece: Vec<u8>) {
     }
 }
 
-fn broken(what: &str, error: &io::Error) -> Failure {
+pub fn broken(what: &str, error: &io::Error) -> Failure {
     Failure::Broken(format!("{what}: {error}"))
 }
 
@@ -139,6 +172,8 @@ mod tests {
             let spec = Spec {
                 source: IpAddr::from([127, 0, 0, 1]),
                 address: address.parse().unwrap(),
+                protocol: Protocol::Http,
+                version: ProtocolVersion::Http1,
                 path: "/up?x".into(),
                 timeout: Duration::ZERO,
                 matcher: Matcher::parse("200").unwrap(),

@@ -4,6 +4,7 @@
 //! and its results have one place to go. `matcher` and `track` are pure; `check` makes one request.
 
 mod check;
+mod check_h2;
 mod matcher;
 mod prober;
 mod track;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::check::{Spec, check};
 use super::matcher::Matcher;
 use super::track::{Failure, Track};
-use crate::config::{self, CheckProtocol, Config, HealthCheck, TargetState};
+use crate::config::{self, CheckProtocol, Config, HealthCheck, Protocol, ProtocolVersion, TargetState};
 use crate::netns::Namespace;
 use crate::report::Health;
 
@@ -191,6 +191,7 @@ struct Checked<'a> {
     nodes: &'a [config::Node],
     group: &'a str,
     health_check: &'a HealthCheck,
+    version: ProtocolVersion,
     cross_zone: bool,
     targets: &'a [config::Target],
 }
@@ -204,6 +205,7 @@ fn wanted(config: &Config) -> BTreeMap<Key, Settings> {
             nodes: &balancer.nodes,
             group: &group.key,
             health_check: &group.health_check,
+            version: group.protocol_version,
             cross_zone: group.cross_zone,
             targets: &group.targets,
         })
@@ -215,6 +217,7 @@ fn wanted(config: &Config) -> BTreeMap<Key, Settings> {
             nodes: &balancer.nodes,
             group: &group.key,
             health_check: &group.health_check,
+            version: ProtocolVersion::Http1,
             cross_zone: group.cross_zone,
             targets: &group.targets,
         })
@@ -242,14 +245,19 @@ impl Checked<'_> {
                     target_group: self.group.to_owned(),
                     target: target.key.clone(),
                 };
-                wanted.push((key, settings(self.health_check, node, target)));
+                wanted.push((key, settings(self.health_check, self.version, node, target)));
             }
         }
         wanted
     }
 }
 
-fn settings(check: &HealthCheck, node: &config::Node, target: &config::Target) -> Settings {
+fn settings(
+    check: &HealthCheck,
+    version: ProtocolVersion,
+    node: &config::Node,
+    target: &config::Target,
+) -> Settings {
     let HealthCheck {
         protocol,
         port,
@@ -266,10 +274,14 @@ fn settings(check: &HealthCheck, node: &config::Node, target: &config::Target) -
     } else {
         Matcher::parse(matcher)
     };
-    let spec = match (protocol, parsed) {
-        (CheckProtocol::Https, _) => Err("health checks over TLS are not supported".to_owned()),
-        (_, None) => Err(format!("{matcher:?} is no list of status codes")),
-        (CheckProtocol::Http | CheckProtocol::Tcp, Some(matcher)) => Ok(Spec {
+    let spec = match parsed {
+        None => Err(format!("{matcher:?} is no list of status codes")),
+        Some(matcher) => Ok(Spec {
+            protocol: match protocol {
+                CheckProtocol::Https => Protocol::Https,
+                CheckProtocol::Http | CheckProtocol::Tcp => Protocol::Http,
+            },
+            version,
             source: node.address,
             address: SocketAddr::new(target.address.ip(), port.unwrap_or(target.address.port())),
             path: path.clone(),

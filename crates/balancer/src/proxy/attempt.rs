@@ -7,12 +7,11 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::pin;
 use std::task::Poll;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
 use super::decide::Plan;
@@ -24,6 +23,7 @@ use crate::http::field::{Field, field};
 use crate::http::request::{fields, may_be_complete};
 use crate::http::response;
 use crate::sticky;
+use crate::tls::{ReadHalf, WriteHalf};
 use crate::worker::group::Upstream;
 
 /// Of the next requests of a pipelining client, while this one runs.
@@ -158,7 +158,7 @@ impl Attempt<'_> {
         last: &Activity,
     ) -> SendEnd {
         let progress = self.progress;
-        if target.write_all(out).await.is_err() {
+        if target.send(out).await.is_err() {
             return SendEnd::TargetGone;
         }
         while !body.is_done() {
@@ -174,7 +174,7 @@ impl Attempt<'_> {
             let Ok(part) = body.advance(input, Keep::Framing) else {
                 return SendEnd::BadBody;
             };
-            if target.write_all(&input[..part.kept]).await.is_err() {
+            if target.send(&input[..part.kept]).await.is_err() {
                 return SendEnd::TargetGone;
             }
             last.touch();
@@ -258,16 +258,13 @@ impl Attempt<'_> {
             } else {
                 &buffer[..part.kept]
             };
-            client
-                .write_all(sent)
-                .await
-                .map_err(|_| Failure::ClientGone)?;
+            client.send(sent).await.map_err(|_| Failure::ClientGone)?;
             last.touch();
             progress.sent.set(progress.sent.get() + sent.len() as u64);
         }
         if head.delivery == Delivery::Chunked {
             client
-                .write_all(b"0\r\n\r\n")
+                .send(b"0\r\n\r\n")
                 .await
                 .map_err(|_| Failure::ClientGone)?;
         }
@@ -389,7 +386,7 @@ struct Head {
 /// Writes two pieces with as few system calls as one.
 async fn write_both(client: &mut WriteHalf<'_>, head: &[u8], body: &[u8]) -> io::Result<()> {
     if body.is_empty() {
-        return client.write_all(head).await;
+        return client.send(head).await;
     }
     let pieces = [io::IoSlice::new(head), io::IoSlice::new(body)];
     let written = client.write_vectored(&pieces).await?;
@@ -397,7 +394,7 @@ async fn write_both(client: &mut WriteHalf<'_>, head: &[u8], body: &[u8]) -> io:
         client.write_all(&head[written..]).await?;
     }
     client
-        .write_all(&body[written.saturating_sub(head.len())..])
+        .send(&body[written.saturating_sub(head.len())..])
         .await
 }
 
@@ -406,8 +403,13 @@ fn deliver(delivery: Delivery, part: &[u8], out: &mut Vec<u8>) {
     if delivery != Delivery::Chunked {
         return out.extend_from_slice(part);
     }
+    push_chunk(part, out);
+}
+
+/// Appends a chunk; an empty one would end the body and is left out.
+pub fn push_chunk(part: &[u8], out: &mut Vec<u8>) {
     if !part.is_empty() {
-        out.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+        let _ = write!(out, "{:x}\r\n", part.len());
         out.extend_from_slice(part);
         out.extend_from_slice(b"\r\n");
     }

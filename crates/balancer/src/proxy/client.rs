@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::decide::{Context, Decision, What, decide};
@@ -15,6 +14,7 @@ use crate::access_log::Entry;
 use crate::http::answer::Answer;
 use crate::http::body::{Body, Keep};
 use crate::http::request::{HEAD_LIMIT, may_be_complete};
+use crate::tls::{Session, Stream};
 use crate::worker::Core;
 use crate::worker::node::{Front, Node};
 
@@ -27,7 +27,8 @@ struct Connection {
     core: Rc<Core>,
     node: Rc<Node>,
     port: u16,
-    stream: TcpStream,
+    stream: Stream,
+    session: Option<Rc<Session>>,
     peer: SocketAddr,
     opened: Instant,
     served: u64,
@@ -51,14 +52,22 @@ enum Read {
     Closed,
 }
 
-pub async fn serve(core: Rc<Core>, node: Rc<Node>, port: u16, stream: TcpStream, peer: SocketAddr) {
-    let _open = node.counters.open();
+/// Serves HTTP/1.1 over a connection; `session` says what TLS it is over.
+pub async fn serve(
+    core: Rc<Core>,
+    node: Rc<Node>,
+    port: u16,
+    stream: Stream,
+    session: Option<Rc<Session>>,
+    peer: SocketAddr,
+) {
     let idle = Idle::new(node.front().attributes.idle_timeout);
     let mut connection = Connection {
         core,
         node,
         port,
         stream,
+        session,
         peer,
         opened: Instant::now(),
         served: 0,
@@ -97,6 +106,11 @@ impl Connection {
             self.served += 1;
             match next {
                 Next::Request => {}
+                // A client over TLS is told, lest it takes the end for an attack.
+                Next::Close if self.stream.is_secured() => {
+                    let _ = timeout(LINGER, Box::pin(self.stream.shutdown())).await;
+                    return;
+                }
                 Next::Close => return,
                 Next::Linger => return Box::pin(self.linger(&mut input)).await,
             }
@@ -142,7 +156,7 @@ impl Connection {
                     && input.is_empty()
                     && self
                         .stream
-                        .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+                        .send(b"HTTP/1.1 100 Continue\r\n\r\n")
                         .await
                         .is_err()
                 {
@@ -198,16 +212,17 @@ impl Connection {
             if input.len() > looked_at && is_due {
                 // The rules of now: they may have changed while the connection was idle.
                 let front = self.node.front();
-                let Some(routes) = front.routes(self.port) else {
+                let Some(listener) = front.listener(self.port) else {
                     return Read::Closed;
                 };
                 let context = Context {
                     core: &self.core,
                     node: &self.node,
                     front: &front,
-                    routes,
+                    routes: &listener.routes,
                     port: self.port,
                     peer: self.peer,
+                    session: self.session.as_deref(),
                 };
                 if let Some(decision) = decide(&context, input, out) {
                     return Read::Decided(decision);
@@ -309,6 +324,7 @@ impl Connection {
         self.write(&front, &out).await;
         if front.attributes.access_log.is_some() {
             let mut entry = Entry::new(&self.node.load_balancer, self.peer, jiff::Timestamp::now());
+            entry.session = self.session.as_deref().cloned();
             let outcome = Outcome {
                 status,
                 sent: out.len() as u64,
@@ -322,7 +338,7 @@ impl Connection {
     async fn write(&mut self, front: &Front, bytes: &[u8]) -> bool {
         let written = self
             .idle
-            .limit(front.attributes.idle_timeout, self.stream.write_all(bytes))
+            .limit(front.attributes.idle_timeout, self.stream.send(bytes))
             .await;
         matches!(written, Ok(Ok(())))
     }
@@ -372,7 +388,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         fn size<F: Future>(
-            _: impl FnOnce(Rc<Core>, Rc<Node>, u16, TcpStream, SocketAddr) -> F,
+            _: impl FnOnce(Rc<Core>, Rc<Node>, u16, Stream, Option<Rc<Session>>, SocketAddr) -> F,
         ) -> usize {
             size_of::<F>()
         }

@@ -16,6 +16,7 @@ use crate::http::request::{self, Refused, Request};
 use crate::pick;
 use crate::routing::{Location, Routes, Subject, expand};
 use crate::sticky;
+use crate::tls::Session;
 use crate::worker::Core;
 use crate::worker::group::{Group, InFlight, Target};
 use crate::worker::node::{Front, Node};
@@ -27,6 +28,21 @@ pub struct Context<'a> {
     pub routes: &'a Routes,
     pub port: u16,
     pub peer: SocketAddr,
+    /// Of a connection over TLS.
+    pub session: Option<&'a Session>,
+}
+
+impl Context<'_> {
+    fn is_http2(&self) -> bool {
+        self.session.is_some_and(|session| session.is_http2)
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        match self.session {
+            Some(_) => Protocol::Https,
+            None => Protocol::Http,
+        }
+    }
 }
 
 pub struct Decision {
@@ -49,6 +65,11 @@ pub enum What {
 /// A request on its way to a target; its head is written.
 pub struct Plan {
     pub target: InFlight,
+    /// How the target is spoken to.
+    pub protocol: Protocol,
+    pub version: ProtocolVersion,
+    /// Its head announces a chunked body.
+    pub is_chunked: bool,
     pub is_websocket: bool,
     /// No body and an idempotent method: sending it twice does what sending it once does.
     pub is_repeatable: bool,
@@ -66,6 +87,11 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
         Ok(parsed) => parsed?,
         Err(refused) => return Some(refuse(context, refused, input.len())),
     };
+    Some(decide_on(context, parsed, out))
+}
+
+/// Decides on a request that is understood.
+pub fn decide_on(context: &Context<'_>, parsed: Request<'_, '_>, out: &mut Vec<u8>) -> Decision {
     let attributes = &context.front.attributes;
     let mitigation = parsed
         .classification
@@ -81,7 +107,7 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
             act(context, &parsed, entry.as_deref_mut(), out)
         }
     };
-    Some(Decision {
+    Decision {
         length: parsed.length,
         minor: parsed.minor,
         keep_alive: parsed.keeps_alive() && mitigation == Mitigation::Route,
@@ -90,7 +116,7 @@ pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<
         body: parsed.body,
         entry,
         what,
-    })
+    }
 }
 
 /// Finds the rule and does what it says.
@@ -120,7 +146,7 @@ fn act(
         }
         Action::Redirect(redirect) => {
             let from = Location {
-                protocol: Protocol::Http,
+                protocol: context.protocol(),
                 host: request.host.unwrap_or(&context.front.dns_name),
                 port: context.port,
                 path: request.target.path,
@@ -188,17 +214,15 @@ fn plan(
     if let Some(entry) = &mut entry {
         entry.target_group = group.config.name_in_logs().to_owned();
     }
-    if group.config.protocol_version != ProtocolVersion::Http1 {
+    if !is_compatible(context, request, group.config.protocol_version) {
         return Err(464);
-    }
-    if group.config.protocol == Protocol::Https {
-        return Err(502);
     }
     let trace_id = context.core.trace_id();
     let arrival = Arrival {
         client: context.peer.ip(),
         client_port: context.peer.port(),
         listener_port: context.port,
+        session: context.session,
         dns_name: &context.front.dns_name,
         trace_id: &trace_id,
     };
@@ -216,11 +240,35 @@ fn plan(
     );
     Ok(Plan {
         target: target.begin(),
+        protocol: group.config.protocol,
+        version: group.config.protocol_version,
+        is_chunked: matches!(request.body, Body::Chunked(_)),
         is_websocket: request.is_websocket,
         is_repeatable: is_idempotent && request.body == Body::NONE,
         cookies,
         app_session,
     })
+}
+
+/// Whether the target group's protocol version can serve the request
+/// (A/load-balancer-target-groups.html, 464).
+fn is_compatible(
+    context: &Context<'_>,
+    request: &Request<'_, '_>,
+    version: ProtocolVersion,
+) -> bool {
+    let content_type = || {
+        let mut types = request.headers.iter();
+        types.find(|header| header.name.eq_ignore_ascii_case("content-type"))
+    };
+    match version {
+        ProtocolVersion::Http1 if !context.is_http2() => true,
+        ProtocolVersion::Http1 => {
+            !content_type().is_some_and(|kind| kind.value.starts_with(b"application/grpc"))
+        }
+        ProtocolVersion::Http2 => context.is_http2(),
+        ProtocolVersion::Grpc => context.is_http2() && request.method == "POST",
+    }
 }
 
 fn choose_group(
@@ -318,7 +366,7 @@ fn find_cookie<'a>(request: &'a Request<'_, '_>, name: &str) -> Option<&'a str> 
         .next()
 }
 
-fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decision {
+pub fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decision {
     context.node.counters.answered(refused.status());
     let entry = context.front.attributes.access_log.is_some().then(|| {
         let mut entry = new_entry(context);
@@ -343,11 +391,13 @@ fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decision {
 }
 
 fn new_entry(context: &Context<'_>) -> Entry {
-    Entry::new(
+    let mut entry = Entry::new(
         &context.node.load_balancer,
         context.peer,
         jiff::Timestamp::now(),
-    )
+    );
+    entry.session = context.session.cloned();
+    entry
 }
 
 fn describe(context: &Context<'_>, request: &Request<'_, '_>) -> Entry {
@@ -363,11 +413,16 @@ fn describe(context: &Context<'_>, request: &Request<'_, '_>) -> Entry {
         },
     );
     entry.request = format!(
-        "{} http://{host}:{}{path}{mark}{} HTTP/1.{}",
+        "{} {}://{host}:{}{path}{mark}{} HTTP/{}",
         request.method,
+        context.session.map_or("http", |_| "https"),
         context.port,
         request.target.query(),
-        request.minor
+        match (context.is_http2(), request.minor) {
+            (true, _) => "2.0",
+            (false, 0) => "1.0",
+            (false, _) => "1.1",
+        }
     );
     let agent = request.first(Field::UserAgent).unwrap_or_default();
     entry.user_agent = String::from_utf8_lossy(agent).into_owned();

@@ -4,16 +4,17 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::attempt::{Attempt, Failure, Progress};
 use super::decide::Plan;
 use super::idle::Idle;
 use super::tunnel;
+use crate::config::Protocol;
 use crate::count::bump;
 use crate::http::body::{Body, Keep};
 use crate::netns;
+use crate::tls::{self, Stream};
 use crate::worker::Core;
 use crate::worker::group::{Target, Upstream};
 use crate::worker::node::Node;
@@ -23,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The parts of a client connection that an exchange uses.
 pub struct Client<'a> {
-    pub stream: &'a mut TcpStream,
+    pub stream: &'a mut Stream,
     pub idle: &'a mut Idle,
     /// What came after the head: body, perhaps further requests. Only what is not of this request
     /// stays.
@@ -73,7 +74,7 @@ pub async fn exchange(
     let mut is_pooled = pooled.is_some();
     let mut next = match pooled {
         Some(upstream) => Ok(upstream),
-        None => connect(node, target).await,
+        None => open(node, target, plan.protocol, false).await,
     };
     let (buffer, reply) = (&mut core.buffer(), &mut core.buffer());
     loop {
@@ -115,7 +116,7 @@ pub async fn exchange(
         if is_pooled && plan.is_repeatable && failure == (Failure::TargetGone { untouched: true }) {
             is_pooled = false;
             drop(upstream);
-            next = connect(node, target).await;
+            next = open(node, target, plan.protocol, false).await;
             continue;
         }
         give_back(core, buffer, reply);
@@ -143,7 +144,7 @@ fn give_back(core: &Core, buffer: &mut Vec<u8>, reply: &mut Vec<u8>) {
     core.give_back(std::mem::take(reply));
 }
 
-fn finished(progress: &Progress, keep_alive: bool) -> Outcome {
+pub fn finished(progress: &Progress, keep_alive: bool) -> Outcome {
     Outcome {
         status: progress.target_status.get().unwrap_or(0),
         keep_alive,
@@ -151,7 +152,7 @@ fn finished(progress: &Progress, keep_alive: bool) -> Outcome {
     }
 }
 
-fn failed(progress: &Progress, status: u16, keep_alive: bool) -> Outcome {
+pub fn failed(progress: &Progress, status: u16, keep_alive: bool) -> Outcome {
     Outcome {
         status,
         is_unanswered: true,
@@ -176,7 +177,12 @@ fn outcome(progress: &Progress) -> Outcome {
 }
 
 /// A new connection, from the node's address in its namespace; else the status to answer with.
-async fn connect(node: &Rc<Node>, target: &Target) -> Result<Upstream, u16> {
+pub async fn open(
+    node: &Rc<Node>,
+    target: &Target,
+    protocol: Protocol,
+    http2: bool,
+) -> Result<Upstream, u16> {
     let connecting = async {
         let socket = netns::connecting_socket(node.namespace.as_ref(), node.config.address)?;
         socket.connect(target.address).await
@@ -184,10 +190,21 @@ async fn connect(node: &Rc<Node>, target: &Target) -> Result<Upstream, u16> {
     let connected = timeout(CONNECT_TIMEOUT, connecting).await;
     let status = match connected {
         Ok(Ok(stream)) => {
-            return Ok(Upstream {
-                stream,
-                _open: node.counters.open(),
-            });
+            let counted = node.counters.open();
+            let stream = match protocol {
+                Protocol::Http => Ok(Ok(Stream::from(stream))),
+                // On the heap: most connections are none of these.
+                Protocol::Https => {
+                    timeout(CONNECT_TIMEOUT, Box::pin(tls::connect(stream, http2))).await
+                }
+            };
+            match stream {
+                Ok(Ok(stream)) => {
+                    return Ok(Upstream { stream, counted });
+                }
+                Ok(Err(_)) => 502,
+                Err(_) => 504,
+            }
         }
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => 504,
         Ok(Err(_)) => 502,

@@ -8,6 +8,7 @@ use crate::http::body::Body;
 use crate::http::field::{Field, elements, field, named_by_connection};
 use crate::http::request::Request;
 use crate::http::target::split_port;
+use crate::tls::Session;
 
 /// More addresses in `X-Forwarded-For` are refused with 463.
 const XFF_LIMIT: usize = 30;
@@ -20,6 +21,8 @@ pub struct Arrival<'a> {
     pub client: IpAddr,
     pub client_port: u16,
     pub listener_port: u16,
+    /// Of a connection over TLS.
+    pub session: Option<&'a Session>,
     pub dns_name: &'a str,
     /// A new id, `1-…-…`.
     pub trace_id: &'a [u8],
@@ -43,17 +46,22 @@ pub fn write(
     write_target(out, request);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     forwarded_for(out, request, arrival, attributes)?;
-    out.extend_from_slice(b"X-Forwarded-Proto: http\r\nX-Forwarded-Port: ");
+    out.extend_from_slice(match arrival.session {
+        None => b"X-Forwarded-Proto: http\r\nX-Forwarded-Port: ",
+        Some(_) => b"X-Forwarded-Proto: https\r\nX-Forwarded-Port: ",
+    });
     push_number(out, arrival.listener_port.into());
     out.extend_from_slice(b"\r\nHost: ");
     if attributes.preserve_host_header {
         out.extend_from_slice(host.as_bytes());
     } else {
-        push_host(out, host, arrival.listener_port);
+        let default_port = if arrival.session.is_some() { 443 } else { 80 };
+        push_host(out, host, arrival.listener_port, default_port);
     }
     out.extend_from_slice(b"\r\nX-Amzn-Trace-Id: ");
     push_trace_id(out, request, arrival.trace_id);
     out.extend_from_slice(b"\r\n");
+    let drops_tls_fields = secured_fields(out, arrival.session, attributes);
     match &request.body {
         Body::Chunked(_) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         // A POST says that it is empty; a GET that said nothing goes on saying nothing.
@@ -80,12 +88,37 @@ pub fn write(
                 .eq_ignore_ascii_case(b"100-continue"),
             _ => false,
         };
+        let is_cargo = is_cargo && !(drops_tls_fields && is_tls_field(header.name));
         if is_cargo && (!attributes.drop_invalid_header_fields || is_valid_name(header.name)) {
             push_field(out, header.name, header.value);
         }
     }
     out.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+/// Fields that tell the target of the client's TLS; says whether the client's own of these names
+/// have to go.
+fn secured_fields(out: &mut Vec<u8>, session: Option<&Session>, attributes: &Attributes) -> bool {
+    let Some(session) = session else {
+        return attributes.tls_headers;
+    };
+    if attributes.tls_headers {
+        push_field(out, "X-Amzn-Tls-Version", session.version.as_bytes());
+        push_field(out, "X-Amzn-Tls-Cipher-Suite", session.cipher.as_bytes());
+    }
+    if let Some(certificate) = &session.client_certificate {
+        push_field(out, "X-Amzn-Mtls-Clientcert", certificate.as_bytes());
+    }
+    true
+}
+
+fn is_tls_field(name: &str) -> bool {
+    let begins_with = |prefix: &str| {
+        name.get(..prefix.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    };
+    begins_with("x-amzn-tls-") || begins_with("x-amzn-mtls-")
 }
 
 fn write_target(out: &mut Vec<u8>, request: &Request<'_, '_>) {
@@ -135,10 +168,10 @@ fn forwarded_for(
 }
 
 /// Lower case; the port only if it is not the default one.
-fn push_host(out: &mut Vec<u8>, host: &str, listener_port: u16) {
+fn push_host(out: &mut Vec<u8>, host: &str, listener_port: u16, default_port: u16) {
     let (name, port) = split_port(host);
     out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
-    if listener_port == 80 {
+    if listener_port == default_port {
         return;
     }
     out.push(b':');
@@ -217,6 +250,7 @@ mod tests {
             client: IpAddr::from([192, 0, 2, 7]),
             client_port: 4711,
             listener_port,
+            session: None,
             dns_name: "lb.example",
             trace_id: b"1-new",
         };

@@ -6,12 +6,11 @@ use std::io;
 use std::pin::pin;
 use std::task::Poll;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::exchange::Client;
 use super::idle::{Activity, poll_timer};
+use crate::tls::{ReadHalf, Stream, WriteHalf};
 use crate::worker::Core;
 use crate::worker::group::Target;
 
@@ -19,7 +18,7 @@ pub struct Ends<'a, 'b> {
     pub core: &'a Core,
     pub target: &'a Target,
     pub client: &'a mut Client<'b>,
-    pub upstream: &'a mut TcpStream,
+    pub upstream: &'a mut Stream,
 }
 
 /// Bytes from and to the client. `early` is what the target sent right after its head.
@@ -81,28 +80,27 @@ pub async fn run(ends: Ends<'_, '_>, early: &mut Vec<u8>) -> (u64, u64) {
 /// Passes bytes on until the reader ends, then says so to the writer. No buffer is held while idle.
 async fn pump(
     core: &Core,
-    reader: ReadHalf<'_>,
+    mut reader: ReadHalf<'_>,
     mut writer: WriteHalf<'_>,
     early: &mut Vec<u8>,
     last: &Activity,
     count: &mut u64,
 ) -> io::Result<()> {
     if !early.is_empty() {
-        writer.write_all(early).await?;
+        writer.send(early).await?;
         *count += early.len() as u64;
         early.clear();
     }
     loop {
         reader.readable().await?;
         let mut buffer = core.buffer();
-        let passed = match reader.try_read_buf(&mut buffer) {
+        let passed = match reader.read_buf(&mut buffer).await {
             Ok(0) => return writer.shutdown().await,
             Ok(length) => {
                 last.touch();
                 *count += length as u64;
-                writer.write_all(&buffer).await
+                writer.send(&buffer).await
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error),
         };
         core.give_back(buffer);

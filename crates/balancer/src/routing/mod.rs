@@ -4,5 +4,7 @@ mod pattern;
 mod redirect;
 mod rule;
 
+#[cfg(test)]
+pub use pattern::Wildcard;
 pub use redirect::{Location, expand};
 pub use rule::{Routes, Subject};

@@ -220,6 +220,7 @@ mod tests {
             key: "l".into(),
             port: 80,
             protocol: Protocol::Http,
+            tls: None,
             default_action: answer(0),
             rules,
         };

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::{self, TargetState};
 use crate::count::{Open, TargetCounters};
 use crate::pick::{self, Candidate, Eligible};
+use crate::proxy::Multiplexed;
 use crate::report::{GroupMetrics, HealthState};
+use crate::tls::Stream;
 
 #[derive(Debug)]
 pub struct Group {
@@ -39,6 +40,8 @@ pub struct Target {
     in_flight: Cell<u32>,
     pub counters: TargetCounters,
     idle: RefCell<Vec<Idle>>,
+    /// Of a target that speaks HTTP/2.
+    pub multiplexed: RefCell<Vec<Multiplexed>>,
     /// Told when running requests have to end: the deregistration delay is over.
     pub cut: Notify,
     is_cut: Cell<bool>,
@@ -47,9 +50,9 @@ pub struct Target {
 /// A connection to the target.
 #[derive(Debug)]
 pub struct Upstream {
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Counts it as active.
-    pub _open: Open,
+    pub counted: Open,
 }
 
 #[derive(Debug)]
@@ -215,6 +218,7 @@ impl Target {
             in_flight: Cell::new(0),
             counters: TargetCounters::default(),
             idle: RefCell::default(),
+            multiplexed: RefCell::default(),
             cut: Notify::new(),
             is_cut: Cell::new(false),
         }
@@ -229,7 +233,7 @@ impl Target {
     pub fn take_idle(&self) -> Option<Upstream> {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { upstream, .. }) = idle.pop() {
-            if is_quiet(&upstream.stream) {
+            if upstream.stream.is_quiet() {
                 return Some(upstream);
             }
         }
@@ -250,8 +254,10 @@ impl Target {
     pub fn sweep(&self, idle_timeout: std::time::Duration) {
         let is_active = self.state.get() == TargetState::Active;
         self.idle.borrow_mut().retain(|idle| {
-            is_active && idle.since.elapsed() < idle_timeout && is_quiet(&idle.upstream.stream)
+            is_active && idle.since.elapsed() < idle_timeout && idle.upstream.stream.is_quiet()
         });
+        let mut multiplexed = self.multiplexed.borrow_mut();
+        multiplexed.retain(|known| is_active && known.is_of_use(idle_timeout));
     }
 
     /// Ends running requests if the deregistration delay is over.
@@ -266,15 +272,11 @@ impl Target {
     pub fn cut(&self) {
         self.is_cut.set(true);
         self.idle.borrow_mut().clear();
+        self.multiplexed.borrow_mut().clear();
         self.cut.notify_waiters();
     }
 
     pub fn is_cut(&self) -> bool {
         self.is_cut.get()
     }
-}
-
-/// Whether nothing came on an idle connection: neither its end nor bytes nobody asked for.
-fn is_quiet(stream: &TcpStream) -> bool {
-    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }

@@ -18,6 +18,7 @@ use self::node::Node;
 use crate::access_log;
 use crate::config::Config;
 use crate::report::{FlowMetrics, HealthState, NodeMetrics};
+use crate::tls::ByListener;
 
 /// What the coordinator tells a worker. A closed channel ends it.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub enum Command {
     Apply {
         sequence: u64,
         config: Arc<Config>,
+        /// Of its listeners, those that can speak TLS.
+        secured: Arc<ByListener>,
     },
     Health {
         node: String,
@@ -59,8 +62,12 @@ pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSend
     };
     while let Some(command) = commands.recv().await {
         let event = match command {
-            Command::Apply { sequence, config } => {
-                let problems = worker.apply(&config).await;
+            Command::Apply {
+                sequence,
+                config,
+                secured,
+            } => {
+                let problems = worker.apply(&config, &secured).await;
                 worker.sequence = sequence;
                 Event::Applied { sequence, problems }
             }
@@ -101,7 +108,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn apply(&mut self, config: &Config) -> Vec<(String, String)> {
+    async fn apply(&mut self, config: &Config, secured: &ByListener) -> Vec<(String, String)> {
         let wanted = || {
             let balancers = config.load_balancers.iter();
             balancers.flat_map(|balancer| balancer.nodes.iter().map(move |node| (node, balancer)))
@@ -116,7 +123,7 @@ impl Worker {
         let mut problems = Vec::new();
         for balancer in &config.load_balancers {
             let mut found = Vec::new();
-            let listeners = node::compile(balancer, &mut found);
+            let listeners = node::compile(balancer, secured, &mut found);
             for wanted in &balancer.nodes {
                 let known = match self.nodes.get(&wanted.key) {
                     Some(known) => known.clone(),

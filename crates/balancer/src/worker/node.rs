@@ -17,6 +17,7 @@ use crate::netns::{self, Namespace};
 use crate::proxy;
 use crate::report::NodeMetrics;
 use crate::routing::Routes;
+use crate::tls::{self, ByListener};
 
 #[derive(Debug)]
 pub struct Node {
@@ -36,13 +37,21 @@ pub struct Node {
 pub struct Front {
     pub dns_name: String,
     pub attributes: config::Attributes,
-    listeners: BTreeMap<u16, Rc<Routes>>,
+    listeners: BTreeMap<u16, Listener>,
     groups: BTreeMap<String, Rc<Group>>,
+}
+
+/// A listener, compiled.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub routes: Rc<Routes>,
+    /// Of an HTTPS listener.
+    pub tls: Option<Arc<tls::Server>>,
 }
 
 impl Front {
     /// `None` when the listener was removed.
-    pub fn routes(&self, port: u16) -> Option<&Rc<Routes>> {
+    pub fn listener(&self, port: u16) -> Option<&Listener> {
         self.listeners.get(&port)
     }
 
@@ -58,19 +67,23 @@ impl Front {
 /// A load balancer's rules, compiled once for all its nodes.
 pub fn compile(
     load_balancer: &LoadBalancer,
+    secured: &ByListener,
     problems: &mut Vec<String>,
-) -> BTreeMap<u16, Rc<Routes>> {
+) -> BTreeMap<u16, Listener> {
     let mut listeners = BTreeMap::new();
     for listener in &load_balancer.listeners {
-        match listener.protocol {
-            Protocol::Http => {
-                listeners.insert(listener.port, Rc::new(Routes::new(listener, problems)));
+        let tls = match listener.protocol {
+            Protocol::Http => None,
+            Protocol::Https => {
+                match secured.get(&(load_balancer.key.clone(), listener.port)) {
+                    Some(tls) => Some(tls.clone()),
+                    // Why is a problem that was noted when the settings were built.
+                    None => continue,
+                }
             }
-            Protocol::Https => problems.push(format!(
-                "listen on port {}: TLS is not supported",
-                listener.port
-            )),
-        }
+        };
+        let routes = Rc::new(Routes::new(listener, problems));
+        listeners.insert(listener.port, Listener { routes, tls });
     }
     listeners
 }
@@ -100,6 +113,13 @@ impl Node {
         self.config == *config && self.load_balancer == load_balancer && is_same_namespace
     }
 
+    /// Runs `task` for as long as the node has connections: closing the node ends it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let mut connections = self.connections.borrow_mut();
+        while connections.try_join_next().is_some() {}
+        connections.spawn_local(task);
+    }
+
     pub fn front(&self) -> Rc<Front> {
         self.front.borrow().clone()
     }
@@ -111,7 +131,7 @@ impl Node {
         core: &Rc<Core>,
         config: &Config,
         load_balancer: &LoadBalancer,
-        listeners: BTreeMap<u16, Rc<Routes>>,
+        listeners: BTreeMap<u16, Listener>,
         problems: &mut Vec<String>,
     ) {
         let before = self.front();
@@ -123,9 +143,6 @@ impl Node {
                 ));
                 continue;
             };
-            if group.protocol == Protocol::Https {
-                problems.push(format!("forward to {key}: TLS to targets is not supported"));
-            }
             let zones = if group.cross_zone {
                 load_balancer
                     .nodes
@@ -244,9 +261,7 @@ async fn accept(core: Rc<Core>, node: Rc<Node>, listener: tokio::net::TcpListene
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
-                let mut connections = node.connections.borrow_mut();
-                while connections.try_join_next().is_some() {}
-                connections.spawn_local(proxy::serve(
+                node.spawn(proxy::arrive(
                     core.clone(),
                     node.clone(),
                     port,

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod tls;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -214,6 +216,7 @@ pub fn plain_config(address: Ipv4Addr, targets: &[&Server]) -> Config {
                 key: "l".into(),
                 port: PORT,
                 protocol: Protocol::Http,
+                tls: None,
                 default_action: Action::forward_to(GROUP),
                 rules: vec![],
             }],

@@ -8,8 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use model::elbv2::{
     Action, Condition, HealthCheck, Listener, LoadBalancer, LoadBalancerZone, Target, TargetGroup,
 };
+use model::ssl_policy::SslPolicy;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use store::State;
 
@@ -38,14 +40,16 @@ pub fn desired(
             key: balancer.dimension().to_owned(),
             dns_name: balancer.dns_name.clone(),
             nodes: nodes.map(|z| node(z, settings)).collect(),
-            listeners: state
-                .listeners
-                .values()
-                .filter(|l| l.load_balancer == balancer.arn)
+            listeners: listeners_of(state, balancer)
                 .filter_map(|l| listener(state, l))
                 .collect(),
             attributes: attributes(balancer, &settings.logs_dir),
         });
+        for arn in listeners_of(state, balancer).flat_map(|l| &l.certificates) {
+            if let Some(certificate) = certificate(state, arn) {
+                config.certificates.insert(arn.clone(), certificate);
+            }
+        }
         for arn in groups_of(state, balancer) {
             if let Some(group) = state.target_groups.get(&arn) {
                 config.target_groups.insert(
@@ -68,6 +72,43 @@ pub fn node(zone: &LoadBalancerZone, settings: &crate::Settings) -> cfg::Node {
     }
 }
 
+fn listeners_of<'a>(
+    state: &'a State,
+    balancer: &'a LoadBalancer,
+) -> impl Iterator<Item = &'a Listener> {
+    let all = state.listeners.values().map(Arc::as_ref);
+    all.filter(|l| l.load_balancer == balancer.arn)
+}
+
+/// With its key: the configuration's file is readable by its owner only.
+fn certificate(state: &State, arn: &str) -> Option<cfg::Certificate> {
+    let (body, chain, private_key) = match state.certificates.get(arn) {
+        Some(found) => {
+            let material = found.material.as_ref()?;
+            (&material.body, &material.chain, &material.private_key)
+        }
+        None => {
+            let found = state.server_certificates.values().find(|c| c.arn == arn)?;
+            (&found.body, &found.chain, &found.private_key)
+        }
+    };
+    let chain = chain.as_deref().unwrap_or_default();
+    Some(cfg::Certificate {
+        chain: format!("{}\n{chain}", body.trim_end()),
+        private_key: private_key.clone(),
+    })
+}
+
+fn tls(l: &Listener) -> Option<cfg::Tls> {
+    let policy = SslPolicy::find(l.ssl_policy.as_deref()?)?;
+    Some(cfg::Tls {
+        protocols: policy.protocols.iter().map(|&p| p.to_owned()).collect(),
+        ciphers: policy.ciphers().map(str::to_owned).collect(),
+        certificates: l.certificates.clone(),
+        takes_client_certificates: l.mutual_tls_passthrough,
+    })
+}
+
 fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
     let rules = state
         .rules
@@ -84,6 +125,7 @@ fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
         key: l.arn.clone(),
         port: l.port,
         protocol: protocol(&l.protocol),
+        tls: tls(l),
         default_action: action(state, &l.default_actions)?,
         rules: rules.collect(),
     })
@@ -195,6 +237,8 @@ fn attributes(balancer: &LoadBalancer, logs: &Path) -> cfg::Attributes {
         },
         xff_client_port: on("routing.http.xff_client_port.enabled"),
         preserve_host_header: on("routing.http.preserve_host_header.enabled"),
+        http2: text("routing.http2.enabled") != Some("false"),
+        tls_headers: on("routing.http.x_amzn_tls_version_and_cipher_suite.enabled"),
         drop_invalid_header_fields: on("routing.http.drop_invalid_header_fields.enabled"),
         desync_mitigation_mode: match text("routing.http.desync_mitigation_mode") {
             Some("monitor") => cfg::DesyncMode::Monitor,

@@ -1,5 +1,6 @@
 //! The commands. All but `up`, `down`, `console` and `shell` only ask the running cloud.
 
+pub mod ca;
 pub mod coverage;
 pub mod doctor;
 pub mod down;

@@ -1,0 +1,144 @@
+//! One request of an HTTP/2 client at a target that speaks HTTP/2: data and trailers both ways.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use tokio::time::Instant;
+
+use super::flow::{self, Gone};
+use super::to_http1::{Exchange, cookies_for, end_with, note};
+use super::{head, pool};
+use crate::http::field::{Field, field};
+use crate::proxy::attempt::{Failure, Progress};
+use crate::proxy::exchange::{Outcome, failed, finished};
+use crate::proxy::idle::{Activity, Idle, poll_timer};
+use crate::sticky;
+
+/// `out` is the head for the target as HTTP/1.1.
+pub async fn run(
+    exchange: &Exchange<'_>,
+    out: &[u8],
+    takes_trailers: bool,
+    mut body: RecvStream,
+    respond: &mut SendResponse<Bytes>,
+) -> Outcome {
+    let (shared, plan) = (exchange.shared, exchange.plan);
+    let target = &plan.target.0;
+    let progress = Progress::new();
+    let Some(request) = head::request(out, plan.protocol, takes_trailers) else {
+        return failed(&progress, 400, false);
+    };
+    let mut place = match pool::place(&shared.node, target, plan.protocol).await {
+        Ok(place) => place,
+        Err(status) => return failed(&progress, status, false),
+    };
+    let is_end = body.is_end_stream();
+    let (response, mut to_target) = match place.sender.send_request(request, is_end) {
+        Ok(sent) => sent,
+        Err(_) => return failed(&progress, 502, false),
+    };
+    if is_end {
+        progress.request_sent.set(Some(Instant::now()));
+    }
+    let idle_timeout = shared.node.front().attributes.idle_timeout;
+    let mut idle = Idle::new(idle_timeout);
+    let (timer, last) = idle.split();
+    let ended = {
+        let mut send = pin!(async {
+            if is_end {
+                return Ok(());
+            }
+            flow::pass(&mut body, &mut to_target, last, &progress.received).await?;
+            progress.request_sent.set(Some(Instant::now()));
+            Ok(())
+        });
+        let mut receive = pin!(receive(exchange, response, respond, last, &progress));
+        let mut cut = pin!(target.cut.notified());
+        let mut is_sending = true;
+        poll_fn(|context| {
+            let sent = if is_sending {
+                send.as_mut().poll(context)
+            } else {
+                Poll::Pending
+            };
+            if let Poll::Ready(received) = receive.as_mut().poll(context) {
+                return Poll::Ready(received);
+            }
+            match sent {
+                Poll::Ready(Err(Gone::Sender)) => return Poll::Ready(Err(Failure::ClientGone)),
+                Poll::Ready(Ok(()) | Err(Gone::Receiver)) => is_sending = false,
+                Poll::Pending => {}
+            }
+            if target.is_cut() || cut.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(Failure::Cut));
+            }
+            poll_timer(timer, last, context, idle_timeout).map(|_| Err(Failure::Idle))
+        })
+        .await
+    };
+    match ended {
+        Ok(()) => finished(&progress, true),
+        Err(failure) => {
+            to_target.send_reset(Reason::CANCEL);
+            end_with(failure, &progress, respond)
+        }
+    }
+}
+
+async fn receive(
+    exchange: &Exchange<'_>,
+    response: h2::client::ResponseFuture,
+    respond: &mut SendResponse<Bytes>,
+    last: &Activity,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let mut response = pin!(response);
+    let response = poll_fn(|context| {
+        // A client that went away wants no answer.
+        if respond.poll_reset(context).is_ready() {
+            return Poll::Ready(Err(Failure::ClientGone));
+        }
+        let target_gone = |_| Failure::TargetGone { untouched: true };
+        response
+            .as_mut()
+            .poll(context)
+            .map(|response| response.map_err(target_gone))
+    })
+    .await?;
+    last.touch();
+    let (mut parts, mut body) = response.into_parts();
+    note(exchange.plan, progress, parts.status.as_u16());
+    let cookies = cookies_for(exchange.plan, |name| {
+        let mut set = parts.headers.get_all(http::header::SET_COOKIE).iter();
+        set.any(|value| sticky::sets(value.as_bytes(), name))
+    });
+    head::add_cookies(&mut parts.headers, cookies);
+    let hop_by_hop: Vec<_> = parts
+        .headers
+        .keys()
+        .filter(|name| field(name.as_str()) == Field::HopByHop)
+        .cloned()
+        .collect();
+    for name in hop_by_hop {
+        parts.headers.remove(name);
+    }
+    let is_end = body.is_end_stream();
+    progress.is_answered.set(true);
+    let response = http::Response::from_parts(parts, ());
+    let mut stream = respond
+        .send_response(response, is_end)
+        .map_err(|_| Failure::ClientGone)?;
+    if is_end {
+        return Ok(());
+    }
+    flow::pass(&mut body, &mut stream, last, &progress.sent)
+        .await
+        .map_err(|gone| match gone {
+            Gone::Sender => Failure::TargetGone { untouched: false },
+            Gone::Receiver => Failure::ClientGone,
+        })
+}

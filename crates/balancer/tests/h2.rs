@@ -1,0 +1,376 @@
+//! HTTP/2 clients and targets, gRPC.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use balancer::config::*;
+use balancer::report::HealthState;
+use bytes::Bytes;
+use common::tls::*;
+use common::*;
+use h2::client::SendRequest;
+use http::{HeaderMap, Request};
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpListener, TcpStream};
+
+/// A balancer with an HTTPS listener, and what its clients trust.
+fn start(targets: &[&Server], change: impl FnOnce(&mut Config)) -> (Balancer, Certificate) {
+    let made = certificate(&["a.example"]);
+    let balancer = Balancer::start(targets, |config| {
+        secure(config, std::slice::from_ref(&made));
+        change(config);
+    });
+    (balancer, made)
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let limited = async { tokio::time::timeout(LIMIT, work).await.expect("in time") };
+    tokio::task::LocalSet::new().block_on(&runtime, limited)
+}
+
+async fn connect(balancer: &Balancer, made: &Certificate) -> SendRequest<Bytes> {
+    let address = SocketAddr::new(balancer.address.ip(), SECURE_PORT);
+    let config = client_config(&[made], &[b"h2", b"http/1.1"]);
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let name = ServerName::try_from("a.example").unwrap();
+    let stream = connector.connect(name, stream).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::task::spawn_local(async move { _ = connection.await });
+    sender.ready().await.unwrap()
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    trailers: Option<HeaderMap>,
+}
+
+async fn ask(sender: &SendRequest<Bytes>, request: Request<()>, body: &[Bytes]) -> Answer {
+    let mut sender = sender.clone().ready().await.unwrap();
+    let (response, mut stream) = sender.send_request(request, body.is_empty()).unwrap();
+    for (data, left) in body.iter().zip((0..body.len()).rev()) {
+        stream.send_data(data.clone(), left == 0).unwrap();
+    }
+    let response = response.await.unwrap();
+    let (parts, mut stream) = response.into_parts();
+    let mut body = Vec::new();
+    while let Some(data) = stream.data().await {
+        let data = data.unwrap();
+        stream.flow_control().release_capacity(data.len()).unwrap();
+        body.extend_from_slice(&data);
+    }
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body,
+        trailers: stream.trailers().await.unwrap(),
+    }
+}
+
+fn get(path: &str) -> Request<()> {
+    Request::get(format!("https://a.example{path}"))
+        .body(())
+        .unwrap()
+}
+
+#[test]
+fn streams_reach_http1_targets() {
+    let target = Server::with("one", |client, request, _| {
+        let body = request.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        client.send(&format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nKeep-Alive: 5\r\nX-Own: 1\r\n\r\n{body}",
+            body.len()
+        ));
+    });
+    let (balancer, made) = start(&[&target], |_| {});
+    block_on(async {
+        let sender = connect(&balancer, &made).await;
+        let request = Request::post("https://a.example/p?q")
+            .header("cookie", "a=1")
+            .header("cookie", "b=2")
+            .header("content-length", "5")
+            .body(());
+        let answer = ask(
+            &sender,
+            request.unwrap(),
+            &[Bytes::from("he"), Bytes::from("llo")],
+        )
+        .await;
+        assert_eq!(
+            (answer.status, answer.body.as_slice()),
+            (200, &b"hello"[..])
+        );
+        assert_eq!(answer.headers["x-own"], "1");
+        assert!(!answer.headers.contains_key("keep-alive"));
+        let seen = target.last();
+        assert!(seen.starts_with("POST /p?q HTTP/1.1\r\n"), "{seen}");
+        for line in [
+            "cookie: a=1; b=2",
+            "Content-Length: 5",
+            "X-Forwarded-Proto: https",
+            "Host: a.example:8443",
+        ] {
+            assert!(
+                seen.contains(&format!("\r\n{line}\r\n")),
+                "{line} in {seen}"
+            );
+        }
+        // Without a length the body goes out in chunks.
+        let answer = ask(
+            &sender,
+            Request::post("https://a.example/").body(()).unwrap(),
+            &[Bytes::from("abc")],
+        )
+        .await;
+        assert_eq!(answer.body, b"3\r\nabc\r\n0\r\n\r\n");
+    });
+    drop(balancer);
+    target.stop();
+}
+
+#[test]
+fn many_streams_share_a_connection() {
+    let target = Server::with("big", |client, _, _| {
+        let body = "x".repeat(300_000);
+        client.send(&format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+    });
+    let (mut balancer, made) = start(&[&target], |_| {});
+    block_on(async {
+        let sender = connect(&balancer, &made).await;
+        let asking: Vec<_> = (0..200)
+            .map(|number| {
+                let sender = sender.clone();
+                tokio::task::spawn_local(async move {
+                    ask(&sender, get(&format!("/{number}")), &[]).await
+                })
+            })
+            .collect();
+        for asked in asking {
+            let answer = asked.await.unwrap();
+            assert_eq!((answer.status, answer.body.len()), (200, 300_000));
+        }
+    });
+    balancer.wait_count("requests", 200, |node| {
+        node.total(|target| target.request_count)
+    });
+    drop(balancer);
+    target.stop();
+}
+
+#[test]
+fn http2_can_be_off() {
+    let target = Server::start("one");
+    let (balancer, made) = start(&[&target], |config| {
+        config.balancer().attributes.http2 = false
+    });
+    let address = SocketAddr::new(balancer.address.ip(), SECURE_PORT);
+    let config = client_config(&[&made], &[b"h2", b"http/1.1"]);
+    let mut client = SecureClient::connect(address, "a.example", config);
+    assert_eq!(client.get("/").1, "one");
+    assert_eq!(client.0.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+    drop(client);
+    drop(balancer);
+    target.stop();
+}
+
+/// A target that speaks HTTP/2 in the clear: answers with what it got, and `grpc-status` in trailers.
+async fn http2_target(status: &'static str) -> Target {
+    let listener = TcpListener::bind((own_address(), 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::task::spawn_local(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::task::spawn_local(async move {
+                let Ok(mut connection) = h2::server::handshake(stream).await else {
+                    return;
+                };
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    tokio::task::spawn_local(async move {
+                        let (parts, mut body) = request.into_parts();
+                        let te = parts
+                            .headers
+                            .get("te")
+                            .map_or("", |te| te.to_str().unwrap());
+                        let response = http::Response::builder()
+                            .header("x-seen", format!("{} {} {te}", parts.method, parts.uri))
+                            .header("content-type", "application/grpc");
+                        let mut stream = respond
+                            .send_response(response.body(()).unwrap(), false)
+                            .unwrap();
+                        while let Some(Ok(data)) = body.data().await {
+                            body.flow_control().release_capacity(data.len()).unwrap();
+                            stream.send_data(data, false).unwrap();
+                        }
+                        let mut trailers = HeaderMap::new();
+                        trailers.insert("grpc-status", status.parse().unwrap());
+                        stream.send_trailers(trailers).unwrap();
+                    });
+                }
+            });
+        }
+    });
+    Target {
+        key: "h2".into(),
+        address,
+        zone: None,
+        state: TargetState::Active,
+    }
+}
+
+#[test]
+fn http2_targets_get_streams_and_trailers_come_back() {
+    block_on(async {
+        let target = http2_target("0").await;
+        let (balancer, made) = tokio::task::spawn_blocking(move || {
+            start(&[], |config| {
+                config.group().targets = vec![target];
+                config.group().protocol_version = ProtocolVersion::Grpc;
+            })
+        })
+        .await
+        .unwrap();
+        let sender = connect(&balancer, &made).await;
+        for _ in 0..3 {
+            let request = Request::post("https://a.example/pkg.Service/Call")
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .body(());
+            let answer = ask(
+                &sender,
+                request.unwrap(),
+                &[Bytes::from("one"), Bytes::from("two")],
+            )
+            .await;
+            assert_eq!(
+                (answer.status, answer.body.as_slice()),
+                (200, &b"onetwo"[..])
+            );
+            assert_eq!(
+                answer.headers["x-seen"],
+                "POST http://a.example:8443/pkg.Service/Call trailers"
+            );
+            assert_eq!(answer.trailers.unwrap()["grpc-status"], "0");
+        }
+        // What a group for gRPC cannot serve.
+        assert_eq!(ask(&sender, get("/"), &[]).await.status, 464);
+        let balancer = tokio::task::spawn_blocking(move || {
+            assert_eq!(balancer.get("/").status, 464);
+            balancer
+        });
+        let balancer = balancer.await.unwrap();
+        tokio::task::spawn_blocking(move || drop(balancer))
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn grpc_does_not_go_to_http1_groups() {
+    let target = Server::start("one");
+    let (balancer, made) = start(&[&target], |_| {});
+    block_on(async {
+        let sender = connect(&balancer, &made).await;
+        let request =
+            Request::post("https://a.example/s/m").header("content-type", "application/grpc+proto");
+        assert_eq!(
+            ask(&sender, request.body(()).unwrap(), &[]).await.status,
+            464
+        );
+    });
+    drop(balancer);
+    target.stop();
+}
+
+#[test]
+fn grpc_health_checks_match_the_status() {
+    block_on(async {
+        let target = http2_target("12").await;
+        let checked = tokio::task::spawn_blocking(move || {
+            let mut balancer = Balancer::start(&[], |config| {
+                let group = config.group();
+                group.targets = vec![target];
+                group.protocol_version = ProtocolVersion::Grpc;
+                group.health_check.enabled = true;
+                group.health_check.path = "/AWS.ALB/healthcheck".into();
+                group.health_check.matcher = "12".into();
+            });
+            balancer.wait_health("h2", HealthState::Healthy);
+            balancer.change(|config| config.group().health_check.matcher = "0".into());
+            let health = balancer.wait_health("h2", HealthState::Unhealthy);
+            assert_eq!(
+                health.reason.as_deref(),
+                Some("Target.ResponseCodeMismatch")
+            );
+        });
+        checked.await.unwrap();
+    });
+}
+
+#[test]
+fn pseudo_headers_have_one_meaning() {
+    let target = Server::start("one");
+    let (balancer, made) = start(&[&target], |_| {});
+    block_on(async {
+        let sender = connect(&balancer, &made).await;
+        let lying = Request::get("https://a.example/").header("host", "b.example");
+        assert_eq!(ask(&sender, lying.body(()).unwrap(), &[]).await.status, 400);
+        let trace = Request::builder().method("TRACE").uri("https://a.example/");
+        assert_eq!(ask(&sender, trace.body(()).unwrap(), &[]).await.status, 405);
+        assert_eq!(ask(&sender, get("/"), &[]).await.status, 200);
+    });
+    assert_eq!(target.count(), 1);
+    drop(balancer);
+    target.stop();
+}
+
+#[test]
+fn rapid_resets_end_the_connection_and_harm_nobody() {
+    let target = Server::start("one");
+    let (balancer, made) = start(&[&target], |_| {});
+    block_on(async {
+        let other = connect(&balancer, &made).await;
+        let sender = connect(&balancer, &made).await;
+        let mut is_ended = false;
+        for _ in 0..20_000 {
+            let Ok(mut ready) = sender.clone().ready().await else {
+                is_ended = true;
+                break;
+            };
+            match ready.send_request(get("/"), true) {
+                Ok((_, mut stream)) => stream.send_reset(h2::Reason::CANCEL),
+                Err(_) => is_ended = true,
+            }
+            tokio::task::yield_now().await;
+        }
+        assert!(is_ended, "20,000 resets and still welcome");
+        assert_eq!(ask(&other, get("/"), &[]).await.status, 200);
+    });
+    drop(balancer);
+    target.stop();
+}
+
+#[test]
+fn targets_that_fail_are_answered_for() {
+    let silent = Server::with("silent", |client, _, _| client.close());
+    let (balancer, made) = start(&[&silent], |_| {});
+    block_on(async {
+        let sender = connect(&balancer, &made).await;
+        let answer = ask(&sender, get("/"), &[]).await;
+        assert_eq!(answer.status, 502);
+        assert_eq!(answer.headers["server"], "awselb/2.0");
+        assert_eq!(answer.body.len(), 122);
+    });
+    drop(balancer);
+    silent.stop();
+}
