@@ -149,7 +149,9 @@ fn many_streams_share_a_connection() {
     let (mut balancer, made) = start(&[&target], |_| {});
     block_on(async {
         let sender = connect(&balancer, &made).await;
-        let asking: Vec<_> = (0..200)
+        // Before the first answer a client does not know how many streams it may open at once.
+        ask(&sender, get("/first"), &[]).await;
+        let asking: Vec<_> = (0..199)
             .map(|number| {
                 let sender = sender.clone();
                 tokio::task::spawn_local(async move {

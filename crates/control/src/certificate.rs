@@ -74,16 +74,7 @@ fn ensure_authority(world: &World, now: Timestamp) -> Result<()> {
         return Ok(());
     }
     let authority = new_authority(&world.settings.cloud, now)?;
-    world.store.update(|tx| {
-        tx.put(authority);
-        tx.event(
-            now,
-            Severity::Info,
-            "certificates",
-            "certificate",
-            "the cloud has a new certificate authority; `nines ca` prints its certificate",
-        );
-    });
+    world.store.update(|tx| tx.put(authority));
     Ok(())
 }
 

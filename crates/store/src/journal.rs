@@ -22,8 +22,24 @@ pub(crate) struct Journal {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
+/// Makes the file readable by its owner only: records hold the keys of certificates. SQLite's other
+/// files take over its mode.
+fn keep_private(path: &Path) {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let made = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
+    // Whether it can be opened at all, SQLite says better.
+    if let Ok(file) = made {
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+    }
+}
+
 impl Journal {
     pub fn open(path: &Path) -> Result<(Self, State), Error> {
+        keep_private(path);
         let db = Connection::open(path).map_err(Error::Open)?;
         db.execute_batch(
             "PRAGMA journal_mode = WAL;

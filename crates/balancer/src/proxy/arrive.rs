@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 use super::client::serve;
 use super::h2;
-use crate::count::bump;
+use crate::count::{Open, bump};
 use crate::http::answer::Answer;
 use crate::tls::{self, Accepted, Server};
 use crate::worker::Core;
@@ -19,44 +20,48 @@ use crate::worker::node::Node;
 /// For a handshake (A/load-balancer-troubleshooting.html).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub async fn arrive(
-    core: Rc<Core>,
-    node: Rc<Node>,
-    port: u16,
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
-    let _open = node.counters.open();
-    let tls = node
-        .front()
+/// A connection that was accepted.
+pub struct Arrival {
+    pub core: Rc<Core>,
+    pub node: Rc<Node>,
+    /// The listener's.
+    pub port: u16,
+    pub peer: SocketAddr,
+    /// Counts it as active.
+    pub open: Open,
+}
+
+pub fn arrive(core: &Rc<Core>, node: &Rc<Node>, port: u16, stream: TcpStream, peer: SocketAddr) {
+    let arrival = Arrival {
+        core: core.clone(),
+        node: node.clone(),
+        port,
+        peer,
+        open: node.counters.open(),
+    };
+    let front = node.front();
+    match front
         .listener(port)
-        .and_then(|listener| listener.tls.clone());
-    match tls {
-        None => serve(core, node, port, stream.into(), None, peer).await,
-        // On the heap: a plain connection is not to carry the state of this one.
-        Some(tls) => Box::pin(secure(core, node, port, stream, peer, tls)).await,
+        .and_then(|listener| listener.tls.clone())
+    {
+        None => node.spawn(serve(arrival, stream.into(), None)),
+        Some(tls) => node.spawn(secure(arrival, stream, tls)),
     }
 }
 
-async fn secure(
-    core: Rc<Core>,
-    node: Rc<Node>,
-    port: u16,
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: std::sync::Arc<Server>,
-) {
+async fn secure(arrival: Arrival, stream: TcpStream, tls: Arc<Server>) {
     let shaken = timeout(HANDSHAKE_TIMEOUT, Box::pin(tls::accept(&tls, stream))).await;
+    // A certificate that is replaced is not to live as long as its connections.
     drop(tls);
     match shaken {
         Ok(Accepted::Secured(stream, session)) if session.is_http2 => {
-            h2::serve(core, node, port, stream, session, peer).await;
+            Box::pin(h2::serve(arrival, stream, session)).await;
         }
         Ok(Accepted::Secured(stream, session)) => {
-            serve(core, node, port, stream, Some(session), peer).await;
+            serve(arrival, stream, Some(session)).await;
         }
-        Ok(Accepted::Plain(stream)) => answer_plain(&core, &node, stream).await,
-        Ok(Accepted::Failed) | Err(_) => bump(&node.counters.tls_errors),
+        Ok(Accepted::Plain(stream)) => answer_plain(&arrival.core, &arrival.node, stream).await,
+        Ok(Accepted::Failed) | Err(_) => bump(&arrival.node.counters.tls_errors),
     }
 }
 

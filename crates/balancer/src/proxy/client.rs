@@ -7,10 +7,12 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
+use super::arrive::Arrival;
 use super::decide::{Context, Decision, What, decide};
 use super::exchange::{self, Outcome, exchange};
 use super::idle::Idle;
 use crate::access_log::Entry;
+use crate::count::Open;
 use crate::http::answer::Answer;
 use crate::http::body::{Body, Keep};
 use crate::http::request::{HEAD_LIMIT, may_be_complete};
@@ -31,8 +33,9 @@ struct Connection {
     session: Option<Rc<Session>>,
     peer: SocketAddr,
     opened: Instant,
-    served: u64,
+    has_served: bool,
     idle: Idle,
+    _open: Open,
 }
 
 /// What follows a request.
@@ -53,27 +56,27 @@ enum Read {
 }
 
 /// Serves HTTP/1.1 over a connection; `session` says what TLS it is over.
-pub async fn serve(
-    core: Rc<Core>,
-    node: Rc<Node>,
-    port: u16,
+///
+/// Not an `async fn`, which would hold its arguments a second time for as long as it runs.
+pub fn serve(
+    arrival: Arrival,
     stream: Stream,
     session: Option<Rc<Session>>,
-    peer: SocketAddr,
-) {
-    let idle = Idle::new(node.front().attributes.idle_timeout);
+) -> impl Future<Output = ()> {
+    let idle = Idle::new(arrival.node.front().attributes.idle_timeout);
     let mut connection = Connection {
-        core,
-        node,
-        port,
+        core: arrival.core,
+        node: arrival.node,
+        port: arrival.port,
         stream,
         session,
-        peer,
+        peer: arrival.peer,
         opened: Instant::now(),
-        served: 0,
+        has_served: false,
         idle,
+        _open: arrival.open,
     };
-    connection.run().await;
+    async move { connection.run().await }
 }
 
 impl Connection {
@@ -87,7 +90,7 @@ impl Connection {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return,
                     // A client that never said a word is told why; one between requests knows.
-                    Err(_) if self.served > 0 => return,
+                    Err(_) if self.has_served => return,
                     Err(_) => {
                         return Box::pin(self.answer_only(408)).await;
                     }
@@ -103,7 +106,7 @@ impl Connection {
             if input.is_empty() {
                 self.core.give_back(std::mem::take(&mut input));
             }
-            self.served += 1;
+            self.has_served = true;
             match next {
                 Next::Request => {}
                 // A client over TLS is told, lest it takes the end for an attack.
@@ -387,9 +390,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        fn size<F: Future>(
-            _: impl FnOnce(Rc<Core>, Rc<Node>, u16, Stream, Option<Rc<Session>>, SocketAddr) -> F,
-        ) -> usize {
+        fn size<F: Future>(_: impl FnOnce(Arrival, Stream, Option<Rc<Session>>) -> F) -> usize {
             size_of::<F>()
         }
         assert!(size(serve) <= 768, "{}", size(serve));

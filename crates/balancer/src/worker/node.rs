@@ -261,13 +261,7 @@ async fn accept(core: Rc<Core>, node: Rc<Node>, listener: tokio::net::TcpListene
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
-                node.spawn(proxy::arrive(
-                    core.clone(),
-                    node.clone(),
-                    port,
-                    stream,
-                    peer,
-                ));
+                proxy::arrive(&core, &node, port, stream, peer);
             }
             Err(error) => {
                 // Out of descriptors, most likely: let some connections end before the next try.

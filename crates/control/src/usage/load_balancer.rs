@@ -30,6 +30,11 @@ pub fn measure(metrics: &Metrics, state: &State, counts: &[NodeMetrics], start: 
                     node.rejected_connection_count,
                     "Count",
                 ),
+                (
+                    "ClientTLSNegotiationErrorCount",
+                    node.client_tls_negotiation_error_count,
+                    "Count",
+                ),
                 ("ProcessedBytes", node.processed_bytes, "Bytes"),
                 ("HTTPCode_ELB_3XX_Count", node.elb_3xx, "Count"),
                 ("HTTPCode_ELB_4XX_Count", node.elb_4xx, "Count"),

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::stream;
+use crate::count::Open;
 use crate::http::request::HEAD_LIMIT;
+use crate::proxy::arrive::Arrival;
 use crate::proxy::idle::Idle;
 use crate::tls::{Session, Stream};
 use crate::worker::Core;
@@ -36,6 +38,7 @@ pub struct Shared {
     pub port: u16,
     pub session: Rc<Session>,
     pub peer: SocketAddr,
+    _counted: Open,
     open: Cell<u32>,
 }
 
@@ -48,14 +51,7 @@ impl Drop for OpenStream {
     }
 }
 
-pub async fn serve(
-    core: Rc<Core>,
-    node: Rc<Node>,
-    port: u16,
-    stream: Stream,
-    session: Rc<Session>,
-    peer: SocketAddr,
-) {
+pub async fn serve(arrival: Arrival, stream: Stream, session: Rc<Session>) {
     let opened = Instant::now();
     let mut builder = h2::server::Builder::new();
     builder
@@ -69,11 +65,12 @@ pub async fn serve(
         return;
     };
     let shared = Rc::new(Shared {
-        core,
-        node,
-        port,
+        core: arrival.core,
+        node: arrival.node,
+        port: arrival.port,
         session,
-        peer,
+        peer: arrival.peer,
+        _counted: arrival.open,
         open: Cell::new(0),
     });
     let mut idle = Idle::new(shared.node.front().attributes.idle_timeout);
