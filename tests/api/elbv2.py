@@ -157,7 +157,6 @@ def target_groups(c):
     for what, code, more in [
         ("TLS", "InvalidConfigurationRequest", {"Protocol": "TLS"}),
         ("HTTP/1.1 over TCP", "ValidationError", {"Protocol": "TCP", "ProtocolVersion": "HTTP1"}),
-        ("HTTPS", "InvalidConfigurationRequest", {"Protocol": "HTTPS"}),
         ("lambda", "InvalidConfigurationRequest", {"TargetType": "lambda"}),
         ("port", "ValidationError", {"Port": 0}),
         ("VPC", "ValidationError", {"VpcId": "vpc-00000000000000000"}),
@@ -225,7 +224,7 @@ def listeners(c):
     check("its balancer", used[0]["LoadBalancerArns"], [balancer])
     create = elb.create_listener
     base = {"LoadBalancerArn": balancer, "Port": 443, "DefaultActions": FIXED}
-    check("TLS", code_of(create, **base, Protocol="HTTPS"), "UnsupportedProtocol")
+    check("no certificate", code_of(create, **base, Protocol="HTTPS"), "ValidationError")
     check("TCP", code_of(create, **base, Protocol="TCP"), "ValidationError")
     check("no protocol", code_of(create, **base), "ValidationError")
     certificates = [{"CertificateArn": "arn:aws:acm:us-east-1:1:certificate/x"}]

@@ -1,8 +1,9 @@
 //! The balancer alone, without a control plane: one listener, targets from the command line.
 //!
-//!     serve 127.0.0.1:8080 WORKERS TARGET:PORT... [--rules N] [--log DIRECTORY] [--tls PORT CHAIN KEY]
+//!     serve 127.0.0.1:8080 WORKERS TARGET:PORT... [--rules N] [--log DIRECTORY] [--tls PORT CHAIN KEY] [--grpc]
 //!
-//! `--rules` puts N rules that do not match before the default one, `--tls` adds an HTTPS listener.
+//! `--rules` puts N rules that do not match before the default one, `--tls` adds an HTTPS listener,
+//! `--grpc` says that targets speak gRPC.
 //! Used by `benches/balancer`.
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address: SocketAddr = arguments.next().ok_or("an address to listen on")?.parse()?;
     let workers: usize = arguments.next().ok_or("a number of workers")?.parse()?;
     let (mut targets, mut rules, mut access_log) = (Vec::new(), 0, None);
+    let mut protocol_version = ProtocolVersion::Http1;
     let (mut tls_port, mut certificates) = (None, BTreeMap::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -43,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 };
                 certificates.insert("c".to_owned(), certificate);
             }
+            "--grpc" => protocol_version = ProtocolVersion::Grpc,
             "--rules" => rules = arguments.next().ok_or("a number of rules")?.parse()?,
             "--log" => access_log = Some(arguments.next().ok_or("a directory for logs")?.into()),
             target => targets.push(Target {
@@ -111,6 +114,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             TargetGroup {
                 key: group.into(),
                 targets,
+                protocol_version,
                 ..TargetGroup::default()
             },
         )]),

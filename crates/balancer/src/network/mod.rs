@@ -47,7 +47,9 @@ struct Nodes {
 impl Nodes {
     fn take(&mut self, command: Command, tell: &impl Fn(Event)) {
         match command {
-            Command::Apply { sequence, config } => {
+            Command::Apply {
+                sequence, config, ..
+            } => {
                 let problems = self.apply(config);
                 tell(Event::Applied { sequence, problems });
             }

@@ -1,0 +1,152 @@
+"""Certificate Manager, and the listeners that serve its certificates, against a running endpoint.
+
+    python tests/api/acm.py --endpoint http://127.0.0.1:4566
+
+Uses an account of its own, whose random number keeps runs apart. Needs `openssl`.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from strict import Checker, client, code_of
+
+failures = []
+
+
+def check(what, got, expected):
+    if got != expected:
+        failures.append(f"{what}: got {got!r}, expected {expected!r}")
+
+
+def make(names, *options):
+    """A self-signed certificate and its key, in PEM."""
+    with tempfile.TemporaryDirectory() as directory:
+        body, key = Path(directory, "body.pem"), Path(directory, "key.pem")
+        alternative = ",".join(f"DNS:{name}" for name in names)
+        command = ["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={alternative}"]
+        subprocess.run([*command, *options, "-keyout", key, "-out", body], check=True, capture_output=True)
+        return body.read_bytes(), key.read_bytes()
+
+
+RSA = ("-newkey", "rsa:2048")
+
+
+def issued(acm, arn):
+    for _ in range(100):
+        certificate = acm.describe_certificate(CertificateArn=arn)["Certificate"]
+        if certificate["Status"] == "ISSUED":
+            return certificate
+        time.sleep(0.1)
+    raise SystemExit(f"{arn} is not issued: {certificate}")
+
+
+def requests(acm):
+    check("mail", code_of(acm.request_certificate, DomainName="a.example"), "InvalidParameterException")
+    check("name", code_of(acm.request_certificate, DomainName="a", ValidationMethod="DNS"), "ValidationException")
+    check("unknown", code_of(acm.request_certificate, DomainName="a.example", ValidationMethod="DNS", ManagedBy="CLOUDFRONT"), "ValidationException")
+    ask = {"DomainName": "a.example", "SubjectAlternativeNames": ["*.a.example"], "ValidationMethod": "DNS", "IdempotencyToken": "t"}
+    arn = acm.request_certificate(**ask, Tags=[{"Key": "a", "Value": "b"}])["CertificateArn"]
+    check("same token", acm.request_certificate(**ask)["CertificateArn"], arn)
+    certificate = issued(acm, arn)
+    check("names", certificate["SubjectAlternativeNames"], ["a.example", "*.a.example"])
+    check("type", certificate["Type"], "AMAZON_ISSUED")
+    check("records", {option["ResourceRecord"]["Name"] for option in certificate["DomainValidationOptions"]} and len(certificate["DomainValidationOptions"]), 2)
+    pem = acm.get_certificate(CertificateArn=arn)
+    check("pem", pem["Certificate"].startswith("-----BEGIN CERTIFICATE-----") and "CertificateChain" in pem, True)
+    acm.add_tags_to_certificate(CertificateArn=arn, Tags=[{"Key": "c", "Value": "d"}, {"Key": "e"}])
+    acm.remove_tags_from_certificate(CertificateArn=arn, Tags=[{"Key": "a"}, {"Key": "c", "Value": "other"}])
+    tags = acm.list_tags_for_certificate(CertificateArn=arn)["Tags"]
+    check("tags", {tag["Key"]: tag["Value"] for tag in tags}, {"c": "d", "e": ""})
+    acm.update_certificate_options(CertificateArn=arn, Options={"CertificateTransparencyLoggingPreference": "DISABLED"})
+    options = acm.describe_certificate(CertificateArn=arn)["Certificate"]["Options"]
+    check("options", options["CertificateTransparencyLoggingPreference"], "DISABLED")
+    return arn
+
+
+def imports(acm):
+    body, key = make(["b.example"], *RSA)
+    _, other = make(["b.example"], *RSA)
+    check("other key", code_of(acm.import_certificate, Certificate=body, PrivateKey=other), "ValidationException")
+    check("no key", code_of(acm.import_certificate, Certificate=body, PrivateKey=body), "ValidationException")
+    check("no certificate", code_of(acm.import_certificate, Certificate=b"x", PrivateKey=key), "ValidationException")
+    check("wrong chain", code_of(acm.import_certificate, Certificate=body, PrivateKey=key, CertificateChain=make(["c"], *RSA)[0]), "ValidationException")
+    arn = acm.import_certificate(Certificate=body, PrivateKey=key)["CertificateArn"]
+    certificate = acm.describe_certificate(CertificateArn=arn)["Certificate"]
+    check("imported", (certificate["Type"], certificate["KeyAlgorithm"], certificate["SignatureAlgorithm"]), ("IMPORTED", "RSA_2048", "SHA256WITHRSA"))
+    again, key = make(["b.example", "d.example"], *RSA)
+    check("re-import", acm.import_certificate(CertificateArn=arn, Certificate=again, PrivateKey=key)["CertificateArn"], arn)
+    check("re-imported", acm.describe_certificate(CertificateArn=arn)["Certificate"]["SubjectAlternativeNames"], ["b.example", "d.example"])
+    return arn
+
+
+def lists(acm, requested, imported):
+    listed = lambda **ask: {c["CertificateArn"] for c in acm.list_certificates(**ask)["CertificateSummaryList"]}
+    check("by default RSA", listed(), {imported})
+    check("by key", listed(Includes={"keyTypes": ["EC_prime256v1"]}), {requested})
+    both = {"keyTypes": ["EC_prime256v1", "RSA_2048"]}
+    check("both", listed(Includes=both), {requested, imported})
+    check("pending", listed(Includes=both, CertificateStatuses=["PENDING_VALIDATION"]), set())
+    first = acm.list_certificates(Includes=both, MaxItems=1)
+    rest = acm.list_certificates(Includes=both, MaxItems=1, NextToken=first["NextToken"])
+    check("pages", (len(first["CertificateSummaryList"]), len(rest["CertificateSummaryList"]), "NextToken" in rest), (1, 1, False))
+
+
+def listeners(acm, elb, ec2, requested, imported):
+    subnets = [s["SubnetId"] for s in ec2.describe_subnets()["Subnets"]][:2]
+    balancer = elb.create_load_balancer(Name="acm", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
+    fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
+    base = {"LoadBalancerArn": balancer, "Port": 443, "Protocol": "HTTPS", "DefaultActions": [fixed]}
+    of = lambda *arns: [{"CertificateArn": arn} for arn in arns]
+    create = elb.create_listener
+    check("none", code_of(create, **base), "ValidationError")
+    check("two", code_of(create, **base, Certificates=of(requested, imported)), "ValidationError")
+    check("unknown", code_of(create, **base, Certificates=of(requested[:-3] + "000")), "CertificateNotFound")
+    check("policy", code_of(create, **base, Certificates=of(requested), SslPolicy="x"), "SSLPolicyNotFound")
+    check("verify", code_of(create, **base, Certificates=of(requested), MutualAuthentication={"Mode": "verify", "TrustStoreArn": "x"}), "InvalidConfigurationRequest")
+    listener = create(**base, Certificates=of(requested))["Listeners"][0]
+    arn = listener["ListenerArn"]
+    check("default policy", listener["SslPolicy"], "ELBSecurityPolicy-2016-08")
+    check("again", create(**base, Certificates=of(requested))["Listeners"][0]["ListenerArn"], arn)
+    check("otherwise", code_of(create, **base, Certificates=of(imported)), "DuplicateListener")
+    elb.add_listener_certificates(ListenerArn=arn, Certificates=of(imported))
+    described = lambda: {c["CertificateArn"]: c["IsDefault"] for c in elb.describe_listener_certificates(ListenerArn=arn)["Certificates"]}
+    check("certificates", described(), {requested: True, imported: False})
+    check("in use", code_of(acm.delete_certificate, CertificateArn=imported), "ResourceInUseException")
+    check("users", acm.describe_certificate(CertificateArn=imported)["Certificate"]["InUseBy"], [balancer])
+    check("default stays", code_of(elb.remove_listener_certificates, ListenerArn=arn, Certificates=of(requested)), "OperationNotPermitted")
+    elb.remove_listener_certificates(ListenerArn=arn, Certificates=of(imported))
+    changed = elb.modify_listener(ListenerArn=arn, Certificates=of(imported), SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06")["Listeners"][0]
+    check("modified", (changed["Certificates"], changed["SslPolicy"]), (of(imported), "ELBSecurityPolicy-TLS13-1-2-2021-06"))
+    check("replaced", described(), {imported: True})
+    plain = elb.modify_listener(ListenerArn=arn, Protocol="HTTP", Port=80)["Listeners"][0]
+    check("plain", ("Certificates" in plain, "SslPolicy" in plain), (False, False))
+    elb.delete_load_balancer(LoadBalancerArn=balancer)
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--endpoint", default="http://127.0.0.1:4566")
+    endpoint = options.parse_args().endpoint
+    account = str(random.randrange(10**11, 10**12))
+    acm, elb, ec2 = (client(service, endpoint, account) for service in ("acm", "elbv2", "ec2"))
+    checkers = [Checker(acm), Checker(elb)]
+    requested, imported = requests(acm), imports(acm)
+    lists(acm, requested, imported)
+    listeners(acm, elb, ec2, requested, imported)
+    for arn in (requested, imported):
+        acm.delete_certificate(CertificateArn=arn)
+        check("gone", code_of(acm.describe_certificate, CertificateArn=arn), "ResourceNotFoundException")
+    check("not an ARN", code_of(acm.describe_certificate, CertificateArn="arn:aws:s3:::a-bucket-of-mine"), "InvalidArnException")
+    for checker in checkers:
+        failures.extend(f"unknown to botocore: {path}" for path in sorted(checker.unknown))
+    print("\n".join(failures) or "ok")
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()
