@@ -14,7 +14,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::check::{Spec, check};
 use super::matcher::Matcher;
 use super::track::{Failure, Track};
-use crate::config::{self, CheckProtocol, Config, HealthCheck, Protocol, ProtocolVersion, TargetState};
+use crate::config::{
+    self, CheckProtocol, Config, HealthCheck, Protocol, ProtocolVersion, TargetState,
+};
 use crate::netns::Namespace;
 use crate::report::Health;
 

@@ -1,6 +1,7 @@
 //! Scenarios of whole clouds: the real store, API and controllers over a simulated machine and
 //! data plane, on a clock that moves from due time to due time.
 
+mod certificate;
 mod cloud;
 mod instance;
 mod network;
