@@ -243,8 +243,8 @@ fn the_access_log_names_the_session() {
     });
     drop(client);
     drop(balancer);
-    let log = std::fs::read_to_string(&directory).unwrap();
-    std::fs::remove_file(&directory).unwrap();
+    let log = std::fs::read_to_string(directory.join("a.log")).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
     assert!(log.starts_with("https "), "{log}");
     assert!(
         log.contains("\"GET https://a.example:8443/x HTTP/1.1\""),
