@@ -1,6 +1,7 @@
 """Wrong calls of every protocol: AWS's error codes, no change, and the cloud goes on."""
 
 import base64
+import socket
 import urllib.error
 import urllib.request
 
@@ -108,3 +109,57 @@ def test_what_is_in_use_is_not_deleted(cloud):
         if subnet:
             ec2.delete_subnet(SubnetId=subnet)
         ec2.delete_vpc(VpcId=vpc)
+
+
+def answer_to(head, *pieces):
+    """What comes back over a bare connection; empty when it was closed on the sender, who is refused as well."""
+    with socket.create_connection(("127.0.0.1", PORT), timeout=30) as connection:
+        try:
+            for piece in (head, *pieces):
+                connection.sendall(piece)
+            return connection.recv(65536)
+        except OSError:
+            return b""
+
+
+def head_of(headers, **more):
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in (headers | more).items()]
+    return ("POST / HTTP/1.1\r\nHost: x\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def test_heads_past_their_limits(cloud):
+    many = {f"X-Flood-{i}": "x" for i in range(300)}
+    assert b" 431 " in answer_to(head_of(scope("ec2") | FORM | many, Content_Length=0))
+    long = answer_to(head_of({"X-Long": "x" * 200_000}))
+    assert not long or b" 431 " in long
+
+
+def test_bodies_past_their_limits(cloud):
+    # A call is refused by what it announces; one that announces nothing by what it sends.
+    for headers in (FORM, PUT_METRICS):
+        answer = answer_to(head_of(scope("monitoring") | headers, Content_Length=9 << 20))
+        assert b" 413 " in answer and b"RequestEntityTooLarge" in answer, answer[:500]
+    chunk = b"100000\r\n" + b"x" * (1 << 20) + b"\r\n"
+    answer = answer_to(head_of(scope("ec2") | FORM, Transfer_Encoding="chunked"), *[chunk] * 64)
+    assert not answer or b" 413 " in answer
+
+
+PUT_METRICS = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "GraniteServiceVersion20100801.PutMetricData"}
+
+
+@pytest.mark.parametrize(
+    "body, headers",
+    [
+        (b'{"MetricData":' + b"[" * 100_000, PUT_METRICS),
+        (b'{"Namespace":"a","Namespace":"b","MetricData":[]}', PUT_METRICS),
+        (b'{"Namespace":"\xff\xfe"}', PUT_METRICS),
+        (b"Action=PutMetricData&Namespace=a&Namespace=b", FORM),
+        (b"Action=PutMetricData&Namespace=a&MetricData.member.4294967296.MetricName=m", FORM),
+        (b"Action=PutMetricData&" + b"&".join(b"MetricData.member.%d.MetricName=m" % i for i in range(200_000)), FORM),
+        (b"Action=PutMetricData&Namespace=%ff", FORM),
+    ],
+)
+def test_hostile_metrics_have_no_effect(cloud, body, headers):
+    status, answer = raw(body, scope("monitoring") | headers)
+    assert 400 <= status < 500 and (b"<Code>" in answer or b"__type" in answer), (status, answer[:500])
+    assert not cloud.client("cloudwatch").list_metrics(Namespace="a")["Metrics"]

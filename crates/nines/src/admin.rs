@@ -1,7 +1,7 @@
 //! `/_nines/…`: what the command line asks of a running cloud, as JSON.
 
 use crate::daemon::Up;
-use host::linux::host::LinuxHost;
+use host::Host;
 use jiff::Timestamp;
 use model::event::{Fault, Severity};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use wire::{HttpRequest, HttpResponse};
 
 pub struct Admin {
     pub store: Arc<Store>,
-    pub host: Arc<LinuxHost>,
+    pub host: Arc<dyn Host>,
     pub up: Up,
 }
 
@@ -160,8 +160,7 @@ impl Admin {
             "instance" => {
                 let id = instance()?.id.clone();
                 self.host
-                    .instances
-                    .stop(&id, true, std::time::Duration::ZERO)
+                    .stop(&id, true)
                     .map_err(|e| (409, format!("failed to kill {what}: {e}")))?;
                 self.note(format!("{what} was killed"), what);
                 return Ok(

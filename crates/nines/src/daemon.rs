@@ -3,7 +3,7 @@
 use crate::admin::Admin;
 use crate::dispatch::Dispatcher;
 use crate::layout::{self, Cloud, State};
-use crate::plane::Processes;
+use crate::machine::{self, Machine};
 use crate::server::{Server, serve};
 use anyhow::{Context, Result, bail};
 use control::{Bell, Inbox, Parts, Settings, Speed, World};
@@ -31,6 +31,8 @@ pub struct Up {
     pub millicores_per_vcpu: u32,
     /// Instances without user namespaces, on a host that has none to give.
     pub privileged_instances: bool,
+    /// On a machine in memory.
+    pub simulated: bool,
 }
 
 /// Runs the control plane until a signal or `nines down` ends it; the data plane runs on.
@@ -59,30 +61,41 @@ pub fn run(up: &Up) -> Result<()> {
         hosts_file: up.hosts_file.clone(),
         pid: std::process::id(),
         halted: false,
-        sysctls: raise_sysctls(
-            former
-                .as_ref()
-                .map(|c| c.sysctls.clone())
-                .unwrap_or_default(),
-        ),
+        simulated: up.simulated,
+        sysctls: match up.simulated {
+            true => Vec::new(),
+            false => raise_sysctls(
+                former
+                    .as_ref()
+                    .map(|c| c.sysctls.clone())
+                    .unwrap_or_default(),
+            ),
+        },
     })?;
-    crate::cli::up::favour(Some(&state.0));
-    let host = open_host(&state, &up.name, up.public_pool, up.offline)?;
+    if !up.simulated {
+        crate::cli::up::favour(Some(&state.0));
+    }
     let bell = Bell::default();
     let inbox = Inbox::new(bell.clone());
     let ring = bell.clone();
     store.on_commit(move |_| ring.ring());
-    let ring = bell.clone();
-    let _watch = host.instances.watch(Arc::new(move || ring.ring()))?;
-    let plane = Arc::new(Processes::start(
-        &state,
-        &up.name,
-        up.hosts_file.clone(),
-        &inbox,
-    )?);
+    let Machine {
+        host,
+        plane,
+        watch: _watch,
+    } = match up.simulated {
+        true => machine::simulated(&inbox)?,
+        false => machine::real(up, &state, &bell, &inbox)?,
+    };
     let metrics = Arc::new(metrics::Metrics::open(&state.0)?);
-    let images = layout::built_images(&up.images_dir);
-    let sized_volumes = host::linux::instance::sized_volumes();
+    let images = match up.simulated {
+        true => layout::RECIPES.map(str::to_owned).to_vec(),
+        false => layout::built_images(&up.images_dir),
+    };
+    let sized_volumes = match up.simulated {
+        true => Ok(()),
+        false => host::linux::instance::sized_volumes(),
+    };
     if let Err(why) = &sized_volumes {
         store.update(|tx| {
             tx.event(
@@ -105,7 +118,7 @@ pub fn run(up: &Up) -> Result<()> {
         images: images.clone(),
         privileged_instances: up.privileged_instances,
         speed: model::Speed::new(up.speed),
-        console: Box::new(move |id| host::Host::console(&*console_host, id)),
+        console: Box::new(move |id| console_host.console(id)),
     });
     let stop = Arc::new(AtomicBool::new(false));
     let world = World::new(Parts {

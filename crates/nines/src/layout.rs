@@ -19,6 +19,9 @@ pub struct Cloud {
     /// `down` ended the instances: the next `up` starts again those that ran.
     #[serde(default)]
     pub halted: bool,
+    /// Of a machine in memory: there is nothing on the host to remove.
+    #[serde(default)]
+    pub simulated: bool,
     /// Host settings that `up` raised, with their former values, for `down --purge`.
     pub sysctls: Vec<(String, String)>,
 }
@@ -68,6 +71,9 @@ pub fn checkip_address(pool: Ipv4Net) -> Ipv4Addr {
     service_address(pool, 11)
 }
 
+/// What `images/build` builds; a machine in memory has them all.
+pub const RECIPES: [&str; 2] = ["debian-12-docker", "debian-12"];
+
 /// Image recipes that are built below `dir`, the default first.
 pub fn built_images(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(dir)
@@ -77,6 +83,6 @@ pub fn built_images(dir: &Path) -> Vec<String> {
         .filter(|entry| entry.path().join("current/rootfs").is_dir())
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
-    names.sort_by_key(|name| (name != "debian-12-docker", name.clone()));
+    names.sort_by_key(|name| (name != RECIPES[0], name.clone()));
     names
 }

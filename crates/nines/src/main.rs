@@ -7,6 +7,7 @@ mod deliver;
 mod dispatch;
 mod launch;
 mod layout;
+mod machine;
 mod plane;
 mod server;
 mod why;
@@ -140,6 +141,9 @@ struct Up {
     /// the host's root and can break out. Without this such a host is refused.
     #[arg(long)]
     privileged_instances: bool,
+    /// On a machine in memory, without root: instances are made up and nothing serves.
+    #[arg(long)]
+    simulated: bool,
     /// Prefix of everything the cloud makes on the host.
     #[arg(long, default_value = "nines")]
     name: String,

@@ -7,14 +7,34 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use wire::{ApiError, ErrorStyle, HttpRequest, HttpResponse, Protocol};
 
-/// Largest body of a call. S3 takes 5 GiB in one PUT; parts of this size serve the same.
-const BODY_LIMIT: usize = 256 << 20;
+/// Largest body of an upload. S3 takes 5 GiB in one PUT; parts of this size serve the same.
+const UPLOAD_LIMIT: usize = 256 << 20;
+
+/// Largest body of any other call: a template of CloudFormation has 1 MiB, a
+/// PutMetricData as much, and user data 16 KiB.
+const CALL_LIMIT: usize = 8 << 20;
+
+/// All heads of a request together; S3's metadata alone may have 2 KiB, cookies of proxies more.
+const HEAD_LIMIT: usize = 64 << 10;
+
+const MAX_HEADERS: usize = 128;
+
+/// A head that takes longer to arrive, or a connection idle for longer, is not worth holding.
+const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longest silence within a body; S3 gives up after as much.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Connections at a time; further ones wait in the listener's queue. Bounds memory, with the limits above.
+const MAX_CONNECTIONS: usize = 2048;
 
 pub struct Server {
     pub dispatcher: Dispatcher,
@@ -23,7 +43,12 @@ pub struct Server {
 
 /// Accepts connections until the task is dropped.
 pub async fn serve(listener: TcpListener, server: Arc<Server>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            // The semaphore is never closed.
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -40,54 +65,66 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>) {
                 async move { Ok::<_, Infallible>(answer(&server, request).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_PATIENCE)
+                .max_headers(MAX_HEADERS)
+                .max_buf_size(HEAD_LIMIT)
                 .serve_connection(TokioIo::new(stream), service);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a client's connection ended");
             }
+            drop(place);
         });
     }
 }
 
 async fn answer(server: &Server, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let head_only = request.method() == hyper::Method::HEAD;
-    let response = match read(request).await {
+    let protocol = protocol_of(&request);
+    let response = match read(request, protocol).await {
         Ok(request) if request.path.starts_with("/_nines/") => server.admin.answer(&request),
         Ok(request) => server.dispatcher.answer(request).await,
-        Err(error) => error.into_response(
-            Protocol::RestXml,
-            ErrorStyle {
-                xml_namespace: "",
-                query_compatible: false,
-            },
-            "-",
-        ),
+        Err(error) => error.into_response(protocol, ErrorStyle::default(), "-"),
     };
     into_hyper(response, head_only)
 }
 
-async fn read(request: Request<Incoming>) -> Result<HttpRequest, ApiError> {
+/// What the head alone says of the protocol, for errors before there is a body to look at.
+fn protocol_of(request: &Request<Incoming>) -> Protocol {
+    let header = |name: &str| {
+        let value = request.headers().get(name);
+        value.and_then(|v| v.to_str().ok()).unwrap_or_default()
+    };
+    let kind = header("content-type");
+    if !header("smithy-protocol").is_empty() {
+        Protocol::Cbor
+    } else if !header("x-amz-target").is_empty() {
+        match kind.starts_with("application/x-amz-json-1.0") {
+            true => Protocol::Json10,
+            false => Protocol::Json11,
+        }
+    } else if kind.starts_with("application/x-www-form-urlencoded") && request.uri().path() == "/" {
+        Protocol::Query
+    } else {
+        Protocol::RestXml
+    }
+}
+
+async fn read(request: Request<Incoming>, protocol: Protocol) -> Result<HttpRequest, ApiError> {
     let (head, body) = request.into_parts();
+    let limit = match protocol {
+        Protocol::RestXml => UPLOAD_LIMIT,
+        _ => CALL_LIMIT,
+    };
     // Told beforehand, it is refused beforehand.
     let announced = head
         .headers
         .get("content-length")
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
-        return Err(too_large());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(protocol));
     }
-    let body = Limited::new(body, BODY_LIMIT)
-        .collect()
-        .await
-        .map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                too_large()
-            } else {
-                ApiError::client(
-                    "IncompleteBody",
-                    format!("The request body could not be read: {error}"),
-                )
-            }
-        })?;
+    let body = collect(body, limit, protocol).await?;
     let headers = head.headers.iter().map(|(name, value)| {
         (
             name.as_str().to_owned(),
@@ -99,7 +136,7 @@ async fn read(request: Request<Incoming>) -> Result<HttpRequest, ApiError> {
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: headers.collect(),
-        body: body.to_bytes().into(),
+        body,
     })
 }
 
@@ -125,10 +162,39 @@ fn into_hyper(response: HttpResponse, head_only: bool) -> Response<Full<Bytes>> 
     })
 }
 
-fn too_large() -> ApiError {
-    ApiError::client(
-        "EntityTooLarge",
-        "Your proposed upload exceeds the maximum allowed size",
-    )
-    .with_status(413)
+/// The whole body, unless it is too long or its sender falls silent.
+async fn collect(body: Incoming, limit: usize, protocol: Protocol) -> Result<Vec<u8>, ApiError> {
+    let mut body = Limited::new(body, limit);
+    // What a client announces is not trusted with an allocation.
+    let mut whole = Vec::new();
+    loop {
+        let frame = tokio::time::timeout(BODY_PATIENCE, body.frame())
+            .await
+            .map_err(|_| {
+                let message = "Your socket connection to the server was not read from or written to within the timeout period.";
+                ApiError::client("RequestTimeout", message)
+            })?;
+        let data = match frame {
+            None => return Ok(whole),
+            Some(Ok(frame)) => frame.into_data(),
+            Some(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(protocol)),
+            Some(Err(error)) => {
+                let message = format!("The request body could not be read: {error}");
+                return Err(ApiError::client("IncompleteBody", message));
+            }
+        };
+        // Trailers carry nothing that a call reads.
+        whole.extend_from_slice(&data.unwrap_or_default());
+    }
+}
+
+fn too_large(protocol: Protocol) -> ApiError {
+    let (code, message) = match protocol {
+        Protocol::RestXml => (
+            "EntityTooLarge",
+            "Your proposed upload exceeds the maximum allowed size",
+        ),
+        _ => ("RequestEntityTooLarge", "The request is too large."),
+    };
+    ApiError::client(code, message).with_status(413)
 }

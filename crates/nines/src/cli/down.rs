@@ -16,6 +16,13 @@ pub fn run(directory: &Path, purge: bool) -> Result<()> {
         return Ok(());
     };
     end_control_plane(&cloud)?;
+    if cloud.simulated {
+        if purge {
+            remove_state(&state.0)?;
+        }
+        println!("nines is down; its machine was in memory");
+        return Ok(());
+    }
     sidecar::stop(&state.balancer())?;
     sidecar::stop(&state.edge())?;
     let host = open_host(&state, &cloud.name, cloud.public_pool, cloud.offline)?;

@@ -13,21 +13,8 @@ use std::time::{Duration, Instant};
 const READY: Duration = Duration::from_secs(20);
 
 pub fn run(state: &Path, port: u16, up: &Up) -> Result<()> {
-    let plan = host::linux::doctor::Plan {
-        state,
-        port,
-        public_pool: up.public_pool,
-        privileged_instances: up.privileged_instances,
-    };
-    let missing: Vec<_> = host::linux::doctor::checks(&plan)
-        .into_iter()
-        .filter(|c| !c.ok && c.required)
-        .collect();
-    if !missing.is_empty() {
-        for check in &missing {
-            eprintln!("{}: {}\n    fix: {}", check.name, check.found, check.fix);
-        }
-        bail!("this host cannot run a cloud yet; `nines doctor` tells all");
+    if !up.simulated {
+        check_host(state, port, up)?;
     }
     std::fs::create_dir_all(state.join("log"))
         .with_context(|| format!("failed to create {}", state.display()))?;
@@ -54,7 +41,28 @@ pub fn run(state: &Path, port: u16, up: &Up) -> Result<()> {
             |cores| (cores * 1000.0).clamp(1.0, 64_000.0) as u32,
         ),
         privileged_instances: up.privileged_instances,
+        simulated: up.simulated,
     })
+}
+
+fn check_host(state: &Path, port: u16, up: &Up) -> Result<()> {
+    let plan = host::linux::doctor::Plan {
+        state,
+        port,
+        public_pool: up.public_pool,
+        privileged_instances: up.privileged_instances,
+    };
+    let missing: Vec<_> = host::linux::doctor::checks(&plan)
+        .into_iter()
+        .filter(|c| !c.ok && c.required)
+        .collect();
+    if !missing.is_empty() {
+        for check in &missing {
+            eprintln!("{}: {}\n    fix: {}", check.name, check.found, check.fix);
+        }
+        bail!("this host cannot run a cloud yet; `nines doctor` tells all");
+    }
+    Ok(())
 }
 
 /// Puts this process into the cloud's cgroup of higher weight, so that busy instances do
