@@ -198,7 +198,7 @@ resource "aws_autoscaling_group" "colour" {
   desired_capacity = each.value
 
   health_check_type         = "ELB"
-  health_check_grace_period = 60
+  health_check_grace_period = 120
 
   # The apply ends when the load balancer sees them healthy: requests may then be sent there.
   wait_for_elb_capacity     = each.value

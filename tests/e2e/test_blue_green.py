@@ -35,7 +35,7 @@ class Deployment:
 
     def members(self, colour):
         groups = self.cloud.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[f"blue-green-{colour}"])
-        return {i["InstanceId"] for i in groups["AutoScalingGroups"][0]["Instances"]}
+        return {i["InstanceId"] for i in groups["AutoScalingGroups"][0]["Instances"] if i["LifecycleState"] == "InService"}
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,13 @@ impl Edge {
 /// Pushes the configuration if it changed; says when credentials want rotation.
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
+    let moment = world.moment(&state);
+    if let Some((rested, again)) = world.rested.edge
+        && rested == moment
+        && again.is_none_or(|at| now < at)
+    {
+        return again;
+    }
     let mut credentials = std::mem::take(&mut world.edge.credentials);
     credentials.retain(|(id, _), _| state.instances.contains_key(id));
     let mut config = desired(&state, &world.settings, now, &mut credentials);
@@ -92,13 +99,15 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         world.plane.push_edge(&config);
         world.edge.pushed = Some(config);
     }
-    world
+    let again = world
         .edge
         .credentials
         .values()
         .filter_map(|c| c.expiration.parse::<Timestamp>().ok())
         .min()
-        .map(|t| t - SignedDuration::from_hours(1))
+        .map(|t| t - SignedDuration::from_hours(1));
+    world.rested.edge = Some((moment, again));
+    again
 }
 
 /// The whole configuration from the records; `revision` is the caller's.

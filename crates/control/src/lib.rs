@@ -135,7 +135,23 @@ pub struct World {
     pub(crate) resume: BTreeSet<InstanceId>,
     pub(crate) host_names: BTreeMap<String, Vec<Ipv4Addr>>,
     pub(crate) network_retry: Option<Timestamp>,
+    /// Counts what the host and the data plane have told, measures aside.
+    pub(crate) told: u64,
+    pub(crate) rested: Rested,
 }
+
+/// What records and answers a controller last found nothing to do for: as long as they are the
+/// same, so is what it wants, and working that out is most of what an idle pass costs.
+#[derive(Default)]
+pub(crate) struct Rested {
+    pub network: Option<Moment>,
+    pub balancer: Option<Moment>,
+    /// With when to look again.
+    pub edge: Option<(Moment, Option<Timestamp>)>,
+}
+
+/// The store's revision, and [`World::told`].
+pub(crate) type Moment = (u64, u64);
 
 /// The parts a control plane is put together from.
 pub struct Parts {
@@ -189,7 +205,13 @@ impl World {
             resume,
             host_names: BTreeMap::new(),
             network_retry: None,
+            told: 0,
+            rested: Rested::default(),
         }
+    }
+
+    pub(crate) fn moment(&self, state: &store::Snapshot) -> Moment {
+        (state.revision, self.told)
     }
 
     /// Runs every controller once; says when to run them again at the latest.
@@ -220,6 +242,11 @@ impl World {
 
     fn take_reports(&mut self, now: Timestamp) {
         for report in self.inbox.take() {
+            let measures = matches!(
+                report,
+                Report::Balancer(balancer::report::Report::Metrics(_))
+            );
+            self.told += u64::from(!measures);
             match report {
                 Report::Balancer(report) => {
                     match &report {

@@ -180,6 +180,11 @@ fn drop_drained(world: &mut World, now: Timestamp) -> Option<Timestamp> {
 
 fn push(world: &mut World, now: Timestamp) {
     let state = world.store.snapshot();
+    let moment = world.moment(&state);
+    if world.rested.balancer == Some(moment) {
+        return;
+    }
+    world.rested.balancer = Some(moment);
     let mut config = config::desired(&state, &world.settings, &world.applied);
     config.revision = world.balancer.pushed.as_ref().map_or(0, |c| c.revision);
     if world.balancer.pushed.as_ref() != Some(&config) {

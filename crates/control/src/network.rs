@@ -55,6 +55,10 @@ impl Applied {
 /// Applies what the records call for, if that changed or failed before.
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
+    let moment = world.moment(&state);
+    if world.rested.network == Some(moment) {
+        return None;
+    }
     let mut wanted = desired(&state);
     wanted.internet_services = world.settings.internet_services.clone();
     // A VPC's router stays until the edge has closed its sockets in it: an open socket pins a namespace.
@@ -67,6 +71,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     }
     let failed = world.applied.failures != host::NetworkFailures::default();
     if world.applied.known && wanted == world.applied.network && !failed {
+        world.rested.network = Some(moment);
         return None;
     }
     if failed && wanted == world.applied.network && world.network_retry.is_some_and(|at| now < at) {
@@ -106,6 +111,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     }
     let failing = failures != host::NetworkFailures::default();
     world.network_retry = failing.then(|| now + jiff::SignedDuration::from_secs(2));
+    world.told += 1;
     world.applied = Applied {
         network: wanted,
         failures,

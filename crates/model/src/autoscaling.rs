@@ -132,7 +132,8 @@ impl AutoScalingGroup {
         let mut known = self.booted_versions.iter();
         let known = known.any(|(t, v)| t == id && v == version);
         let boot = self.measured_boot_ms.filter(|_| known);
-        let boot = boot.map(jiff::SignedDuration::from_millis);
+        // Twice the longest: a busy machine boots the next one slower.
+        let boot = boot.map(|ms| jiff::SignedDuration::from_millis(ms.saturating_mul(2)));
         speed.wait_with_boot(self.health_check_grace_period, boot)
     }
 

@@ -1,18 +1,22 @@
 //! Random faults and changes, and what must hold all the time.
 //!
-//! `SIM_SEEDS=from..to` chooses the seeds; a seed that fails prints its timeline.
+//! `SIM_SEEDS=from..to` chooses the seeds. A seed that fails is played again with less and less in
+//! it, and prints what is left with its timeline.
 
 use crate::cloud::Cloud;
 use crate::{stack, timeline};
 use host::Host;
 use model::InstanceId;
-use model::autoscaling::{LifecycleState, UnhealthyBecause};
+use model::autoscaling::{AutoScalingGroup, LifecycleState, UnhealthyBecause};
 use model::event::Fault;
 use model::instance::InstanceState;
+use model::instance_refresh::RefreshStatus;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
-const SEEDS: std::ops::Range<u64> = 0..25;
+const SEEDS: std::ops::Range<u64> = 0..40;
 
 /// SplitMix64: small, and the same everywhere.
 struct Random(u64);
@@ -25,11 +29,6 @@ impl Random {
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((x ^ (x >> 31)) % n as u64) as usize
     }
-    fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
-        (!of.is_empty())
-            .then(|| self.below(of.len()))
-            .and_then(|i| of.get(i))
-    }
 }
 
 fn seeds() -> std::ops::Range<u64> {
@@ -41,112 +40,257 @@ fn seeds() -> std::ops::Range<u64> {
     range.unwrap_or(SEEDS)
 }
 
-#[test]
-fn whatever_happens_the_group_comes_to_rest() {
-    for seed in seeds() {
-        let speed = [1.0, 1.0, 10.0, 20.0][seed as usize % 4];
-        let mut random = Random(seed);
-        let mut cloud = Cloud::new(speed);
-        cloud
-            .plane
-            .set_app_boot(Duration::from_secs(random.below(20) as u64));
-        stack::web(&cloud, "web", (2, 8, 4), 60 + random.below(240) as u32);
-        cloud.until("at rest at first", 400.0, |c| c.at_rest("web"));
-        cloud.watch = Some(always);
-        let mut said = vec![format!("seed {seed}, speed {speed}")];
-        for _ in 0..15 {
-            let what = happen(&mut cloud, &mut random);
-            said.push(format!("{:>8.1} {what}", cloud.seconds()));
-            eprintln!("{}", said.last().unwrap());
-            let pause = 1 + random.below(60);
-            cloud.run(pause as f64);
-        }
-        for zone in ZONES {
-            cloud.heal(&Fault::Zone(zone.into()));
-            cloud.host.hang_boots(zone, false);
-            cloud.host.refuse_launches(zone, None);
-        }
-        cloud.plane.mend_apps();
-        eprintln!("{:>8.1} all is healed (seed {seed})", cloud.seconds());
-        cloud.until("at rest after all", 2500.0, |c| c.at_rest("web"));
-        let activities = cloud.state().activities.len();
-        cloud.run(400.0);
-        assert!(
-            cloud.at_rest("web") && cloud.state().activities.len() == activities,
-            "restless:\n{}",
-            timeline::of(&cloud)
-        );
-        at_rest(&cloud);
+/// Everything that a seed decides, so that it can be played again with less in it.
+#[derive(Clone)]
+struct Script {
+    seed: u64,
+    speed: f64,
+    app_boot: u64,
+    grace: u32,
+    /// What happens, and the seconds until the next.
+    happenings: Vec<(Happening, u32)>,
+}
+
+/// Members are chosen by a number that is taken modulo how many there are.
+#[derive(Clone, Debug)]
+enum Happening {
+    Desired(u32),
+    Cut(usize),
+    Heal(usize),
+    HangBoots(usize, bool),
+    RefuseLaunches(usize, bool),
+    AnotherControlPlane,
+    BreakApplication(usize),
+    Kill(usize),
+    PowerOff(usize),
+    Vanish(usize),
+    Terminate(usize),
+    CallUnhealthy(usize),
+    Refresh(&'static str),
+    CancelRefresh(bool),
+    RollBack,
+    MaintenancePolicy(Option<(i32, i32)>),
+}
+
+const REFRESHES: [&str; 4] = [
+    "DesiredConfiguration.LaunchTemplate.Version=2&Preferences.MinHealthyPercentage=100&Preferences.MaxHealthyPercentage=150",
+    "DesiredConfiguration.LaunchTemplate.Version=1&Preferences.MinHealthyPercentage=50&Preferences.AutoRollback=true",
+    "DesiredConfiguration.LaunchTemplate.Version=2&Preferences.MinHealthyPercentage=75&Preferences.MaxHealthyPercentage=125&Preferences.SkipMatching=true",
+    "DesiredConfiguration.LaunchTemplate.Version=1&Preferences.MinHealthyPercentage=0&Preferences.CheckpointPercentages.member.1=50&Preferences.CheckpointPercentages.member.2=100&Preferences.CheckpointDelay=60",
+];
+
+fn script(seed: u64) -> Script {
+    let mut random = Random(seed);
+    let mut happenings = Vec::new();
+    let app_boot = random.below(20) as u64;
+    let grace = 60 + random.below(240) as u32;
+    for _ in 0..15 {
+        let (zone, yes, member) = (random.below(2), random.below(2) == 0, random.below(1000));
+        let what = match random.below(17) {
+            0 | 1 => Happening::Desired(2 + random.below(7) as u32),
+            2 => Happening::Cut(zone),
+            3 | 4 => Happening::Heal(zone),
+            5 => Happening::HangBoots(zone, yes),
+            6 => Happening::RefuseLaunches(zone, yes),
+            7 => Happening::AnotherControlPlane,
+            8 => Happening::BreakApplication(member),
+            9 => Happening::Kill(member),
+            10 => Happening::PowerOff(member),
+            11 => Happening::Vanish(member),
+            12 if yes => Happening::Terminate(member),
+            12 => Happening::CallUnhealthy(member),
+            13 | 14 => Happening::Refresh(REFRESHES[member % REFRESHES.len()]),
+            15 if zone == 0 => Happening::RollBack,
+            15 => Happening::CancelRefresh(yes),
+            _ => Happening::MaintenancePolicy(
+                [None, Some((100, 150)), Some((50, 100)), Some((90, 120))][member % 4],
+            ),
+        };
+        happenings.push((what, 1 + random.below(60) as u32));
+    }
+    Script {
+        seed,
+        speed: [1.0, 1.0, 10.0, 20.0][seed as usize % 4],
+        app_boot,
+        grace,
+        happenings,
     }
 }
 
-fn happen(cloud: &mut Cloud, random: &mut Random) -> String {
-    let members: Vec<InstanceId> = cloud
-        .group("web")
-        .instances
-        .iter()
-        .map(|m| m.id.clone())
+/// Plays a script to its end, at which all is healed; panics where something does not hold.
+fn play(script: &Script) {
+    let mut cloud = Cloud::new(script.speed);
+    cloud
+        .plane
+        .set_app_boot(Duration::from_secs(script.app_boot));
+    stack::web(&cloud, "web", (2, 8, 4), script.grace);
+    cloud.change_group("web", |g| g.template.version = "1".into());
+    cloud.ec2("CreateLaunchTemplateVersion&LaunchTemplateName=web&SourceVersion=1&LaunchTemplateData.InstanceType=t3.small");
+    cloud.until("at rest at first", 400.0, |c| c.at_rest("web"));
+    cloud.watch = Some(always);
+    for (what, pause) in &script.happenings {
+        happen(&mut cloud, what);
+        cloud.run(f64::from(*pause));
+    }
+    for zone in ZONES {
+        cloud.heal(&Fault::Zone(zone.into()));
+        cloud.host.hang_boots(zone, false);
+        cloud.host.refuse_launches(zone, None);
+    }
+    cloud.plane.mend_apps();
+    cloud.until("done with refreshing", 20_000.0, |c| {
+        c.state().instance_refreshes.values().all(|r| !r.active())
+    });
+    cloud.until("at rest after all", 2500.0, |c| c.at_rest("web"));
+    let activities = cloud.state().activities.len();
+    cloud.run(400.0);
+    assert!(
+        cloud.at_rest("web") && cloud.state().activities.len() == activities,
+        "restless:\n{}",
+        timeline::of(&cloud)
+    );
+    at_rest(&cloud);
+}
+
+/// Why the script fails, if it does.
+fn failure(script: &Script) -> Option<String> {
+    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(script)));
+    played.err().map(|why| {
+        let text = why.downcast_ref::<String>().cloned();
+        text.unwrap_or_else(|| "it panicked".into())
+    })
+}
+
+/// The same failure with as little as possible: whatever can be left out is.
+fn shrink(mut script: Script, mut why: String) -> (Script, String) {
+    let mut at = 0;
+    while at < script.happenings.len() {
+        let mut less = script.clone();
+        less.happenings.remove(at);
+        match failure(&less) {
+            Some(still) => (script, why) = (less, still),
+            None => at += 1,
+        }
+    }
+    (script, why)
+}
+
+#[test]
+fn whatever_happens_the_group_comes_to_rest() {
+    let next = AtomicU64::new(seeds().start);
+    let found = Mutex::new(Vec::new());
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds().end {
+                        return;
+                    }
+                    let script = script(seed);
+                    if let Some(why) = failure(&script) {
+                        found.lock().unwrap().push(shrink(script, why));
+                    }
+                }
+            });
+        }
+    });
+    let failures: Vec<String> = found
+        .into_inner()
+        .unwrap()
+        .into_iter()
+        .map(|(s, why)| {
+            let lines: Vec<String> = s
+                .happenings
+                .iter()
+                .map(|(what, pause)| format!("  {what:?}, then {pause} s"))
+                .collect();
+            format!(
+                "seed {} at speed {}, grace {} s, applications boot {} s:\n{}\n{why}",
+                s.seed,
+                s.speed,
+                s.grace,
+                s.app_boot,
+                lines.join("\n")
+            )
+        })
         .collect();
-    let zone = ZONES[random.below(2)];
-    let name = |cloud: &Cloud, id: &InstanceId| cloud.names[id.as_str()].clone();
-    match random.below(13) {
-        0 | 1 => {
-            let desired = 2 + random.below(7) as u32;
-            cloud.resize("web", 2, 8, desired);
-            format!("desired is {desired}")
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+fn happen(cloud: &mut Cloud, what: &Happening) {
+    let group = cloud.group("web");
+    let member = |n: &usize| {
+        let all = &group.instances;
+        (!all.is_empty()).then(|| all[n % all.len()].id.clone())
+    };
+    // What comes too late, or twice, is refused; that is no matter here.
+    let refused = |cloud: &Cloud, call: &str| {
+        let _ = cloud.call(api::autoscaling::service(), "2011-01-01", call);
+    };
+    let on = |n: &usize, f: &dyn Fn(&Cloud, &InstanceId)| {
+        if let Some(id) = member(n) {
+            f(cloud, &id);
         }
-        2 => {
-            cloud.fault(Fault::Zone(zone.into()));
-            format!("{zone} is cut")
-        }
-        3 | 4 => {
-            cloud.heal(&Fault::Zone(zone.into()));
-            format!("{zone} is healed")
-        }
-        5 => {
-            let hang = random.below(2) == 0;
-            cloud.host.hang_boots(zone, hang);
-            format!("boots in {zone} hang: {hang}")
-        }
-        6 => {
-            let refuse = random.below(2) == 0;
-            cloud
-                .host
-                .refuse_launches(zone, refuse.then_some("no room"));
-            format!("launches in {zone} are refused: {refuse}")
-        }
-        7 => {
-            cloud.restart(false);
-            "another control plane".into()
-        }
-        n => {
-            let Some(id) = random.one(&members).cloned() else {
-                return "nothing".into();
-            };
-            let name = name(cloud, &id);
-            match n {
-                8 => {
-                    cloud.plane.break_app(&id);
-                    format!("the application of {name} breaks")
+    };
+    match what {
+        Happening::Desired(desired) => cloud.resize("web", 2, 8, *desired),
+        Happening::Cut(zone) => cloud.fault(Fault::Zone(ZONES[*zone].into())),
+        Happening::Heal(zone) => cloud.heal(&Fault::Zone(ZONES[*zone].into())),
+        Happening::HangBoots(zone, hang) => cloud.host.hang_boots(ZONES[*zone], *hang),
+        Happening::RefuseLaunches(zone, refuse) => cloud
+            .host
+            .refuse_launches(ZONES[*zone], refuse.then_some("no room")),
+        Happening::AnotherControlPlane => cloud.restart(false),
+        Happening::BreakApplication(n) => on(n, &|c, id| c.plane.break_app(id)),
+        Happening::Kill(n) => on(n, &|c, id| drop(c.host.kill(id))),
+        Happening::PowerOff(n) => on(n, &|c, id| drop(c.host.power_off(id))),
+        Happening::Vanish(n) => on(n, &|c, id| drop(c.host.vanish(id))),
+        Happening::Terminate(n) => on(n, &|c, id| {
+            c.ec2(&format!("TerminateInstances&InstanceId.1={id}"));
+        }),
+        Happening::CallUnhealthy(n) => on(n, &|c, id| {
+            c.change_group("web", |g| {
+                for member in g.instances.iter_mut().filter(|m| m.id == *id) {
+                    (member.healthy, member.unhealthy_because) =
+                        (false, Some(UnhealthyBecause::User));
                 }
-                9 => format!("{name} is killed: {:?}", cloud.host.kill(&id).is_ok()),
-                10 => format!("{name} powers off: {:?}", cloud.host.power_off(&id).is_ok()),
-                11 => format!("{name} vanishes: {:?}", cloud.host.vanish(&id).is_ok()),
-                _ if random.below(2) == 0 => {
-                    cloud.ec2(&format!("TerminateInstances&InstanceId.1={id}"));
-                    format!("{name} is terminated by its user")
-                }
-                _ => {
-                    cloud.change_group("web", |g| {
-                        for member in g.instances.iter_mut().filter(|m| m.id == id) {
-                            (member.healthy, member.unhealthy_because) =
-                                (false, Some(UnhealthyBecause::User));
-                        }
-                    });
-                    format!("{name} is called unhealthy")
-                }
-            }
+            });
+        }),
+        Happening::Refresh(how) => refused(
+            cloud,
+            &format!(
+                "StartInstanceRefresh&AutoScalingGroupName=web&DesiredConfiguration.LaunchTemplate.LaunchTemplateName=web&{how}"
+            ),
+        ),
+        Happening::CancelRefresh(waits) => refused(
+            cloud,
+            &format!(
+                "CancelInstanceRefresh&AutoScalingGroupName=web&WaitForTransitioningInstances={waits}"
+            ),
+        ),
+        Happening::RollBack => refused(cloud, "RollbackInstanceRefresh&AutoScalingGroupName=web"),
+        Happening::MaintenancePolicy(policy) => {
+            cloud.change_group("web", |g| g.maintenance_policy = *policy)
         }
+    }
+}
+
+/// Members that there may be above the desired capacity: one to balance zones, and what
+/// a refresh or the maintenance policy launches ahead.
+fn surplus(cloud: &Cloud, group: &AutoScalingGroup) -> usize {
+    let policy = group.maintenance_policy.map(|(_, max)| max as usize);
+    let state = cloud.state();
+    let refreshes = state.instance_refreshes.values();
+    let refresh = refreshes
+        .filter(|r| r.is_of(group))
+        .map(|r| r.preferences.max_healthy as usize);
+    let most = policy.into_iter().chain(refresh).max().unwrap_or(100);
+    let desired = group.desired_capacity as usize;
+    match most {
+        100 => 1,
+        most => 1 + (desired * (most - 100) / 100).max(1),
     }
 }
 
@@ -170,8 +314,8 @@ fn always(cloud: &Cloud) {
         }
     };
     check(
-        staying <= desired + 1,
-        "more than the capacity and one to balance zones: something was replaced twice",
+        staying <= desired + surplus(cloud, &group),
+        "more than the capacity and what may be above it: something was replaced twice",
     );
     let waits = group.retry_at.is_some_and(|at| cloud.now() < at);
     check(
@@ -235,4 +379,17 @@ fn at_rest(cloud: &Cloud) {
         "launches and terminations do not add up:\n{}",
         timeline::activities(cloud)
     );
+    let refreshes = state.instance_refreshes.values();
+    let newest = refreshes.max_by_key(|r| r.requested);
+    if newest.is_some_and(|r| r.status == RefreshStatus::Successful) {
+        let version = group.template.version.parse().ok();
+        assert!(
+            group
+                .instances
+                .iter()
+                .all(|m| Some(m.template.2) == version),
+            "not all are of the version that was rolled out:\n{}",
+            timeline::of(cloud)
+        );
+    }
 }

@@ -2,6 +2,8 @@
 
 use crate::cloud::Cloud;
 use crate::{stack, timeline};
+use model::autoscaling::LifecycleState;
+use model::event::Severity;
 use model::instance::InstanceState;
 use std::time::Instant;
 
@@ -85,6 +87,11 @@ fn a_thousand_instances_in_fifty_groups() {
         assert_eq!(states, vec![InstanceState::Running; groups * 20]);
         let began = Instant::now();
         for _ in 0..3 {
+            // Something changed: nothing is as it was worked out before.
+            let now = cloud.now();
+            cloud
+                .store
+                .update(|tx| tx.event(now, Severity::Info, "web-0", "test", "changed"));
             cloud.settle();
         }
         began.elapsed().as_secs_f64() / 6.0
@@ -96,4 +103,57 @@ fn a_thousand_instances_in_fifty_groups() {
         large * 1e3
     );
     assert!(large < small * 30.0 + 0.05, "{small} s, then {large} s");
+}
+
+/// `SIM_GROUPS` groups of fifty: 100 of them are five thousand instances, for an optimised build.
+#[test]
+fn many_groups_converge_faster_than_time_passes() {
+    let groups = std::env::var("SIM_GROUPS").ok();
+    let groups = groups.map_or(8, |n| n.parse().unwrap());
+    let mut cloud = Cloud::new(1.0);
+    for n in 0..groups {
+        stack::group(&cloud, &format!("web-{n}"), (1, 60, 50));
+    }
+    let began = Instant::now();
+    let all_run = |c: &Cloud, count: usize| {
+        let state = c.state();
+        let all = state.auto_scaling_groups.values();
+        all.flat_map(|g| &g.instances)
+            .filter(|m| m.lifecycle == LifecycleState::InService)
+            .count()
+            == count
+    };
+    cloud.until("all in service", 120.0, |c| all_run(c, groups * 50));
+    println!(
+        "{} instances are in service after {:.1} s",
+        groups * 50,
+        began.elapsed().as_secs_f64()
+    );
+    // A tenth of everything dies at once.
+    let victims: Vec<_> = cloud
+        .state()
+        .instances
+        .keys()
+        .step_by(10)
+        .cloned()
+        .collect();
+    let began = Instant::now();
+    let from = cloud.seconds();
+    for victim in &victims {
+        cloud.host.kill(victim).unwrap();
+    }
+    cloud.run(5.0);
+    cloud.until("all in service again", 120.0, |c| all_run(c, groups * 50));
+    cloud.run(30.0);
+    let (took, passed) = (began.elapsed().as_secs_f64(), cloud.seconds() - from);
+    println!(
+        "{} of them were replaced: {passed:.0} s of the cloud in {took:.1} s",
+        victims.len()
+    );
+    if !cfg!(debug_assertions) {
+        assert!(
+            took < passed / 2.0,
+            "no CPU to spare: {took} s for {passed} s"
+        );
+    }
 }

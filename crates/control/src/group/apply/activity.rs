@@ -33,10 +33,10 @@ impl Apply<'_> {
             progress: if status == "InProgress" { 30 } else { 50 },
             details: format!("{{\"Subnet ID\":\"{subnet}\",\"Availability Zone\":\"{zone}\"}}"),
         });
-        self.drop_old_activities(group);
         id
     }
 
+    /// Once a plan: it looks through all of them.
     pub(super) fn drop_old_activities(&mut self, group: &AutoScalingGroup) {
         let mut ended: Vec<(Timestamp, String)> = self
             .tx

@@ -37,12 +37,17 @@ pub struct Apply<'a> {
 
 impl Apply<'_> {
     pub fn all(mut self, steps: Vec<Step>) {
+        let adds = |s: &Step| matches!(s, Step::Launch { .. } | Step::Terminate { .. });
+        let adds = steps.iter().any(adds);
         for step in steps {
             // Another step may have removed it.
             let Some(group) = self.tx.get::<AutoScalingGroup>(&self.key).cloned() else {
                 return;
             };
             self.one(&group, step);
+        }
+        if adds && let Some(group) = self.tx.get::<AutoScalingGroup>(&self.key).cloned() {
+            self.drop_old_activities(&group);
         }
     }
 
