@@ -83,7 +83,6 @@ def load_balancers(c):
         ("unknown subnet", "SubnetNotFound", {"Name": "x", "Subnets": [subnets[0], "subnet-00000000000000000"]}),
         ("long name", "ValidationError", {"Name": "x" * 33, "Subnets": two}),
         ("internal name", "ValidationError", {"Name": "internal-x", "Subnets": two}),
-        ("network", "InvalidConfigurationRequest", {"Name": "x", "Subnets": two, "Type": "network"}),
         ("kind", "ValidationError", {"Name": "x", "Subnets": two, "Type": "classic"}),
         ("scheme", "ValidationError", {"Name": "x", "Subnets": two, "Scheme": "public"}),
         ("group", "InvalidSecurityGroup", {"Name": "x", "Subnets": two, "SecurityGroups": ["sg-00000000000000000"]}),

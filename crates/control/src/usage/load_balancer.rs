@@ -55,11 +55,6 @@ pub fn measure(metrics: &Metrics, state: &State, counts: &[NodeMetrics], start: 
                     "Count",
                 ),
                 ("RuleEvaluations", node.rule_evaluations, "Count"),
-                (
-                    "ActiveConnectionCount",
-                    node.active_connection_count,
-                    "Count",
-                ),
             ];
             for (name, value, unit) in sums.into_iter().filter(|(_, value, _)| *value > 0) {
                 put(
@@ -79,7 +74,65 @@ pub fn measure(metrics: &Metrics, state: &State, counts: &[NodeMetrics], start: 
                 group_counts(metrics, &balancer.scope, key, node, group, start);
             }
         }
+        connections(metrics, &balancer.scope, key, counts, start);
         requests_per_target(metrics, state, &balancer.scope, key, counts, start);
+    }
+}
+
+/// What one LCU stands for: new connections and rule evaluations a second, connections at a time,
+/// bytes an hour. Source: `aws.amazon.com/elasticloadbalancing/pricing`.
+const LCU_NEW: f64 = 25.0;
+const LCU_RULES: f64 = 1000.0;
+const LCU_ACTIVE: f64 = 3000.0;
+const LCU_BYTES: f64 = 1e9;
+
+/// `ActiveConnectionCount`, one sample of each node, so that their sum is the load balancer's; and
+/// the LCUs that the dearest of its dimensions consumes.
+fn connections(
+    metrics: &Metrics,
+    scope: &Scope,
+    balancer: &str,
+    counts: &[NodeMetrics],
+    start: Timestamp,
+) {
+    let mut by_node: BTreeMap<&str, Vec<&NodeMetrics>> = BTreeMap::new();
+    for second in counts.iter().filter(|n| n.load_balancer == balancer) {
+        by_node.entry(&second.node).or_default().push(second);
+    }
+    let put = |name: &str, dimensions: &[(&str, &str)], value: f64| {
+        let key = MetricKey::new(scope, ALB, name, dimensions);
+        metrics.put_bucket(key, "Count", start, Bucket::of(value, 1.0));
+    };
+    let (mut new, mut rules, mut active, mut bytes) = (0.0, 0.0, 0.0, 0.0);
+    for seconds in by_node.values() {
+        let average = |of: fn(&NodeMetrics) -> u64| {
+            let sum: u64 = seconds.iter().map(|second| of(second)).sum();
+            sum as f64 / seconds.len() as f64
+        };
+        let open = average(|n| n.active_connection_count);
+        new += average(|n| n.new_connection_count);
+        rules += average(|n| n.rule_evaluations);
+        bytes += average(|n| n.processed_bytes) * 3600.0;
+        active += open;
+        if let Some(node) = seconds.first().filter(|_| open > 0.0) {
+            let zone = ("AvailabilityZone", node.zone.as_str());
+            put("ActiveConnectionCount", &[("LoadBalancer", balancer)], open);
+            put(
+                "ActiveConnectionCount",
+                &[("LoadBalancer", balancer), zone],
+                open,
+            );
+        }
+    }
+    let dimensions = [
+        new / LCU_NEW,
+        rules / LCU_RULES,
+        active / LCU_ACTIVE,
+        bytes / LCU_BYTES,
+    ];
+    let consumed = dimensions.into_iter().fold(0.0, f64::max);
+    if consumed > 0.0 {
+        put("ConsumedLCUs", &[("LoadBalancer", balancer)], consumed);
     }
 }
 
@@ -264,6 +317,38 @@ mod tests {
             }],
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn connections_are_averaged_and_the_dearest_dimension_counts() {
+        let metrics = Metrics::default();
+        let scope = Scope::new("000000000000", "us-east-1");
+        let second = |zone: &str, active: u64, new: u64| NodeMetrics {
+            active_connection_count: active,
+            new_connection_count: new,
+            ..node(zone, 0, 1)
+        };
+        let counts = [
+            second("a", 100, 50),
+            second("a", 300, 50),
+            second("b", 50, 0),
+        ];
+        let start = Timestamp::UNIX_EPOCH;
+        connections(&metrics, &scope, "app/lb/1", &counts, start);
+        let check = |name: &str, dimensions: &[(&str, &str)], expected: f64| {
+            let key = MetricKey::new(&scope, ALB, name, dimensions);
+            let end = Timestamp::from_second(60).unwrap();
+            let sum = metrics.query(&key, None, start, end, 60_000, &metrics::Statistic::Sum);
+            assert_eq!(sum, [(start, expected)], "{name} {dimensions:?}");
+        };
+        let whole = ("LoadBalancer", "app/lb/1");
+        check("ActiveConnectionCount", &[whole], 250.0);
+        check(
+            "ActiveConnectionCount",
+            &[whole, ("AvailabilityZone", "a")],
+            200.0,
+        );
+        check("ConsumedLCUs", &[whole], 2.0);
     }
 
     /// One target in zone a, three in zone b, and zones not crossed.

@@ -30,10 +30,10 @@ struct Unit {
 }
 
 impl Unit {
-    /// The dearest of the dimensions, of a minute.
-    fn consumed(&self, new: u64, active: f64, bytes: u64) -> f64 {
-        let per_second = new as f64 / 60.0;
-        let per_hour = bytes as f64 * 60.0;
+    /// The dearest of the dimensions, of a period that took that many seconds.
+    fn consumed(&self, seconds: usize, new: u64, active: f64, bytes: u64) -> f64 {
+        let per_second = new as f64 / seconds as f64;
+        let per_hour = bytes as f64 / seconds as f64 * 3600.0;
         (per_second / self.new)
             .max(active / self.active)
             .max(per_hour / self.bytes)
@@ -121,8 +121,8 @@ fn node(
     let udp = gauge(&|s| s.active_flow_count_udp);
     let all = gauge(&|s| s.active_flow_count_tcp + s.active_flow_count_udp);
     let average = |bucket: &Bucket| bucket.sum / bucket.count.max(1.0);
-    let consumed_tcp = TCP_UNIT.consumed(new_tcp, average(&tcp), bytes_tcp);
-    let consumed_udp = UDP_UNIT.consumed(new_udp, average(&udp), bytes_udp);
+    let consumed_tcp = TCP_UNIT.consumed(seconds.len(), new_tcp, average(&tcp), bytes_tcp);
+    let consumed_udp = UDP_UNIT.consumed(seconds.len(), new_udp, average(&udp), bytes_udp);
     for (name, value) in [
         ("ConsumedLCUs", consumed_tcp + consumed_udp),
         ("ConsumedLCUs_TCP", consumed_tcp),
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn units_are_those_of_the_dearest_dimension() {
-        assert_eq!(TCP_UNIT.consumed(48_000, 0.0, 0), 1.0);
-        assert_eq!(TCP_UNIT.consumed(48_000, 250_000.0, 0), 2.5);
-        assert_eq!(UDP_UNIT.consumed(0, 0.0, 50_000_000), 3.0);
+        assert_eq!(TCP_UNIT.consumed(60, 48_000, 0.0, 0), 1.0);
+        assert_eq!(TCP_UNIT.consumed(60, 48_000, 250_000.0, 0), 2.5);
+        assert_eq!(UDP_UNIT.consumed(60, 0, 0.0, 50_000_000), 3.0);
     }
 }
