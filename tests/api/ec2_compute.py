@@ -88,7 +88,6 @@ def images(ec2, ssm):
             (ec2.describe_images, dict(ImageIds=["ami-x"]), "InvalidAMIID.Malformed"),
             (ec2.describe_images, dict(Filters=by("nothing", "x")), "InvalidParameterValue"),
             (ssm.get_parameter, dict(Name="/nothing"), "ParameterNotFound"),
-            (ssm.put_parameter, dict(Name="/x", Value="y", Type="String"), "UnknownOperationException"),
         ]
     )
     return debian["ImageId"], amazon["ImageId"]

@@ -73,7 +73,7 @@ def vpcs(ec2):
         (ec2.create_vpc, dict(), "MissingParameter"),
         (ec2.create_vpc, dict(CidrBlock="10.1.0.0/16", DryRun=True), "DryRunOperation"),
         (ec2.create_vpc, dict(CidrBlock="10.1.0.0/16", InstanceTenancy="x"), "InvalidParameterValue"),
-        (ec2.create_vpc, dict(CidrBlock="10.1.0.0/16", AmazonProvidedIpv6CidrBlock=True), "UnsupportedOperation"),
+        (ec2.create_vpc, dict(CidrBlock="10.1.0.0/16", Ipv6Pool="x"), "UnsupportedOperation"),
         (ec2.create_vpc, dict(CidrBlock="10.1.0.0/16", TagSpecifications=tags("subnet", a="b")), "InvalidParameterValue"),
         (ec2.create_vpc, dict(CidrBlock="10.1.0.0/16", TagSpecifications=tags("vpc", **{"aws:a": "b"})), "InvalidParameterValue"),
         (ec2.describe_vpcs, dict(VpcIds=["vpc-00000000000000000"]), "InvalidVpcID.NotFound"),

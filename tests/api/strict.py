@@ -22,6 +22,11 @@ import botocore.exceptions
 SPELT_OTHERWISE = {
     ("interfaceType", "nat_gateway"),
     ("internetGatewaySet.attachmentSet.state", "available"),
+    ("vpcEndpointSet.state", "pending"),
+    ("vpcEndpointSet.state", "available"),
+    ("vpcEndpointSet.state", "deleting"),
+    ("vpcEndpoint.state", "pending"),
+    ("vpcEndpoint.state", "available"),
 }
 
 # EC2 acknowledges calls without output so; the model has no shape for it.

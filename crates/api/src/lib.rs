@@ -13,9 +13,12 @@ mod coverage;
 pub mod ec2;
 pub mod elbv2;
 pub mod iam;
+pub mod logs;
 pub mod s3;
+pub mod service_quotas;
 pub mod ssm;
 pub mod sts;
+mod subnet_group;
 #[cfg(test)]
 mod testing;
 
@@ -33,5 +36,10 @@ pub fn services() -> Vec<wire::Service<Ctx>> {
         sts::service(),
         ssm::service(),
         acm::service(),
+        logs::service(),
+        service_quotas::service(),
+        subnet_group::rds(),
+        subnet_group::elasticache(),
+        subnet_group::redshift(),
     ]
 }

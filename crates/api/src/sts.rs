@@ -27,6 +27,7 @@ pub fn service() -> Service<Ctx> {
             action("GetAccessKeyInfo", get_access_key_info),
             action("AssumeRole", assume_role),
             action("GetSessionToken", get_session_token),
+            action("DecodeAuthorizationMessage", decode_authorization_message),
         ],
         ..Service::new("sts")
     }
@@ -134,6 +135,24 @@ fn get_session_token(ctx: &mut Ctx, input: GetSessionToken) -> Result<SessionTok
     Ok(SessionToken {
         credentials: credentials(ctx, &account, seconds),
     })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DecodeAuthorizationMessage {
+    encoded_message: String,
+}
+
+/// Nothing here is denied with an encoded message, so no message is one of this cloud's.
+fn decode_authorization_message(
+    _: &mut Ctx,
+    input: DecodeAuthorizationMessage,
+) -> Result<(), ApiError> {
+    let size = input.encoded_message.len();
+    Err(ApiError::client(
+        "InvalidAuthorizationMessageException",
+        format!("The message of {size} characters was not encoded by this cloud."),
+    ))
 }
 
 #[derive(Deserialize)]

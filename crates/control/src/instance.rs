@@ -196,7 +196,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         let attached = !own.is_empty()
             && own
                 .iter()
-                .all(|i| world.applied.has_interface(&record.vpc, &i.id));
+                .all(|i| world.applied.is_attached(&record.vpc, &i.id, &record.id));
         // A run that ended with the cloud is as one that vanished with its machine.
         let ended = |o: &&ObservedInstance| {
             matches!(o.state, RunState::Stopped(_)) && world.resume.contains(&record.id)

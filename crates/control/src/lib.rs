@@ -19,6 +19,8 @@ pub mod nat_gateway;
 pub mod network;
 pub mod policy;
 pub mod usage;
+mod vpc_endpoint;
+mod vpc_peering;
 
 pub use bell::Bell;
 pub use clock::Speed;
@@ -220,6 +222,8 @@ impl World {
         let passes: &[fn(&mut World, Timestamp) -> Option<Timestamp>] = &[
             instance::pass,
             nat_gateway::pass,
+            vpc_endpoint::pass,
+            vpc_peering::pass,
             // Listeners serve what is issued.
             certificate::pass,
             load_balancer::pass,

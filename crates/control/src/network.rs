@@ -7,10 +7,13 @@ use jiff::Timestamp;
 use model::event::{Fault, Severity};
 use model::instance::InstanceState;
 use model::vpc::{
-    NatGatewayState, NetworkAcl, NetworkInterface, Requester, RouteTarget, SecurityGroupPeer,
-    SecurityGroupRule,
+    NatGatewayState, NetworkAcl, NetworkInterface, Requester, RouteTable, RouteTarget,
+    SecurityGroupPeer, SecurityGroupRule,
 };
-use model::{NetworkInterfaceId, RouteTableId, VpcId};
+use model::vpc_peering::VpcPeeringState;
+use model::{
+    InstanceId, NetworkInterfaceId, RouteTableId, SecurityGroupId, VpcId, VpcPeeringConnectionId,
+};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use store::State;
@@ -34,6 +37,19 @@ impl Applied {
                 .get(vpc)
                 .is_some_and(|v| v.interfaces.contains_key(id))
     }
+    /// Whether the interface stands as the instance's: one that was there before it was
+    /// attached has led nowhere until then.
+    pub fn is_attached(&self, vpc: &VpcId, id: &NetworkInterfaceId, to: &InstanceId) -> bool {
+        let interface = self
+            .network
+            .vpcs
+            .get(vpc)
+            .and_then(|v| v.interfaces.get(id));
+        self.has_interface(vpc, id)
+            && interface.is_some_and(
+                |i| matches!(&i.owner, net::Owner::Instance { instance, .. } if instance == to),
+            )
+    }
     /// Whether this control plane has applied a network yet; before, nothing is known to stand.
     pub fn is_known(&self) -> bool {
         self.known
@@ -46,6 +62,15 @@ impl Applied {
                 .vpcs
                 .values()
                 .any(|v| v.interfaces.contains_key(id))
+    }
+    /// Whether both sides of a peering connection are joined.
+    pub fn has_peering(&self, id: &VpcPeeringConnectionId) -> bool {
+        let joined = self
+            .network
+            .vpcs
+            .iter()
+            .filter(|(vpc, v)| self.has_vpc(vpc) && v.peerings.contains_key(id));
+        joined.count() == 2
     }
     pub fn has_vpc(&self, id: &VpcId) -> bool {
         !self.failures.vpcs.contains_key(id) && self.network.vpcs.contains_key(id)
@@ -158,20 +183,36 @@ pub fn desired(state: &State) -> net::Network {
                 network_acls: BTreeMap::new(),
                 security_groups: BTreeMap::new(),
                 interfaces: BTreeMap::new(),
+                peerings: BTreeMap::new(),
             },
         );
     }
+    for peering in state.vpc_peering_connections.values() {
+        if !matches!(
+            peering.state,
+            VpcPeeringState::Provisioning | VpcPeeringState::Active
+        ) {
+            continue;
+        }
+        let sides = [&peering.requester.vpc, &peering.accepter.vpc];
+        for (here, there) in [(sides[0], sides[1]), (sides[1], sides[0])] {
+            let cidrs = network.vpcs.get(there).map(|v| v.cidrs.clone());
+            if let (Some(vpc), Some(cidrs)) = (network.vpcs.get_mut(here), cidrs) {
+                let vpc_there = there.clone();
+                vpc.peerings.insert(
+                    peering.id.clone(),
+                    net::Peering {
+                        vpc: vpc_there,
+                        cidrs,
+                    },
+                );
+            }
+        }
+    }
     for table in state.route_tables.values() {
         if let Some(vpc) = network.vpcs.get_mut(&table.vpc) {
-            let routes = table
-                .routes
-                .iter()
-                .map(|r| net::Route {
-                    destination: r.destination,
-                    target: route_target(state, &table.vpc, &r.target),
-                })
-                .collect();
-            vpc.route_tables.insert(table.id.clone(), routes);
+            vpc.route_tables
+                .insert(table.id.clone(), routes(state, table));
         }
     }
     for acl in state.network_acls.values() {
@@ -186,7 +227,7 @@ pub fn desired(state: &State) -> net::Network {
                     .rules
                     .iter()
                     .filter(|r| r.egress == egress)
-                    .flat_map(|r| security_group_rules(state, r))
+                    .flat_map(|r| security_group_rules(state, &group.vpc, r))
                     .collect()
             };
             vpc.security_groups.insert(
@@ -272,6 +313,31 @@ pub fn public_addresses(
     automatic.into_iter().chain(elastic).collect()
 }
 
+/// The table's routes; one to a prefix list is one to each of its entries, below those that
+/// name a block themselves.
+fn routes(state: &State, table: &RouteTable) -> Vec<net::Route> {
+    let mut routes: Vec<net::Route> = Vec::new();
+    let single = table.routes.iter().map(|r| (r.destination, &r.target));
+    let listed = table.prefix_list_routes.iter().flat_map(|(list, target)| {
+        let entries = state
+            .prefix_lists
+            .get(list)
+            .map_or(&[][..], |l| l.entries());
+        entries
+            .iter()
+            .filter_map(move |entry| Some((ipv4(entry.cidr)?, target)))
+    });
+    for (destination, target) in single.chain(listed) {
+        if !routes.iter().any(|r| r.destination == destination) {
+            routes.push(net::Route {
+                destination,
+                target: route_target(state, &table.vpc, target),
+            });
+        }
+    }
+    routes
+}
+
 fn route_target(state: &State, vpc: &VpcId, target: &RouteTarget) -> net::RouteTarget {
     let interface = match target {
         RouteTarget::InternetGateway(id) => {
@@ -296,6 +362,11 @@ fn route_target(state: &State, vpc: &VpcId, target: &RouteTarget) -> net::RouteT
             })
             .map(|n| n.interface.clone()),
         RouteTarget::NetworkInterface(id) => Some(id.clone()),
+        RouteTarget::VpcPeeringConnection(id) => {
+            return net::RouteTarget::Peering(id.clone());
+        }
+        // No VPN is ever up, and what lets IPv6 out has no IPv4 route.
+        RouteTarget::VpnGateway(_) | RouteTarget::EgressOnlyInternetGateway(_) => None,
         RouteTarget::Instance(id) => state
             .network_interfaces
             .values()
@@ -319,6 +390,8 @@ fn owner(state: &State, interface: &NetworkInterface) -> Option<net::Owner> {
             net::Owner::NetworkLoadBalancerNode
         }
         (Some(Requester::LoadBalancer(_)), _) => net::Owner::LoadBalancerNode,
+        // Its addresses are kept; nothing answers behind them.
+        (Some(Requester::VpcEndpoint(_)), _) => net::Owner::Detached,
         (None, Some(attachment)) => {
             let instance = state.instances.get(&attachment.instance)?;
             if instance.state == InstanceState::Terminated {
@@ -364,13 +437,18 @@ fn network_acl(acl: &NetworkAcl) -> net::NetworkAcl {
 
 /// A rule that names a prefix list is one rule for each of its entries. AWS's own lists
 /// (S3, DynamoDB) have none: nothing of theirs stands at public addresses here.
-fn security_group_rules(state: &State, rule: &SecurityGroupRule) -> Vec<net::SecurityGroupRule> {
+fn security_group_rules(
+    state: &State,
+    vpc: &VpcId,
+    rule: &SecurityGroupRule,
+) -> Vec<net::SecurityGroupRule> {
     let icmp = rule.ports.map(|(kind, code)| (kind as i16, code as i16));
     let Some(traffic) = traffic(rule.protocol, rule.ports, icmp) else {
         return Vec::new();
     };
     let peers: Vec<net::Peer> = match &rule.peer {
         SecurityGroupPeer::Cidr(cidr) => ipv4(*cidr).map(net::Peer::Cidr).into_iter().collect(),
+        SecurityGroupPeer::Group(id) if is_elsewhere(state, id, vpc) => members(state, id),
         SecurityGroupPeer::Group(id) => vec![net::Peer::Group(id.clone())],
         SecurityGroupPeer::PrefixList(id) => {
             let entries = state
@@ -387,6 +465,21 @@ fn security_group_rules(state: &State, rule: &SecurityGroupRule) -> Vec<net::Sec
     peers
         .into_iter()
         .map(|peer| net::SecurityGroupRule { traffic, peer })
+        .collect()
+}
+
+/// Whether a group that a rule names is a peered VPC's.
+fn is_elsewhere(state: &State, id: &SecurityGroupId, vpc: &VpcId) -> bool {
+    state.security_groups.get(id).is_some_and(|g| g.vpc != *vpc)
+}
+
+/// The members of a peered VPC's group, one by one: a router knows only its own interfaces.
+fn members(state: &State, id: &SecurityGroupId) -> Vec<net::Peer> {
+    let interfaces = state.network_interfaces.values();
+    interfaces
+        .filter(|i| i.security_groups.contains(id))
+        .flat_map(|i| &i.private_ips)
+        .map(|ip| net::Peer::Cidr((*ip).into()))
         .collect()
 }
 

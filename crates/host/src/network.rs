@@ -7,7 +7,7 @@
 use ipnet::Ipv4Net;
 use model::{
     InternetGatewayId, NetworkAclId, NetworkInterfaceId, RouteTableId, SecurityGroupId, SubnetId,
-    VpcId,
+    VpcId, VpcPeeringConnectionId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +69,17 @@ pub struct Vpc {
     pub network_acls: BTreeMap<NetworkAclId, NetworkAcl>,
     pub security_groups: BTreeMap<SecurityGroupId, SecurityGroup>,
     pub interfaces: BTreeMap<NetworkInterfaceId, Interface>,
+    /// Other VPCs that are joined to this one; both sides name the connection.
+    #[serde(default)]
+    pub peerings: BTreeMap<VpcPeeringConnectionId, Peering>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Peering {
+    /// The VPC at the other end.
+    pub vpc: VpcId,
+    /// Its blocks: what may come from there and go there.
+    pub cidrs: Vec<Ipv4Net>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +103,7 @@ pub enum RouteTarget {
     InternetGateway,
     /// A NAT gateway's or a forwarding instance's interface.
     Interface(NetworkInterfaceId),
+    Peering(VpcPeeringConnectionId),
     /// The target is gone: packets are dropped.
     Blackhole,
 }

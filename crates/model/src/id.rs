@@ -85,6 +85,13 @@ ids! {
     DhcpOptionsId = "dopt";
     PrefixListId = "pl";
     ProfileAssociationId = "iip-assoc";
+    EgressOnlyInternetGatewayId = "eigw";
+    VpnGatewayId = "vgw";
+    CustomerGatewayId = "cgw";
+    VpcEndpointId = "vpce";
+    VpcPeeringConnectionId = "pcx";
+    FlowLogId = "fl";
+    PlacementGroupId = "pg";
 }
 
 #[cfg(test)]

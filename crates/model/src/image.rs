@@ -44,6 +44,8 @@ pub enum Line {
     AmazonLinux2023,
     AmazonLinux2023Minimal,
     AmazonLinux2,
+    /// Out of support since 2023, still asked for by examples.
+    AmazonLinux1,
     Ubuntu2204,
     Ubuntu2404,
 }
@@ -186,6 +188,7 @@ const RELEASES: &[Release] = &[
     release(Line::AmazonLinux2, X86_64, "amzn2-ami-hvm-2.0.20240903.0-x86_64-gp2", "2024-09-03T20:53:31Z"),
     release(Line::AmazonLinux2, X86_64, "amzn2-ami-hvm-2.0.20250305.0-x86_64-gp2", "2025-03-06T19:15:44Z"),
     release(Line::AmazonLinux2, Arm64, "amzn2-ami-hvm-2.0.20250305.0-arm64-gp2", "2025-03-06T19:15:46Z"),
+    release(Line::AmazonLinux1, X86_64, "amzn-ami-hvm-2018.03.0.20230905.0-x86_64-gp2", "2023-09-06T00:52:21Z"),
     release(Line::Ubuntu2204, X86_64, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240904", "2024-09-04T17:02:19Z"),
     release(Line::Ubuntu2204, X86_64, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20250305", "2025-03-05T16:12:40Z"),
     release(Line::Ubuntu2204, Arm64, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-arm64-server-20250305", "2025-03-05T16:20:05Z"),
@@ -211,6 +214,11 @@ fn image(region: &'static str, release: &Release) -> Image {
             Some("amazon"),
             format!("Amazon Linux 2 AMI {} HVM gp2", release.architecture.name()),
         ),
+        Line::AmazonLinux1 => (
+            AMAZON,
+            Some("amazon"),
+            "Amazon Linux AMI 2018.03 x86_64 HVM gp2".into(),
+        ),
         Line::Ubuntu2204 => (CANONICAL, None, "Ubuntu Server 22.04 LTS (Jammy)".into()),
         Line::Ubuntu2404 => (CANONICAL, None, "Ubuntu Server 24.04 LTS (Noble)".into()),
     };
@@ -218,7 +226,7 @@ fn image(region: &'static str, release: &Release) -> Image {
         Line::Debian12 | Line::NinesDebian12Docker | Line::AmazonLinux2023 => (8, "gp3"),
         Line::AmazonLinux2023Minimal => (2, "gp3"),
         Line::Ubuntu2404 => (8, "gp3"),
-        Line::AmazonLinux2 | Line::Ubuntu2204 => (8, "gp2"),
+        Line::AmazonLinux2 | Line::AmazonLinux1 | Line::Ubuntu2204 => (8, "gp2"),
     };
     Image {
         id: id(region, release.name),

@@ -153,6 +153,9 @@ pub struct Volume {
     pub kms_key: Option<String>,
     pub snapshot: Option<SnapshotId>,
     pub attachment: Option<VolumeAttachment>,
+    /// Idempotency token of the creating call.
+    #[serde(default)]
+    pub client_token: Option<String>,
     pub created: Timestamp,
     pub tags: Tags,
 }

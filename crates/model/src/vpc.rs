@@ -1,9 +1,9 @@
 //! VPCs, subnets, gateways and routes.
 
 use crate::*;
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Vpc {
@@ -11,6 +11,9 @@ pub struct Vpc {
     pub scope: Scope,
     /// The primary CIDR first; each with its association id (`vpc-cidr-assoc-…`).
     pub cidrs: Vec<(String, Ipv4Net)>,
+    /// Allocated and described; the data plane is IPv4.
+    #[serde(default)]
+    pub ipv6_cidrs: Vec<(String, Ipv6Net)>,
     pub is_default: bool,
     pub instance_tenancy: String,
     pub dhcp_options: DhcpOptionsId,
@@ -39,6 +42,9 @@ pub struct Subnet {
     pub scope: Scope,
     pub vpc: VpcId,
     pub cidr: Ipv4Net,
+    /// Its block of the VPC's, with the association's id (`subnet-cidr-assoc-…`).
+    #[serde(default)]
+    pub ipv6_cidr: Option<(String, Ipv6Net)>,
     /// Zone name, such as `us-east-1a`.
     pub zone: String,
     pub default_for_az: bool,
@@ -68,7 +74,13 @@ pub struct RouteTable {
     /// Without the implied local routes.
     pub routes: Vec<Route>,
     /// Stored and described; the data plane is IPv4.
-    pub ipv6_routes: Vec<(ipnet::Ipv6Net, RouteTarget)>,
+    pub ipv6_routes: Vec<(Ipv6Net, RouteTarget)>,
+    /// A route to each of a list's entries.
+    #[serde(default)]
+    pub prefix_list_routes: Vec<(PrefixListId, RouteTarget)>,
+    /// Virtual private gateways whose routes are to be taken over.
+    #[serde(default)]
+    pub propagating_gateways: Vec<VpnGatewayId>,
     pub associations: Vec<RouteTableAssociation>,
     /// Idempotency token of the creating call.
     pub client_token: Option<String>,
@@ -93,6 +105,10 @@ pub enum RouteTarget {
     NatGateway(NatGatewayId),
     NetworkInterface(NetworkInterfaceId),
     Instance(InstanceId),
+    /// For IPv6 only.
+    EgressOnlyInternetGateway(EgressOnlyInternetGatewayId),
+    VpnGateway(VpnGatewayId),
+    VpcPeeringConnection(VpcPeeringConnectionId),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -263,6 +279,9 @@ pub struct NetworkInterface {
     pub mac: [u8; 6],
     /// Private addresses, the primary first.
     pub private_ips: Vec<Ipv4Addr>,
+    /// Assigned and described; the data plane is IPv4.
+    #[serde(default)]
+    pub ipv6_addresses: Vec<Ipv6Addr>,
     /// A public address that AWS assigned at launch (not an Elastic IP) to the primary address.
     pub auto_public_ip: Option<Ipv4Addr>,
     pub security_groups: Vec<SecurityGroupId>,
@@ -291,6 +310,7 @@ pub enum Requester {
     /// The load balancer's ARN.
     LoadBalancer(String),
     NatGateway(NatGatewayId),
+    VpcEndpoint(VpcEndpointId),
 }
 
 /// An interface's attachment to an instance.

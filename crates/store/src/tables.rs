@@ -6,14 +6,23 @@ use model::autoscaling::{Activity, AutoScalingGroup, ScalingPolicy};
 use model::cloudwatch::{AlarmHistoryItem, CompositeAlarm, Dashboard, MetricAlarm};
 use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
 use model::event::{Event, Fault};
+use model::flow_log::FlowLog;
+use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::iam::{InstanceProfile, Policy, Role, ServerCertificate};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::instance_refresh::InstanceRefresh;
+use model::logs::{LogEvent, LogEventKey, LogGroup, LogStream, LogStreamKey};
+use model::placement_group::PlacementGroup;
+use model::region_settings::RegionSettings;
 use model::s3::{Bucket, MultipartUpload, Object, Part};
+use model::ssm::Parameter;
+use model::subnet_group::{SubnetGroup, SubnetGroupKey};
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
 };
+use model::vpc_endpoint::VpcEndpoint;
+use model::vpc_peering::VpcPeeringConnection;
 use model::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
@@ -104,6 +113,12 @@ tables! {
     addresses: Address, AllocationId, |r| r.allocation.clone();
     nat_gateways: NatGateway, NatGatewayId, |r| r.id.clone();
     network_interfaces: NetworkInterface, NetworkInterfaceId, |r| r.id.clone();
+    egress_only_internet_gateways: EgressOnlyInternetGateway, EgressOnlyInternetGatewayId, |r| r.id.clone();
+    vpn_gateways: VpnGateway, VpnGatewayId, |r| r.id.clone();
+    customer_gateways: CustomerGateway, CustomerGatewayId, |r| r.id.clone();
+    vpc_endpoints: VpcEndpoint, VpcEndpointId, |r| r.id.clone();
+    vpc_peering_connections: VpcPeeringConnection, VpcPeeringConnectionId, |r| r.id.clone();
+    flow_logs: FlowLog, FlowLogId, |r| r.id.clone();
     instances: Instance, InstanceId, |r| r.id.clone();
     volumes: Volume, VolumeId, |r| r.id.clone();
     launch_templates: LaunchTemplate, LaunchTemplateId, |r| r.id.clone();
@@ -127,6 +142,13 @@ tables! {
     server_certificates: ServerCertificate, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     certificates: Certificate, String, |r| r.arn.clone();
     certificate_authorities: CertificateAuthority, (), |_| ();
+    log_groups: LogGroup, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    log_streams: LogStream, LogStreamKey, |r| r.key.clone();
+    log_events: LogEvent, LogEventKey, |r| r.key.clone();
+    parameters: Parameter, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    placement_groups: PlacementGroup, PlacementGroupId, |r| r.id.clone();
+    region_settings: RegionSettings, Scope, |r| r.scope.clone();
+    subnet_groups: SubnetGroup, SubnetGroupKey, |r| r.key.clone();
     buckets: Bucket, String, |r| r.name.clone();
     objects: Object, ObjectKey, |r| ObjectKey { bucket: r.bucket.clone(), key: r.key.clone(), newest_first: std::cmp::Reverse(r.sequence) };
     multipart_uploads: MultipartUpload, (String, String, String), |r| (r.bucket.clone(), r.key.clone(), r.id.clone());

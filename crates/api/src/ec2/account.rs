@@ -1,7 +1,7 @@
 //! What is true of the account in the region.
 
 use super::error::{Result, dry_run, invalid_parameter};
-use super::{address, default_vpc, network_interface};
+use super::{default_vpc, quota};
 use crate::Ctx;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub fn describe_attributes(
     input: DescribeAccountAttributes,
 ) -> Result<AccountAttributes> {
     let default_vpc = default_vpc::find(ctx).map_or("none".into(), |v| v.id.to_string());
-    let elastic_ips = address::MAX_ADDRESSES.to_string();
+    let elastic_ips = quota::ELASTIC_IPS.to_string();
     let all = [
         ("supported-platforms", "VPC".to_owned()),
         ("default-vpc", default_vpc),
@@ -45,7 +45,7 @@ pub fn describe_attributes(
         ("vpc-max-elastic-ips", elastic_ips),
         (
             "vpc-max-security-groups-per-interface",
-            network_interface::MAX_GROUPS.to_string(),
+            quota::GROUPS_PER_INTERFACE.to_string(),
         ),
     ];
     let wanted = &input.attribute_name;

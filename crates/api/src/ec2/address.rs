@@ -7,7 +7,7 @@ use super::filter::{Field, Filter, maybe, one};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
-use super::{Done, done, public_address};
+use super::{Done, done, public_address, quota};
 use crate::Ctx;
 use model::AllocationId;
 use model::vpc::{Address, NetworkInterface};
@@ -16,9 +16,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use store::{State, Tx};
 use wire::ApiError;
-
-/// Elastic IP addresses of one account in one region, AWS's default quota.
-pub(super) const MAX_ADDRESSES: usize = 5;
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -112,7 +109,7 @@ pub fn allocate(ctx: &mut Ctx, input: AllocateAddress) -> Result<Allocated> {
         ));
     }
     let tags = tag::of(&input.tag_specification, Address::TYPE)?;
-    if owned::<Address>(&ctx.tx, &ctx.scope).count() >= MAX_ADDRESSES {
+    if owned::<Address>(&ctx.tx, &ctx.scope).count() >= quota::ELASTIC_IPS {
         return Err(error(
             "AddressLimitExceeded",
             "The maximum number of addresses has been reached.",

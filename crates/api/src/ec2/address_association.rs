@@ -5,7 +5,7 @@ use super::error::{
     Result, dry_run, error, invalid_combination, invalid_parameter, missing, required,
 };
 use super::resource::{find, owned};
-use super::{Done, cidr, done, internet_gateway, route};
+use super::{Done, cidr, done, internet_gateway, route_shape};
 use crate::Ctx;
 use model::instance::{Instance, InstanceState};
 use model::vpc::{Address, AddressAssociation, NetworkInterface, Vpc};
@@ -116,7 +116,7 @@ fn target(ctx: &Ctx, input: &AssociateAddress) -> Result<Arc<NetworkInterface>> 
                     ),
                 ));
             }
-            let primary = route::primary_interface(&ctx.tx, &ctx.scope, &instance.id);
+            let primary = route_shape::primary_interface(&ctx.tx, &ctx.scope, &instance.id);
             let primary = required(primary, "networkInterfaceId")?;
             find::<NetworkInterface>(ctx, primary.id.as_str())
         }

@@ -3,6 +3,7 @@
 use super::error::{Result, dry_run};
 use super::filter::Filter;
 use super::instance_filter::FILTERS;
+use super::ipv6::{self, Ipv6AddressItem};
 use super::page::{Page, describe};
 use super::tag::{self, Tag};
 use super::{dns_name, instance_type};
@@ -234,7 +235,7 @@ struct Interface {
     attachment: Attachment,
     association: Option<Association>,
     private_ip_addresses_set: Vec<PrivateIp>,
-    ipv6_addresses_set: Vec<()>,
+    ipv6_addresses_set: Vec<Ipv6AddressItem>,
     interface_type: &'static str,
 }
 
@@ -377,7 +378,7 @@ impl<'a> World<'a> {
             },
             association: self.association(interface, primary),
             private_ip_addresses_set: interface.private_ips.iter().map(private).collect(),
-            ipv6_addresses_set: Vec::new(),
+            ipv6_addresses_set: ipv6::items(&interface.ipv6_addresses),
             interface_type: "interface",
         })
     }

@@ -192,7 +192,9 @@ pub(super) const FILTERS: &[Field<Instance>] = &[
         let mine = profiles.filter(|p| i.profile.as_ref().is_some_and(|(_, arn)| *arn == p.arn));
         all(mine.map(|p| &p.id))
     }),
-    ("ipv6-address", nothing),
+    ("ipv6-address", |s, i| {
+        interfaces(s, i, |n| all(&n.ipv6_addresses))
+    }),
     ("kernel-id", nothing),
     ("maintenance-options.auto-recovery", |_, i| {
         one(&i.auto_recovery)
@@ -276,8 +278,12 @@ pub(super) const FILTERS: &[Field<Instance>] = &[
     }),
     ("network-interface.group-name", |s, i| groups(s, i, true)),
     ("network-interface.ipv4-prefixes.ipv4-prefix", nothing),
-    ("network-interface.ipv6-address", nothing),
-    ("network-interface.ipv6-addresses.ipv6-address", nothing),
+    ("network-interface.ipv6-address", |s, i| {
+        interfaces(s, i, |n| all(&n.ipv6_addresses))
+    }),
+    ("network-interface.ipv6-addresses.ipv6-address", |s, i| {
+        interfaces(s, i, |n| all(&n.ipv6_addresses))
+    }),
     ("network-interface.ipv6-addresses.is-primary-ipv6", nothing),
     ("network-interface.ipv6-native", |s, i| {
         interfaces(s, i, |_| one(false))

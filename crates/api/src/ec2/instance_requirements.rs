@@ -1,7 +1,7 @@
 //! Attributes in place of an instance type: which types have them, and which one is launched.
 //!
-//! What the table of types cannot tell (bandwidths) is no member here and so is
-//! refused. There are no prices either: the least type stands for the cheapest.
+//! What the table of types cannot tell (bandwidths) is kept and described; a launch warns
+//! that it was not compared. There are no prices: the least type stands for the cheapest.
 //! `https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceRequirementsRequest.html`
 
 use super::error::{Result, error, invalid_value};
@@ -33,6 +33,11 @@ shapes! {
         local_storage_types: Vec<String>,
         #[serde(rename(serialize = "totalLocalStorageGB", deserialize = "TotalLocalStorageGB"))]
         total_local_storage_gb: Option<Ratio>,
+        #[serde(rename(serialize = "acceleratorNameSet", deserialize = "AcceleratorName"), alias = "AcceleratorNameSet", skip_serializing_if = "Vec::is_empty")]
+        accelerator_names: Vec<String>,
+        accelerator_total_memory_mi_b: Option<Count>,
+        baseline_ebs_bandwidth_mbps: Option<Count>,
+        network_bandwidth_gbps: Option<Ratio>,
         accelerator_count: Option<Count>,
         #[serde(rename(serialize = "acceleratorTypeSet", deserialize = "AcceleratorType"), alias = "AcceleratorTypeSet", skip_serializing_if = "Vec::is_empty")]
         accelerator_types: Vec<String>,
@@ -139,6 +144,8 @@ impl InstanceRequirements {
             && self.local_storage_types.is_empty()
             && self.require_hibernate_support != Some(true)
             && self.accelerator_types.is_empty()
+            && self.accelerator_names.is_empty()
+            && count(&self.accelerator_total_memory_mi_b, 0)
             && self.accelerator_manufacturers.is_empty();
         let chosen_by_name = (self.allowed_instance_types.is_empty()
             || matches_any(&self.allowed_instance_types, &t.name))

@@ -5,7 +5,7 @@ use super::filter::{Field, Filter, maybe, one};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
-use super::{Done, done, public_address};
+use super::{Done, done, public_address, quota};
 use crate::Ctx;
 use model::InternetGatewayId;
 use model::vpc::{InternetGateway, Vpc};
@@ -60,6 +60,13 @@ pub struct OneInternetGateway {
 
 pub fn create(ctx: &mut Ctx, input: CreateInternetGateway) -> Result<OneInternetGateway> {
     let tags = tag::of(&input.tag_specification, InternetGateway::TYPE)?;
+    quota::check::<InternetGateway>(
+        ctx,
+        quota::INTERNET_GATEWAYS,
+        "InternetGatewayLimitExceeded",
+        "internet gateways",
+        |_| true,
+    )?;
     dry_run(input.dry_run)?;
     let gateway = InternetGateway {
         id: InternetGatewayId::random(),

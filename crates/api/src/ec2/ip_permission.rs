@@ -1,11 +1,12 @@
 //! Rules of security groups as calls spell them: permissions, each of several sources.
 
-use super::error::{Result, error, invalid_parameter, invalid_value, missing, unsupported};
+use super::error::{Result, error, invalid_parameter, invalid_value, missing};
 use super::resource::{Resource, find, owned};
-use super::{cidr, default_vpc, prefix_list, protocol};
+use super::{cidr, default_vpc, prefix_list, protocol, vpc_peering};
 use crate::Ctx;
 use ipnet::{IpNet, Ipv4Net};
 use model::vpc::{SecurityGroup, SecurityGroupPeer, SecurityGroupRule};
+use model::vpc_peering::VpcPeeringConnection;
 use model::{SecurityGroupRuleId, Tags};
 use serde::{Deserialize, Serialize};
 
@@ -207,17 +208,12 @@ pub fn prefix_list_peer(ctx: &Ctx, id: &str) -> Result<SecurityGroupPeer> {
     Ok(SecurityGroupPeer::PrefixList(list.id))
 }
 
-/// A group named by id, or by name among those of the same VPC.
+/// A group named by id, of the VPC or one that is peered with it, or by name in the VPC.
 fn group_peer(
     ctx: &Ctx,
     group: &SecurityGroup,
     pair: &UserIdGroupPair,
 ) -> Result<SecurityGroupPeer> {
-    if pair.vpc_peering_connection_id.is_some() {
-        return Err(unsupported(
-            "VPC peering connections are not supported by this cloud.",
-        ));
-    }
     let own = ctx.scope.account.as_ref();
     let foreign = pair.user_id.as_deref().is_some_and(|user| user != own);
     let name = pair.group_id.as_ref().or(pair.group_name.as_ref());
@@ -232,7 +228,8 @@ fn group_peer(
             .cloned(),
     };
     let fits = |g: &SecurityGroup| {
-        g.vpc == group.vpc && pair.vpc_id.as_deref().is_none_or(|v| v == g.vpc.as_str())
+        let there = g.vpc == group.vpc || peering_of(ctx, group, g, pair).is_some();
+        there && pair.vpc_id.as_deref().is_none_or(|v| v == g.vpc.as_str())
     };
     match referenced {
         Some(g) if fits(&g) => Ok(SecurityGroupPeer::Group(g.id.clone())),
@@ -245,6 +242,18 @@ fn group_peer(
         )),
         None => Err(SecurityGroup::not_found(name)),
     }
+}
+
+/// The connection that joins the VPCs of two groups: the one named, if one is.
+fn peering_of<'a>(
+    ctx: &'a Ctx,
+    group: &SecurityGroup,
+    other: &SecurityGroup,
+    pair: &UserIdGroupPair,
+) -> Option<&'a VpcPeeringConnection> {
+    let named = pair.vpc_peering_connection_id.as_deref();
+    let peering = vpc_peering::between(&ctx.tx, &group.vpc, &other.vpc)?;
+    Some(peering.as_ref()).filter(|p| named.is_none_or(|id| id == p.id.as_str()))
 }
 
 /// AWS's limit and characters.

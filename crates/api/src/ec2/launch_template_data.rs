@@ -124,6 +124,13 @@ shapes! {
         ipv4_prefix_count: Option<u32>,
         ipv6_prefix_count: Option<u32>,
         primary_ipv6: Option<bool>,
+        connection_tracking_specification: Option<ConnectionTracking>,
+    }
+
+    ConnectionTracking {
+        tcp_established_timeout: Option<u32>,
+        udp_stream_timeout: Option<u32>,
+        udp_timeout: Option<u32>,
     }
 
     Ipv6Address { ipv6_address: Option<String>, }

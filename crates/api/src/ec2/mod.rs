@@ -10,11 +10,15 @@ mod address_association;
 pub mod availability_zone;
 pub mod cidr;
 pub mod console;
+pub mod customer_gateway;
 pub mod default_vpc;
 pub mod dhcp_options;
 pub mod dns_name;
+pub mod ebs_default;
+pub mod egress_only_internet_gateway;
 pub mod error;
 pub mod filter;
+pub mod flow_log;
 pub mod image;
 pub mod instance;
 pub mod instance_attribute;
@@ -27,6 +31,7 @@ pub mod instance_status;
 pub mod instance_type;
 pub mod internet_gateway;
 mod ip_permission;
+mod ipv6;
 pub mod key_pair;
 pub mod launch;
 pub mod launch_template;
@@ -41,25 +46,38 @@ mod network_interface_address;
 mod network_interface_attachment;
 pub mod network_interface_attribute;
 mod network_interface_filter;
+pub mod network_interface_ipv6;
 pub mod network_interface_shape;
 pub mod page;
+pub mod placement_group;
 pub mod prefix_list;
 pub mod private_address;
 pub mod protocol;
 pub mod public_address;
+pub mod quota;
 pub mod resource;
 pub mod route;
+mod route_shape;
 pub mod route_table;
+mod route_target;
 pub mod run_instances;
 pub mod security_group;
+pub mod security_group_reference;
 pub mod security_group_rule;
 mod security_group_rule_update;
 pub mod subnet;
+mod subnet_cidr_block;
 pub mod tag;
 pub mod volume;
+pub mod volume_lifecycle;
 pub mod vpc;
 mod vpc_attribute;
 mod vpc_cidr_block;
+pub mod vpc_endpoint;
+mod vpc_endpoint_service;
+mod vpc_endpoint_update;
+pub mod vpc_peering;
+pub mod vpn_gateway;
 
 pub use default_vpc::{ensure_defaults, has_defaults};
 
@@ -110,6 +128,7 @@ pub fn service() -> Service<Ctx> {
         actions: network_actions()
             .into_iter()
             .chain(compute_actions())
+            .chain(connection_actions())
             .collect(),
         ..Service::new("ec2")
     }
@@ -184,6 +203,19 @@ fn compute_actions() -> Vec<Action<Ctx>> {
             instance_profile_association::describe_all,
         ),
         action("DescribeVolumes", volume::describe_all),
+        action("CreateVolume", volume_lifecycle::create),
+        action("DeleteVolume", volume_lifecycle::delete),
+        action("AttachVolume", volume_lifecycle::attach),
+        action("DetachVolume", volume_lifecycle::detach),
+        action("GetEbsEncryptionByDefault", ebs_default::get),
+        action("EnableEbsEncryptionByDefault", ebs_default::enable),
+        action("DisableEbsEncryptionByDefault", ebs_default::disable),
+        action("GetEbsDefaultKmsKeyId", ebs_default::get_key),
+        action("ModifyEbsDefaultKmsKeyId", ebs_default::modify_key),
+        action("ResetEbsDefaultKmsKeyId", ebs_default::reset_key),
+        action("CreatePlacementGroup", placement_group::create),
+        action("DescribePlacementGroups", placement_group::describe_all),
+        action("DeletePlacementGroup", placement_group::delete),
         action("CreateKeyPair", key_pair::create),
         action("ImportKeyPair", key_pair::import),
         action("DescribeKeyPairs", key_pair::describe_all),
@@ -193,6 +225,64 @@ fn compute_actions() -> Vec<Action<Ctx>> {
         action(
             "DescribeInstanceTypeOfferings",
             instance_type::describe_offerings,
+        ),
+    ]
+}
+
+/// What leads out of a VPC besides the internet, and IPv6.
+fn connection_actions() -> Vec<Action<Ctx>> {
+    use egress_only_internet_gateway as egress;
+    vec![
+        action("AssociateSubnetCidrBlock", subnet_cidr_block::associate),
+        action(
+            "DisassociateSubnetCidrBlock",
+            subnet_cidr_block::disassociate,
+        ),
+        action("AssignIpv6Addresses", network_interface_ipv6::assign),
+        action("UnassignIpv6Addresses", network_interface_ipv6::unassign),
+        action("CreateEgressOnlyInternetGateway", egress::create),
+        action("DescribeEgressOnlyInternetGateways", egress::describe_all),
+        action("DeleteEgressOnlyInternetGateway", egress::delete),
+        action("CreateCustomerGateway", customer_gateway::create),
+        action("DescribeCustomerGateways", customer_gateway::describe_all),
+        action("DeleteCustomerGateway", customer_gateway::delete),
+        action("CreateVpnGateway", vpn_gateway::create),
+        action("DescribeVpnGateways", vpn_gateway::describe_all),
+        action("DeleteVpnGateway", vpn_gateway::delete),
+        action("AttachVpnGateway", vpn_gateway::attach),
+        action("DetachVpnGateway", vpn_gateway::detach),
+        action("EnableVgwRoutePropagation", vpn_gateway::enable_propagation),
+        action(
+            "DisableVgwRoutePropagation",
+            vpn_gateway::disable_propagation,
+        ),
+        action(
+            "DescribeVpcEndpointServices",
+            vpc_endpoint_service::describe_all,
+        ),
+        action("CreateVpcEndpoint", vpc_endpoint::create),
+        action("DescribeVpcEndpoints", vpc_endpoint::describe_all),
+        action("ModifyVpcEndpoint", vpc_endpoint_update::modify),
+        action("DeleteVpcEndpoints", vpc_endpoint::delete),
+        action(
+            "DescribeSecurityGroupReferences",
+            security_group_reference::describe_all,
+        ),
+        action(
+            "DescribeStaleSecurityGroups",
+            security_group_reference::describe_stale,
+        ),
+        action("CreateFlowLogs", flow_log::create),
+        action("DescribeFlowLogs", flow_log::describe_all),
+        action("DeleteFlowLogs", flow_log::delete),
+        action("CreateVpcPeeringConnection", vpc_peering::create),
+        action("AcceptVpcPeeringConnection", vpc_peering::accept),
+        action("RejectVpcPeeringConnection", vpc_peering::reject),
+        action("DeleteVpcPeeringConnection", vpc_peering::delete),
+        action("DescribeVpcPeeringConnections", vpc_peering::describe_all),
+        action(
+            "ModifyVpcPeeringConnectionOptions",
+            vpc_peering::modify_options,
         ),
     ]
 }

@@ -6,7 +6,7 @@ use super::network_interface::{self, NewInterface};
 use super::page::{Page, describe};
 use super::resource::{Resource, find};
 use super::tag::{self, Tag, TagSpecification};
-use super::{address, cidr, private_address};
+use super::{address, cidr, private_address, quota};
 use crate::Ctx;
 use model::vpc::{
     Address, AddressAssociation, NatGateway, NatGatewayState, NetworkInterface, Requester, Subnet,
@@ -164,6 +164,21 @@ pub fn create(ctx: &mut Ctx, input: CreateNatGateway) -> Result<CreatedNatGatewa
             nat_gateway: shape(&made),
         });
     }
+    let in_zone = |g: &NatGateway| {
+        let there = ctx.tx.subnets.get(&g.subnet);
+        let counts = matches!(
+            g.state,
+            NatGatewayState::Pending | NatGatewayState::Available
+        );
+        counts && there.is_some_and(|s| s.zone == subnet.zone)
+    };
+    quota::check::<NatGateway>(
+        ctx,
+        quota::NAT_GATEWAYS,
+        "NatGatewayLimitExceeded",
+        "NAT gateways in the Availability Zone",
+        in_zone,
+    )?;
     let elastic = elastic_ip(ctx, input.connectivity_type.as_deref(), wanted)?;
     let private_ip = match &input.private_ip_address {
         Some(ip) => {

@@ -6,7 +6,7 @@ use super::network_acl_entry::{self as entry, EntryShape};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
-use super::{Done, done};
+use super::{Done, done, quota};
 use crate::Ctx;
 use model::vpc::{NetworkAcl, Subnet, Vpc};
 use model::{NetworkAclAssociationId, NetworkAclId, Tags};
@@ -131,6 +131,13 @@ pub fn create(ctx: &mut Ctx, input: CreateNetworkAcl) -> Result<OneNetworkAcl> {
     let acl = match same {
         Some(made) => made,
         None => {
+            quota::check::<NetworkAcl>(
+                ctx,
+                quota::NETWORK_ACLS_PER_VPC,
+                "NetworkAclLimitExceeded",
+                "network ACLs",
+                |other| other.vpc == vpc.id,
+            )?;
             let acl = Arc::new(NetworkAcl {
                 id: NetworkAclId::random(),
                 scope: ctx.scope.clone(),

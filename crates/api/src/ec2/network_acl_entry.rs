@@ -1,16 +1,13 @@
 //! Entries of a network ACL: numbered, the lowest that matches decides.
 
 use super::error::{Result, dry_run, error, invalid_parameter, invalid_value, missing};
-use super::protocol;
 use super::resource::find;
 use super::{Done, cidr, done};
+use super::{protocol, quota};
 use crate::Ctx;
 use ipnet::{IpNet, Ipv4Net};
 use model::vpc::{NetworkAcl, NetworkAclEntry};
 use serde::{Deserialize, Serialize};
-
-/// Entries of one ACL in one direction, AWS's default quota.
-const MAX_ENTRIES: usize = 20;
 
 /// The implied last entry.
 const DENY_NUMBER: u16 = 32767;
@@ -127,7 +124,7 @@ pub fn create(ctx: &mut Ctx, input: EntryRequest) -> Result<Done> {
         ));
     }
     let same_way = acl.entries.iter().filter(|e| e.egress == entry.egress);
-    if same_way.count() >= MAX_ENTRIES {
+    if same_way.count() >= quota::RULES_PER_ACL {
         return Err(error(
             "NetworkAclEntryLimitExceeded",
             "The maximum number of network acl entries has been reached.",

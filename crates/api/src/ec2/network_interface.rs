@@ -4,22 +4,20 @@ use super::error::{
     Result, dry_run, error, invalid_combination, invalid_value, refuse, unsupported,
 };
 use super::filter::Filter;
+use super::ipv6::{self, Ipv6AddressItem};
 use super::network_interface_filter::FILTERS;
 use super::network_interface_shape::{Shape, shape};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, TagSpecification};
-use super::{Done, address, cidr, done, private_address, security_group};
+use super::{Done, address, cidr, done, private_address, quota, security_group};
 use crate::Ctx;
 use model::vpc::{Attachment, NetworkInterface, Requester, SecurityGroup, Subnet, Vpc};
-use model::{NetworkInterfaceId, SecurityGroupId, Tags, Timestamp};
+use model::{NetworkInterfaceId, SecurityGroupId, Tags, Timestamp, VpcId};
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use store::{State, Tx};
-
-/// Security groups of one interface, AWS's default quota.
-pub(super) const MAX_GROUPS: usize = 5;
 
 /// What makes one new interface differ from another.
 #[derive(Default)]
@@ -27,6 +25,7 @@ pub struct NewInterface {
     pub description: String,
     /// Of the subnet and free; the primary first.
     pub private_ips: Vec<Ipv4Addr>,
+    pub ipv6_addresses: Vec<Ipv6Addr>,
     /// Of the pool and free; for the primary address.
     pub auto_public_ip: Option<Ipv4Addr>,
     pub security_groups: Vec<SecurityGroupId>,
@@ -42,7 +41,7 @@ pub fn make(tx: &mut Tx, subnet: &Subnet, new: NewInterface, now: Timestamp) -> 
     let forwards = match &new.requester {
         Some(Requester::NatGateway(_)) => true,
         Some(Requester::LoadBalancer(arn)) => model::elbv2::is_network_load_balancer(arn),
-        None => false,
+        Some(Requester::VpcEndpoint(_)) | None => false,
     };
     let interface = NetworkInterface {
         id: NetworkInterfaceId::random(),
@@ -52,6 +51,7 @@ pub fn make(tx: &mut Tx, subnet: &Subnet, new: NewInterface, now: Timestamp) -> 
         description: new.description,
         mac: random_mac(),
         private_ips: new.private_ips,
+        ipv6_addresses: new.ipv6_addresses,
         auto_public_ip: new.auto_public_ip,
         security_groups: new.security_groups,
         source_dest_check: !forwards,
@@ -90,7 +90,7 @@ pub fn groups(ctx: &Ctx, vpc: &Vpc, ids: &[String]) -> Result<Vec<SecurityGroupI
             .into_iter()
             .collect());
     }
-    if ids.len() > MAX_GROUPS {
+    if ids.len() > quota::GROUPS_PER_INTERFACE {
         return Err(error(
             "SecurityGroupsPerInterfaceLimitExceeded",
             "The maximum number of security groups per interface has been reached.",
@@ -100,13 +100,7 @@ pub fn groups(ctx: &Ctx, vpc: &Vpc, ids: &[String]) -> Result<Vec<SecurityGroupI
     for id in ids {
         let group = find::<SecurityGroup>(ctx, id)?;
         if group.vpc != vpc.id {
-            return Err(error(
-                SecurityGroup::NOT_FOUND,
-                format!(
-                    "The security group '{id}' does not exist in VPC '{}'",
-                    vpc.id
-                ),
-            ));
+            return Err(not_in_vpc(id, &vpc.id));
         }
         if groups.contains(&group.id) {
             return Err(invalid_value(format!(
@@ -116,6 +110,14 @@ pub fn groups(ctx: &Ctx, vpc: &Vpc, ids: &[String]) -> Result<Vec<SecurityGroupI
         groups.push(group.id.clone());
     }
     Ok(groups)
+}
+
+/// A security group of another VPC than the one that it is for.
+pub(super) fn not_in_vpc(group: &str, vpc: &VpcId) -> wire::ApiError {
+    error(
+        SecurityGroup::NOT_FOUND,
+        format!("The security group '{group}' does not exist in VPC '{vpc}'"),
+    )
 }
 
 #[derive(Deserialize)]
@@ -131,6 +133,8 @@ pub struct CreateNetworkInterface {
     security_group_id: Vec<String>,
     interface_type: Option<String>,
     ipv6_address_count: Option<i64>,
+    #[serde(default)]
+    ipv6_addresses: Vec<Ipv6AddressItem>,
     enable_primary_ipv6: Option<bool>,
     ipv4_prefix_count: Option<i64>,
     client_token: Option<String>,
@@ -164,10 +168,6 @@ pub fn create(ctx: &mut Ctx, input: CreateNetworkInterface) -> Result<OneNetwork
             "Only interfaces of the type interface are supported by this cloud.",
         ));
     }
-    refuse(
-        &input.ipv6_address_count.filter(|n| *n > 0),
-        "Ipv6AddressCount",
-    )?;
     super::error::refuse_ipv6(input.enable_primary_ipv6)?;
     refuse(
         &input.ipv4_prefix_count.filter(|n| *n > 0),
@@ -193,10 +193,18 @@ pub fn create(ctx: &mut Ctx, input: CreateNetworkInterface) -> Result<OneNetwork
                 &input.private_ip_addresses,
                 input.secondary_private_ip_address_count,
             )?;
+            let named: Vec<String> = input
+                .ipv6_addresses
+                .iter()
+                .filter_map(|item| item.ipv6_address.clone())
+                .collect();
+            let ipv6_addresses =
+                ipv6::addresses(&ctx.tx, &subnet, &named, input.ipv6_address_count)?;
             dry_run(input.dry_run)?;
             let new = NewInterface {
                 description: input.description.unwrap_or_default(),
                 private_ips,
+                ipv6_addresses,
                 security_groups,
                 client_token: input.client_token.clone(),
                 tags,

@@ -76,7 +76,7 @@ pub(super) const FILTERS: &[Field<NetworkInterface>] = &[
         all(groups.filter_map(|id| Some(&s.security_groups.get(id)?.name)))
     }),
     ("interface-type", |_, i| one(interface_type(i))),
-    ("ipv6-addresses.ipv6-address", |_, _| vec![]),
+    ("ipv6-addresses.ipv6-address", |_, i| all(&i.ipv6_addresses)),
     ("mac-address", |s, i| one(shape(s, i).mac_address)),
     ("network-interface-id", |_, i| one(&i.id)),
     ("operator.managed", |_, _| one(false)),

@@ -1,5 +1,6 @@
 //! How answers show a network interface.
 
+use super::ipv6::{self, Ipv6AddressItem};
 use super::tag::{self, Tag};
 use super::{address, dns_name};
 use model::vpc::{NetworkInterface, Requester};
@@ -30,7 +31,7 @@ pub struct Shape {
     pub(super) attachment: Option<AttachmentShape>,
     pub(super) association: Option<AssociationShape>,
     private_ip_addresses_set: Vec<PrivateIpShape>,
-    ipv6_addresses_set: Vec<String>,
+    ipv6_addresses_set: Vec<Ipv6AddressItem>,
     tag_set: Vec<Tag>,
 }
 
@@ -108,7 +109,7 @@ pub fn shape(state: &State, interface: &NetworkInterface) -> Shape {
                 association: association(state, interface, *ip),
             })
             .collect(),
-        ipv6_addresses_set: Vec::new(),
+        ipv6_addresses_set: ipv6::items(&interface.ipv6_addresses),
         tag_set: tag::list(&interface.tags),
     }
 }
@@ -144,6 +145,7 @@ pub fn interface_type(interface: &NetworkInterface) -> &'static str {
         Some(Requester::LoadBalancer(ref arn)) if model::elbv2::is_network_load_balancer(arn) => {
             "network_load_balancer"
         }
+        Some(Requester::VpcEndpoint(_)) => "vpc_endpoint",
         _ => "interface",
     }
 }
@@ -152,7 +154,7 @@ pub fn interface_type(interface: &NetworkInterface) -> &'static str {
 fn owner(requester: &Requester) -> &'static str {
     match requester {
         Requester::LoadBalancer(_) => "amazon-elb",
-        Requester::NatGateway(_) => "amazon-aws",
+        Requester::NatGateway(_) | Requester::VpcEndpoint(_) => "amazon-aws",
     }
 }
 

@@ -7,11 +7,14 @@
 use super::error::{Result, dry_run, error, invalid_value};
 use super::filter::{Field, Filter, Filters, one};
 use super::page::Page;
+use super::public_address;
 use super::resource::{Resource, owned, parse_id};
 use super::tag::{self, Tag};
 use crate::Ctx;
 use ipnet::{IpNet, Ipv4Net};
-use model::vpc::{ManagedPrefixList, PrefixListEntry, SecurityGroup, SecurityGroupPeer};
+use model::vpc::{
+    ManagedPrefixList, PrefixListEntry, RouteTable, SecurityGroup, SecurityGroupPeer,
+};
 use model::{PrefixListId, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -26,10 +29,9 @@ const AWS: &str = "AWS";
 fn of_aws(region: &str, pool: Ipv4Net) -> impl Iterator<Item = ManagedPrefixList> {
     SERVICES.iter().filter_map(move |service| {
         let name = format!("com.amazonaws.{region}.{service}");
-        let digest = hex::encode(Sha256::digest(name.as_bytes()));
-        let block = Ipv4Net::new(pool.network(), pool.prefix_len().max(24)).ok()?;
+        let block = public_address::reserved(pool);
         Some(ManagedPrefixList {
-            id: format!("pl-{}", digest.get(..8)?).parse().ok()?,
+            id: id_of_service(&name)?,
             scope: Scope::new(AWS, region),
             name,
             address_family: "IPv4".into(),
@@ -42,6 +44,16 @@ fn of_aws(region: &str, pool: Ipv4Net) -> impl Iterator<Item = ManagedPrefixList
             tags: Tags::new(),
         })
     })
+}
+
+/// The id of AWS's list of the addresses of a service, whose name is such as `com.amazonaws.us-east-1.s3`.
+pub fn id_of_service(name: &str) -> Option<PrefixListId> {
+    let (_, service) = name.rsplit_once('.')?;
+    if !SERVICES.contains(&service) {
+        return None;
+    }
+    let digest = hex::encode(Sha256::digest(name.as_bytes()));
+    format!("pl-{}", digest.get(..8)?).parse().ok()
 }
 
 /// The lists that a caller of that scope sees, ordered by id.
@@ -279,38 +291,39 @@ pub fn get_associations(
     let page = Page::new(input.max_results, input.next_token.as_deref())?;
     let list = find(ctx, &input.prefix_list_id)?;
     dry_run(input.dry_run)?;
-    let groups = users(&ctx.tx, &ctx.scope, &list.id);
-    let (groups, next_token) = page.of(groups, |g| g.id.to_string());
-    let shape = |g: &SecurityGroup| AssociationShape {
-        resource_id: g.id.to_string(),
-        resource_owner: g.scope.account.to_string(),
+    let users = users(&ctx.tx, &ctx.scope, &list.id);
+    let (users, next_token) = page.of(users, String::clone);
+    let shape = |resource_id| AssociationShape {
+        resource_id,
+        resource_owner: ctx.scope.account.to_string(),
     };
     Ok(Associations {
-        prefix_list_association_set: groups.into_iter().map(shape).collect(),
+        prefix_list_association_set: users.into_iter().map(shape).collect(),
         next_token,
     })
 }
 
-/// The security groups with a rule that names the list.
-fn users<'a>(
-    state: &'a State,
-    scope: &'a Scope,
-    id: &'a PrefixListId,
-) -> impl Iterator<Item = &'a SecurityGroup> {
-    let names = move |g: &&SecurityGroup| {
+/// The security groups with a rule that names the list and the route tables with a route
+/// to it, by id.
+fn users(state: &State, scope: &Scope, id: &PrefixListId) -> Vec<String> {
+    let groups = owned::<SecurityGroup>(state, scope).filter(|g| {
         let mut peers = g.rules.iter().map(|r| &r.peer);
         peers.any(|p| matches!(p, SecurityGroupPeer::PrefixList(list) if list == id))
-    };
-    let groups = owned::<SecurityGroup>(state, scope).map(|g| g.as_ref());
-    groups.filter(names)
+    });
+    let tables = owned::<RouteTable>(state, scope)
+        .filter(|t| t.prefix_list_routes.iter().any(|(list, _)| list == id));
+    tables
+        .map(|t| t.id.to_string())
+        .chain(groups.map(|g| g.id.to_string()))
+        .collect()
 }
 
-/// Refuses to delete a list that a rule names.
+/// Refuses to delete a list that a rule or route names.
 pub(super) fn check_unused(ctx: &Ctx, id: &PrefixListId) -> Result<()> {
-    match users(&ctx.tx, &ctx.scope, id).next() {
-        Some(group) => Err(error(
+    match users(&ctx.tx, &ctx.scope, id).first() {
+        Some(user) => Err(error(
             "DependencyViolation",
-            format!("The prefix list '{id}' is used by {}.", group.id),
+            format!("The prefix list '{id}' is used by {user}."),
         )),
         None => Ok(()),
     }

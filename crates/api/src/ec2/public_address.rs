@@ -8,14 +8,17 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use store::State;
 
-/// The cloud's own: the uplink, test servers, the registry.
-const RESERVED: u32 = 256;
+/// The part of the pool that is the cloud's own (the uplink, test servers, the registry), as
+/// the host keeps it free: its first /24, of a small pool the first sixteenth.
+pub fn reserved(pool: Ipv4Net) -> Ipv4Net {
+    Ipv4Net::new_assert(pool.network(), (pool.prefix_len() + 4).clamp(24, 32))
+}
 
 /// A free address of the pool: the one after the highest in use, else the lowest free.
 ///
 /// It is taken once a record in the transaction holds it.
 pub fn take(state: &State, pool: Ipv4Net) -> Result<Ipv4Addr> {
-    let first = u32::from(pool.network()).saturating_add(RESERVED);
+    let first = u32::from(reserved(pool).broadcast()).saturating_add(1);
     let last = u32::from(pool.broadcast()).saturating_sub(1);
     let elastic = state.addresses.values().map(|a| a.public_ip);
     let automatic = state

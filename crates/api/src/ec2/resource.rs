@@ -2,11 +2,16 @@
 
 use super::error::{Result, error};
 use crate::Ctx;
+use model::flow_log::FlowLog;
+use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
+use model::placement_group::PlacementGroup;
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
 };
+use model::vpc_endpoint::VpcEndpoint;
+use model::vpc_peering::VpcPeeringConnection;
 use model::{MalformedId, Scope, Tags};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -58,6 +63,13 @@ resources! {
     Address: "elastic-ip", "InvalidAllocationID.Malformed", "InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist";
     NatGateway: "natgateway", "NatGatewayMalformed", "NatGatewayNotFound", "The Nat Gateway {} was not found";
     NetworkInterface: "network-interface", "InvalidNetworkInterfaceId.Malformed", "InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist";
+    EgressOnlyInternetGateway: "egress-only-internet-gateway", "InvalidEgressOnlyInternetGatewayId.Malformed", "InvalidEgressOnlyInternetGatewayId.NotFound", "The egress only internet gateway ID '{}' does not exist";
+    VpnGateway: "vpn-gateway", "InvalidVpnGatewayID.Malformed", "InvalidVpnGatewayID.NotFound", "The vpnGateway ID '{}' does not exist";
+    CustomerGateway: "customer-gateway", "InvalidCustomerGatewayId.Malformed", "InvalidCustomerGatewayID.NotFound", "The customerGateway ID '{}' does not exist";
+    VpcEndpoint: "vpc-endpoint", "InvalidVpcEndpointId.Malformed", "InvalidVpcEndpointId.NotFound", "The Vpc Endpoint Id '{}' does not exist";
+    VpcPeeringConnection: "vpc-peering-connection", "InvalidVpcPeeringConnectionId.Malformed", "InvalidVpcPeeringConnectionID.NotFound", "The vpcPeeringConnection ID '{}' does not exist";
+    FlowLog: "vpc-flow-log", "InvalidFlowLogId.Malformed", "InvalidFlowLogId.NotFound", "The Flow Log Id '{}' does not exist";
+    PlacementGroup: "placement-group", "InvalidPlacementGroupId.Malformed", "InvalidPlacementGroup.Unknown", "The placement group '{}' is unknown.";
     Instance: "instance", "InvalidInstanceID.Malformed", "InvalidInstanceID.NotFound", "The instance ID '{}' does not exist";
     Volume: "volume", "InvalidVolumeID.Malformed", "InvalidVolume.NotFound", "The volume '{}' does not exist.";
     LaunchTemplate: "launch-template", "InvalidLaunchTemplateId.Malformed", "InvalidLaunchTemplateId.NotFound", "The specified launch template, with template ID {}, does not exist.";

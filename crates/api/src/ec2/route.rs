@@ -1,138 +1,15 @@
-//! Routes of a table: the implied local ones and those that were made.
+//! Routes of a table: made, replaced, deleted.
 
 use super::error::{
-    Result, dry_run, error, invalid_combination, invalid_parameter, invalid_value, missing, refuse,
-    required, unsupported,
+    Result, dry_run, error, invalid_combination, invalid_parameter, invalid_value, missing,
 };
-use super::resource::{Resource, find, owned};
-use super::{Done, cidr, done};
+use super::resource::{find, owned};
+use super::route_target::{Destination, target};
+use super::{Done, cidr, done, prefix_list, quota};
 use crate::Ctx;
 use ipnet::{IpNet, Ipv4Net};
-use model::instance::{Instance, InstanceState};
-use model::vpc::{
-    InternetGateway, NatGateway, NatGatewayState, NetworkInterface, Route, RouteTable, RouteTarget,
-    Subnet, Vpc,
-};
-use model::{InstanceId, Scope};
+use model::vpc::{Route, RouteTable, RouteTarget, Subnet, Vpc};
 use serde::{Deserialize, Serialize};
-use store::State;
-
-/// Routes of one table, AWS's default quota.
-const MAX_ROUTES: usize = 500;
-
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RouteShape {
-    pub destination_cidr_block: Option<String>,
-    pub destination_ipv6_cidr_block: Option<String>,
-    pub gateway_id: Option<String>,
-    pub nat_gateway_id: Option<String>,
-    pub network_interface_id: Option<String>,
-    pub instance_id: Option<String>,
-    instance_owner_id: Option<String>,
-    pub origin: &'static str,
-    pub state: &'static str,
-}
-
-/// The table's routes as answers list them, the local ones first.
-pub(super) fn shapes(state: &State, table: &RouteTable) -> Vec<RouteShape> {
-    let vpc = state.vpcs.get(&table.vpc);
-    let local = vpc.iter().flat_map(|v| &v.cidrs).map(|(_, c)| RouteShape {
-        destination_cidr_block: Some(c.to_string()),
-        gateway_id: Some("local".into()),
-        origin: "CreateRouteTable",
-        state: "active",
-        ..RouteShape::default()
-    });
-    let made = table.routes.iter().map(|route| RouteShape {
-        destination_cidr_block: Some(route.destination.to_string()),
-        ..made(state, table, &route.target)
-    });
-    let ipv6 = table
-        .ipv6_routes
-        .iter()
-        .map(|(destination, target)| RouteShape {
-            destination_ipv6_cidr_block: Some(destination.to_string()),
-            ..self::made(state, table, target)
-        });
-    local.chain(made).chain(ipv6).collect()
-}
-
-/// A route that was made, but for its destination.
-fn made(state: &State, table: &RouteTable, target: &RouteTarget) -> RouteShape {
-    let mut shape = RouteShape {
-        origin: "CreateRoute",
-        state: match leads_somewhere(state, table, target) {
-            true => "active",
-            false => "blackhole",
-        },
-        ..RouteShape::default()
-    };
-    match target {
-        RouteTarget::InternetGateway(id) => shape.gateway_id = Some(id.to_string()),
-        RouteTarget::NatGateway(id) => shape.nat_gateway_id = Some(id.to_string()),
-        RouteTarget::NetworkInterface(id) => {
-            shape.network_interface_id = Some(id.to_string());
-            let attachment = state.network_interfaces.get(id);
-            let attachment = attachment.and_then(|i| i.attachment.as_ref());
-            if let Some(attachment) = attachment {
-                shape.instance_id = Some(attachment.instance.to_string());
-                shape.instance_owner_id = Some(table.scope.account.to_string());
-            }
-        }
-        RouteTarget::Instance(id) => {
-            shape.instance_id = Some(id.to_string());
-            shape.instance_owner_id = Some(table.scope.account.to_string());
-            shape.network_interface_id = primary_interface(state, &table.scope, id)
-                .map(|interface| interface.id.to_string());
-        }
-    }
-    shape
-}
-
-/// Whether the target is there; a route to one that is gone stays, as a black hole.
-pub fn leads_somewhere(state: &State, table: &RouteTable, target: &RouteTarget) -> bool {
-    let running = |id: &InstanceId| {
-        let instance = state.instances.get(id);
-        instance.is_some_and(|i| i.state == InstanceState::Running)
-    };
-    match target {
-        RouteTarget::InternetGateway(id) => {
-            let gateway = state.internet_gateways.get(id);
-            gateway.is_some_and(|g| g.vpc.as_ref() == Some(&table.vpc))
-        }
-        RouteTarget::NatGateway(id) => {
-            let gateway = state.nat_gateways.get(id);
-            gateway.is_some_and(|g| {
-                matches!(
-                    g.state,
-                    NatGatewayState::Pending | NatGatewayState::Available
-                )
-            })
-        }
-        RouteTarget::NetworkInterface(id) => match state.network_interfaces.get(id) {
-            Some(interface) => match &interface.attachment {
-                Some(attachment) => running(&attachment.instance),
-                None => interface.requester.is_some(),
-            },
-            None => false,
-        },
-        RouteTarget::Instance(id) => running(id),
-    }
-}
-
-pub(super) fn primary_interface<'a>(
-    state: &'a State,
-    scope: &'a Scope,
-    instance: &InstanceId,
-) -> Option<&'a NetworkInterface> {
-    owned::<NetworkInterface>(state, scope)
-        .find(|i| {
-            let attachment = i.attachment.as_ref();
-            attachment.is_some_and(|a| a.instance == *instance && a.device_index == 0)
-        })
-        .map(|i| i.as_ref())
-}
 
 /// `CreateRoute` and `ReplaceRoute`.
 #[derive(Deserialize)]
@@ -142,19 +19,19 @@ pub struct RouteRequest {
     destination_cidr_block: Option<String>,
     destination_ipv6_cidr_block: Option<String>,
     destination_prefix_list_id: Option<String>,
-    gateway_id: Option<String>,
-    nat_gateway_id: Option<String>,
-    network_interface_id: Option<String>,
-    instance_id: Option<String>,
-    egress_only_internet_gateway_id: Option<String>,
-    transit_gateway_id: Option<String>,
-    vpc_peering_connection_id: Option<String>,
-    vpc_endpoint_id: Option<String>,
-    local_gateway_id: Option<String>,
-    carrier_gateway_id: Option<String>,
-    core_network_arn: Option<String>,
-    odb_network_arn: Option<String>,
-    local_target: Option<bool>,
+    pub(super) gateway_id: Option<String>,
+    pub(super) nat_gateway_id: Option<String>,
+    pub(super) network_interface_id: Option<String>,
+    pub(super) instance_id: Option<String>,
+    pub(super) egress_only_internet_gateway_id: Option<String>,
+    pub(super) transit_gateway_id: Option<String>,
+    pub(super) vpc_peering_connection_id: Option<String>,
+    pub(super) vpc_endpoint_id: Option<String>,
+    pub(super) local_gateway_id: Option<String>,
+    pub(super) carrier_gateway_id: Option<String>,
+    pub(super) core_network_arn: Option<String>,
+    pub(super) odb_network_arn: Option<String>,
+    pub(super) local_target: Option<bool>,
     dry_run: Option<bool>,
 }
 
@@ -175,19 +52,21 @@ pub fn create(ctx: &mut Ctx, input: RouteRequest) -> Result<Created> {
             ));
         }
     } else {
-        match destination {
-            IpNet::V4(destination) => table.routes.push(Route {
-                destination,
+        match &destination {
+            Destination::Block(IpNet::V4(block)) => table.routes.push(Route {
+                destination: *block,
                 target,
             }),
-            IpNet::V6(destination) => table.ipv6_routes.push((destination, target)),
+            Destination::Block(IpNet::V6(block)) => table.ipv6_routes.push((*block, target)),
+            Destination::PrefixList(id) => table.prefix_list_routes.push((id.clone(), target)),
         }
-        if table.routes.len().max(table.ipv6_routes.len()) > MAX_ROUTES {
+        if routes(ctx, &table) > quota::ROUTES_PER_TABLE {
             return Err(error(
                 "RouteLimitExceeded",
                 format!(
-                    "The maximum number of routes of {} is {MAX_ROUTES}.",
-                    table.id
+                    "The maximum number of routes of {} is {}.",
+                    table.id,
+                    quota::ROUTES_PER_TABLE
                 ),
             ));
         }
@@ -195,6 +74,16 @@ pub fn create(ctx: &mut Ctx, input: RouteRequest) -> Result<Created> {
     dry_run(input.dry_run)?;
     ctx.tx.put(table);
     Ok(Created { r#return: true })
+}
+
+/// What counts towards the quota: of a prefix list, all that it may hold.
+fn routes(ctx: &Ctx, table: &RouteTable) -> usize {
+    let lists = table.prefix_list_routes.iter();
+    let listed: usize = lists
+        .filter_map(|(id, _)| prefix_list::find(ctx, id.as_str()).ok())
+        .map(|list| list.max_entries as usize)
+        .sum();
+    table.routes.len().max(table.ipv6_routes.len()) + listed
 }
 
 pub fn replace(ctx: &mut Ctx, input: RouteRequest) -> Result<Done> {
@@ -209,25 +98,33 @@ pub fn replace(ctx: &mut Ctx, input: RouteRequest) -> Result<Done> {
 }
 
 /// Where the table's route to just that destination leads.
-fn target_of<'a>(table: &'a mut RouteTable, destination: &IpNet) -> Option<&'a mut RouteTarget> {
+fn target_of<'a>(
+    table: &'a mut RouteTable,
+    destination: &Destination,
+) -> Option<&'a mut RouteTarget> {
     match destination {
-        IpNet::V4(net) => {
+        Destination::Block(IpNet::V4(net)) => {
             let mut routes = table.routes.iter_mut();
             routes
                 .find(|r| r.destination == *net)
                 .map(|r| &mut r.target)
         }
-        IpNet::V6(net) => {
+        Destination::Block(IpNet::V6(net)) => {
             let mut routes = table.ipv6_routes.iter_mut();
             routes.find(|(d, _)| d == net).map(|(_, target)| target)
+        }
+        Destination::PrefixList(id) => {
+            let mut routes = table.prefix_list_routes.iter_mut();
+            routes.find(|(d, _)| d == id).map(|(_, target)| target)
         }
     }
 }
 
-fn no_such_route(table: &RouteTable, destination: &IpNet) -> wire::ApiError {
+fn no_such_route(table: &RouteTable, destination: &Destination) -> wire::ApiError {
     let name = match destination {
-        IpNet::V4(_) => "destination-cidr-block",
-        IpNet::V6(_) => "destination-ipv6-cidr-block",
+        Destination::Block(IpNet::V4(_)) => "destination-cidr-block",
+        Destination::Block(IpNet::V6(_)) => "destination-ipv6-cidr-block",
+        Destination::PrefixList(_) => "destination-prefix-list-id",
     };
     error(
         "InvalidRoute.NotFound",
@@ -239,133 +136,47 @@ fn no_such_route(table: &RouteTable, destination: &IpNet) -> wire::ApiError {
 }
 
 /// The table, and the route that is asked for.
-fn checked(ctx: &Ctx, input: &RouteRequest) -> Result<(RouteTable, IpNet, RouteTarget)> {
+fn checked(ctx: &Ctx, input: &RouteRequest) -> Result<(RouteTable, Destination, RouteTarget)> {
     let table = RouteTable::clone(&*find::<RouteTable>(ctx, &input.route_table_id)?);
-    refuse(&input.destination_prefix_list_id, "DestinationPrefixListId")?;
     let destination = destination(
-        input.destination_cidr_block.as_deref(),
-        input.destination_ipv6_cidr_block.as_deref(),
+        ctx,
+        [
+            &input.destination_cidr_block,
+            &input.destination_ipv6_cidr_block,
+            &input.destination_prefix_list_id,
+        ],
     )?;
-    let target = target(ctx, input, &table)?;
-    if let IpNet::V4(destination) = &destination {
-        check_destination(ctx, &table, destination, &target)?;
+    let target = target(ctx, input, &table, &destination)?;
+    if let Destination::Block(IpNet::V4(block)) = &destination {
+        check_destination(ctx, &table, block, &target)?;
     }
     Ok((table, destination, target))
 }
 
-/// IPv4 or IPv6: a route to the latter is kept, but nothing here has such an address.
-fn destination(v4: Option<&str>, v6: Option<&str>) -> Result<IpNet> {
-    match (v4, v6) {
-        (Some(v4), None) => Ok(IpNet::V4(cidr::ipv4(v4, "destinationCidrBlock")?)),
-        (None, Some(v6)) => match cidr::any(v6, "destinationIpv6CidrBlock")? {
-            net @ IpNet::V6(_) => Ok(net),
+/// IPv4, IPv6 or a prefix list. A route to IPv6 is kept, but no packet takes it.
+fn destination(ctx: &Ctx, given: [&Option<String>; 3]) -> Result<Destination> {
+    match given {
+        [Some(v4), None, None] => Ok(Destination::Block(IpNet::V4(cidr::ipv4(
+            v4,
+            "destinationCidrBlock",
+        )?))),
+        [None, Some(v6), None] => match cidr::any(v6, "destinationIpv6CidrBlock")? {
+            net @ IpNet::V6(_) => Ok(Destination::Block(net)),
             IpNet::V4(_) => Err(invalid_parameter(
                 v6,
                 "destinationIpv6CidrBlock",
                 "This is not a valid IPv6 CIDR block.",
             )),
         },
-        (None, None) => Err(missing("destinationCidrBlock")),
-        (Some(_), Some(_)) => Err(invalid_combination(
-            "Only one of destinationCidrBlock and destinationIpv6CidrBlock may be specified.",
+        [None, None, Some(list)] => {
+            let list = prefix_list::find(ctx, list)?;
+            Ok(Destination::PrefixList(list.id))
+        }
+        [None, None, None] => Err(missing("destinationCidrBlock")),
+        _ => Err(invalid_combination(
+            "Only one of destinationCidrBlock, destinationIpv6CidrBlock and destinationPrefixListId may be specified.",
         )),
     }
-}
-
-fn target(ctx: &Ctx, input: &RouteRequest, table: &RouteTable) -> Result<RouteTarget> {
-    refuse(
-        &input.egress_only_internet_gateway_id,
-        "EgressOnlyInternetGatewayId",
-    )?;
-    refuse(&input.transit_gateway_id, "TransitGatewayId")?;
-    refuse(&input.vpc_peering_connection_id, "VpcPeeringConnectionId")?;
-    refuse(&input.vpc_endpoint_id, "VpcEndpointId")?;
-    refuse(&input.local_gateway_id, "LocalGatewayId")?;
-    refuse(&input.carrier_gateway_id, "CarrierGatewayId")?;
-    refuse(&input.core_network_arn, "CoreNetworkArn")?;
-    refuse(&input.odb_network_arn, "OdbNetworkArn")?;
-    if input.local_target == Some(true) {
-        return Err(unsupported(
-            "A local route cannot be replaced, so it cannot be restored.",
-        ));
-    }
-    let given = [
-        &input.gateway_id,
-        &input.nat_gateway_id,
-        &input.network_interface_id,
-        &input.instance_id,
-    ];
-    match given.iter().filter(|id| id.is_some()).count() {
-        0 => return Err(missing("gatewayId")),
-        1 => {}
-        _ => return Err(invalid_combination("Only one target can be specified.")),
-    }
-    let different = |id: &dyn std::fmt::Display| {
-        invalid_value(format!(
-            "route table {} and {id} belong to different networks",
-            table.id
-        ))
-    };
-    if let Some(id) = &input.gateway_id {
-        if id.starts_with("vgw-") {
-            return Err(unsupported(
-                "Virtual private gateways are not supported by this cloud.",
-            ));
-        }
-        let gateway = find::<InternetGateway>(ctx, id)
-            // Only routes call it a gateway.
-            .map_err(|e| match e.code.as_ref() {
-                InternetGateway::NOT_FOUND => error(
-                    "InvalidGatewayID.NotFound",
-                    format!("The gateway ID '{id}' does not exist"),
-                ),
-                _ => e,
-            })?;
-        return match &gateway.vpc {
-            Some(vpc) if *vpc == table.vpc => Ok(RouteTarget::InternetGateway(gateway.id.clone())),
-            Some(_) | None => Err(different(&gateway.id)),
-        };
-    }
-    if let Some(id) = &input.nat_gateway_id {
-        let gateway = find::<NatGateway>(ctx, id)?;
-        if gateway.vpc != table.vpc {
-            return Err(different(&gateway.id));
-        }
-        if !matches!(
-            gateway.state,
-            NatGatewayState::Pending | NatGatewayState::Available
-        ) {
-            return Err(NatGateway::not_found(id));
-        }
-        return Ok(RouteTarget::NatGateway(gateway.id.clone()));
-    }
-    if let Some(id) = &input.network_interface_id {
-        let interface = find::<NetworkInterface>(ctx, id)?;
-        if interface.vpc != table.vpc {
-            return Err(different(&interface.id));
-        }
-        return Ok(RouteTarget::NetworkInterface(interface.id.clone()));
-    }
-    let id = required(input.instance_id.as_deref(), "instanceId")?;
-    let instance = find::<Instance>(ctx, id)?;
-    if instance.vpc != table.vpc {
-        return Err(different(&instance.id));
-    }
-    let interfaces = owned::<NetworkInterface>(&ctx.tx, &ctx.scope)
-        .filter(|i| {
-            let attachment = i.attachment.as_ref();
-            attachment.is_some_and(|a| a.instance == instance.id)
-        })
-        .count();
-    if interfaces != 1 {
-        return Err(error(
-            "InvalidInstanceID",
-            format!(
-                "There are multiple interfaces attached to instance '{id}'. Please specify an interface ID for the operation instead."
-            ),
-        ));
-    }
-    Ok(RouteTarget::Instance(instance.id.clone()))
 }
 
 /// Inside the VPC only a whole subnet may be routed away from `local`, and only to an interface or NAT gateway.
@@ -411,14 +222,20 @@ pub struct DeleteRoute {
 
 pub fn delete(ctx: &mut Ctx, input: DeleteRoute) -> Result<Done> {
     let mut table = RouteTable::clone(&*find::<RouteTable>(ctx, &input.route_table_id)?);
-    refuse(&input.destination_prefix_list_id, "DestinationPrefixListId")?;
     let destination = destination(
-        input.destination_cidr_block.as_deref(),
-        input.destination_ipv6_cidr_block.as_deref(),
+        ctx,
+        [
+            &input.destination_cidr_block,
+            &input.destination_ipv6_cidr_block,
+            &input.destination_prefix_list_id,
+        ],
     )?;
-    let vpc = ctx.tx.get::<Vpc>(&table.vpc);
-    let local = |v: &Vpc| v.cidrs.iter().any(|(_, c)| IpNet::V4(*c) == destination);
-    if vpc.is_some_and(local) {
+    let local = |v: &Vpc| {
+        let v4 = v.cidrs.iter().map(|(_, c)| IpNet::V4(*c));
+        let v6 = v.ipv6_cidrs.iter().map(|(_, c)| IpNet::V6(*c));
+        v4.chain(v6).any(|c| Destination::Block(c) == destination)
+    };
+    if ctx.tx.get::<Vpc>(&table.vpc).is_some_and(local) {
         return Err(invalid_value(format!(
             "cannot remove local route {destination} in route table {}",
             table.id
@@ -427,12 +244,11 @@ pub fn delete(ctx: &mut Ctx, input: DeleteRoute) -> Result<Done> {
     if target_of(&mut table, &destination).is_none() {
         return Err(no_such_route(&table, &destination));
     }
-    table
-        .routes
-        .retain(|r| IpNet::V4(r.destination) != destination);
-    table
-        .ipv6_routes
-        .retain(|(d, _)| IpNet::V6(*d) != destination);
+    match &destination {
+        Destination::Block(IpNet::V4(block)) => table.routes.retain(|r| r.destination != *block),
+        Destination::Block(IpNet::V6(block)) => table.ipv6_routes.retain(|(d, _)| d != block),
+        Destination::PrefixList(id) => table.prefix_list_routes.retain(|(d, _)| d != id),
+    }
     dry_run(input.dry_run)?;
     ctx.tx.put(table);
     done()

@@ -4,9 +4,9 @@ use super::error::{Result, dry_run, error, has_dependencies, invalid_value, miss
 use super::filter::{Field, Filter, all, one};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
-use super::route::{self, RouteShape};
+use super::route_shape::{self, RouteShape};
 use super::tag::{self, Tag, TagSpecification};
-use super::{Done, done};
+use super::{Done, done, quota};
 use crate::Ctx;
 use model::vpc::{RouteTable, RouteTableAssociation, Subnet, Vpc};
 use model::{RouteTableAssociationId, RouteTableId, SubnetId, Tags};
@@ -22,7 +22,7 @@ struct Shape {
     owner_id: String,
     route_set: Vec<RouteShape>,
     association_set: Vec<AssociationShape>,
-    propagating_vgw_set: Vec<String>,
+    propagating_vgw_set: Vec<PropagatingGateway>,
     tag_set: Vec<Tag>,
 }
 
@@ -42,6 +42,12 @@ struct AssociationState {
     state: &'static str,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PropagatingGateway {
+    gateway_id: String,
+}
+
 const ASSOCIATED: AssociationState = AssociationState {
     state: "associated",
 };
@@ -51,7 +57,7 @@ fn shape(state: &State, table: &RouteTable) -> Shape {
         route_table_id: table.id.to_string(),
         vpc_id: table.vpc.to_string(),
         owner_id: table.scope.account.to_string(),
-        route_set: route::shapes(state, table),
+        route_set: route_shape::shapes(state, table),
         association_set: table
             .associations
             .iter()
@@ -63,7 +69,13 @@ fn shape(state: &State, table: &RouteTable) -> Shape {
                 association_state: ASSOCIATED,
             })
             .collect(),
-        propagating_vgw_set: Vec::new(),
+        propagating_vgw_set: table
+            .propagating_gateways
+            .iter()
+            .map(|id| PropagatingGateway {
+                gateway_id: id.to_string(),
+            })
+            .collect(),
         tag_set: tag::list(&table.tags),
     }
 }
@@ -76,6 +88,8 @@ pub(super) fn make_main(tx: &mut Tx, vpc: &Vpc) {
         vpc: vpc.id.clone(),
         routes: Vec::new(),
         ipv6_routes: Vec::new(),
+        prefix_list_routes: Vec::new(),
+        propagating_gateways: Vec::new(),
         associations: vec![RouteTableAssociation {
             id: RouteTableAssociationId::random(),
             subnet: None,
@@ -145,12 +159,21 @@ pub fn create(ctx: &mut Ctx, input: CreateRouteTable) -> Result<OneRouteTable> {
     let table = match same {
         Some(made) => made,
         None => {
+            quota::check::<RouteTable>(
+                ctx,
+                quota::ROUTE_TABLES_PER_VPC,
+                "RouteTableLimitExceeded",
+                "route tables",
+                |other| other.vpc == vpc.id,
+            )?;
             let table = Arc::new(RouteTable {
                 id: RouteTableId::random(),
                 scope: ctx.scope.clone(),
                 vpc: vpc.id.clone(),
                 routes: Vec::new(),
                 ipv6_routes: Vec::new(),
+                prefix_list_routes: Vec::new(),
+                propagating_gateways: Vec::new(),
                 associations: Vec::new(),
                 client_token: input.client_token.clone(),
                 tags,
@@ -187,8 +210,12 @@ const FILTERS: &[Field<RouteTable>] = &[
     ("route.destination-ipv6-cidr-block", |s, t| {
         routes(s, t, |r| r.destination_ipv6_cidr_block.clone())
     }),
-    ("route.destination-prefix-list-id", |_, _| vec![]),
-    ("route.egress-only-internet-gateway-id", |_, _| vec![]),
+    ("route.destination-prefix-list-id", |s, t| {
+        routes(s, t, |r| r.destination_prefix_list_id.clone())
+    }),
+    ("route.egress-only-internet-gateway-id", |s, t| {
+        routes(s, t, |r| r.egress_only_internet_gateway_id.clone())
+    }),
     ("route.gateway-id", |s, t| {
         routes(s, t, |r| r.gateway_id.clone())
     }),
@@ -202,7 +229,9 @@ const FILTERS: &[Field<RouteTable>] = &[
         routes(s, t, |r| r.network_interface_id.clone())
     }),
     ("route.transit-gateway-id", |_, _| vec![]),
-    ("route.vpc-peering-connection-id", |_, _| vec![]),
+    ("route.vpc-peering-connection-id", |s, t| {
+        routes(s, t, |r| r.vpc_peering_connection_id.clone())
+    }),
     ("route.origin", |s, t| {
         routes(s, t, |r| Some(r.origin.to_owned()))
     }),
@@ -213,7 +242,10 @@ const FILTERS: &[Field<RouteTable>] = &[
 ];
 
 fn routes(state: &State, table: &RouteTable, of: fn(&RouteShape) -> Option<String>) -> Vec<String> {
-    route::shapes(state, table).iter().filter_map(of).collect()
+    route_shape::shapes(state, table)
+        .iter()
+        .filter_map(of)
+        .collect()
 }
 
 #[derive(Deserialize)]

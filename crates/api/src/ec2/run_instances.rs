@@ -81,10 +81,7 @@ pub struct RunInstances {
 pub fn run(ctx: &mut Ctx, input: RunInstances) -> Result<Reservation> {
     refuse(&input.kernel_id, "KernelId")?;
     refuse(&input.ramdisk_id, "RamdiskId")?;
-    let ipv6 = input.ipv6_address_count.unwrap_or(0) > 0
-        || !input.ipv6_address.is_empty()
-        || input.enable_primary_ipv6 == Some(true);
-    super::error::refuse_ipv6(Some(ipv6))?;
+    super::error::refuse_ipv6(input.enable_primary_ipv6)?;
     let template = match &input.launch_template {
         None => None,
         Some(given) => {
@@ -99,6 +96,14 @@ pub fn run(ctx: &mut Ctx, input: RunInstances) -> Result<Reservation> {
     let mut launch = Launch {
         subnet: input.subnet_id.clone(),
         private_ip: input.private_ip_address.clone(),
+        ipv6: (
+            input
+                .ipv6_address
+                .iter()
+                .filter_map(|a| a.ipv6_address.clone())
+                .collect(),
+            input.ipv6_address_count.map(i64::from),
+        ),
         count: (input.min_count, input.max_count),
         client_token: input.client_token.clone().filter(|t| !t.is_empty()),
         template,

@@ -6,7 +6,7 @@ use super::ip_permission::{self, PermissionShape};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
-use super::{default_vpc, protocol};
+use super::{default_vpc, protocol, quota};
 use crate::Ctx;
 use ipnet::{IpNet, Ipv4Net};
 use model::vpc::{NetworkInterface, SecurityGroup, SecurityGroupPeer, SecurityGroupRule, Vpc};
@@ -126,6 +126,13 @@ pub fn create(ctx: &mut Ctx, input: CreateSecurityGroup) -> Result<CreatedSecuri
     let name = input.group_name.trim();
     check_name(name)?;
     check_text(&input.group_description, "GroupDescription")?;
+    quota::check::<SecurityGroup>(
+        ctx,
+        quota::SECURITY_GROUPS,
+        "SecurityGroupLimitExceeded",
+        "security groups",
+        |_| true,
+    )?;
     if owned::<SecurityGroup>(&ctx.tx, &ctx.scope).any(|g| g.vpc == vpc.id && g.name == name) {
         return Err(error(
             "InvalidGroup.Duplicate",

@@ -4,18 +4,16 @@ use super::error::{Result, dry_run, error, invalid_combination};
 use super::filter::{Field, Filter, Filters, one};
 use super::ip_permission::{self as permission, Flat, IpPermission, find_group, same};
 use super::page::Page;
-use super::protocol;
 use super::resource::owned;
 use super::tag::{self, Tag, TagSpecification};
+use super::{protocol, quota, vpc_peering};
 use crate::Ctx;
 use ipnet::IpNet;
 use model::vpc::{SecurityGroup, SecurityGroupPeer, SecurityGroupRule, Vpc};
 use model::{SecurityGroupRuleId, Tags};
 use serde::{Deserialize, Serialize};
+use store::State;
 use wire::ApiError;
-
-/// Rules of one group in one direction, AWS's default quota.
-const MAX_RULES: usize = 60;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,9 +40,10 @@ struct ReferencedGroup {
     group_id: String,
     user_id: String,
     vpc_id: String,
+    vpc_peering_connection_id: Option<String>,
 }
 
-fn shape(group: &SecurityGroup, rule: &SecurityGroupRule) -> Shape {
+fn shape(state: &State, group: &SecurityGroup, rule: &SecurityGroupRule) -> Shape {
     // Rules, unlike permissions, always show ports.
     let (from_port, to_port) = rule.ports.unwrap_or((-1, -1));
     let mut shape = Shape {
@@ -70,10 +69,14 @@ fn shape(group: &SecurityGroup, rule: &SecurityGroupRule) -> Shape {
         SecurityGroupPeer::Cidr(net @ IpNet::V6(_)) => shape.cidr_ipv6 = Some(net.to_string()),
         SecurityGroupPeer::PrefixList(id) => shape.prefix_list_id = Some(id.to_string()),
         SecurityGroupPeer::Group(id) => {
+            let referenced = state.security_groups.get(id);
+            let vpc = referenced.map_or(&group.vpc, |g| &g.vpc);
+            let peering = vpc_peering::between(state, &group.vpc, vpc);
             shape.referenced_group_info = Some(ReferencedGroup {
                 group_id: id.to_string(),
                 user_id: group.scope.account.to_string(),
-                vpc_id: group.vpc.to_string(),
+                vpc_id: vpc.to_string(),
+                vpc_peering_connection_id: peering.map(|p| p.id.to_string()),
             });
         }
     }
@@ -131,7 +134,7 @@ fn authorize(ctx: &mut Ctx, input: Authorize, egress: bool) -> Result<Authorized
     for mut rule in rules {
         check_new(&group, &rule)?;
         rule.tags = tags.clone();
-        added.push(shape(&group, &rule));
+        added.push(shape(&ctx.tx, &group, &rule));
         group.rules.push(rule);
     }
     dry_run(input.dry_run)?;
@@ -150,7 +153,7 @@ pub(super) fn check_new(group: &SecurityGroup, rule: &SecurityGroupRule) -> Resu
         ));
     }
     let same_way = group.rules.iter().filter(|r| r.egress == rule.egress);
-    if same_way.filter(|r| r.id != rule.id).count() >= MAX_RULES {
+    if same_way.filter(|r| r.id != rule.id).count() >= quota::RULES_PER_GROUP {
         return Err(error(
             "RulesPerSecurityGroupLimitExceeded",
             "The maximum number of rules per security group has been reached.",
@@ -293,7 +296,10 @@ fn revoke(ctx: &mut Ctx, input: Revoke, egress: bool) -> Result<Revoked> {
     dry_run(input.dry_run)?;
     let answer = Revoked {
         r#return: true,
-        revoked_security_group_rule_set: gone.iter().map(|r| shape(&group, r).into()).collect(),
+        revoked_security_group_rule_set: gone
+            .iter()
+            .map(|r| shape(&ctx.tx, &group, r).into())
+            .collect(),
         unknown_ip_permission_set: permission::shapes(&group.scope.account, unknown.iter()),
     };
     ctx.tx.put(group);
@@ -385,7 +391,7 @@ pub fn describe_all(
     rules.sort_by_key(|(_, r)| &r.id);
     let (rules, next_token) = page.of(rules, |(_, r)| r.id.to_string());
     Ok(SecurityGroupRules {
-        security_group_rule_set: rules.iter().map(|(g, r)| shape(g, r)).collect(),
+        security_group_rule_set: rules.iter().map(|(g, r)| shape(&ctx.tx, g, r)).collect(),
         next_token,
     })
 }

@@ -2,14 +2,17 @@
 
 use super::error::{
     Result, dry_run, error, has_dependencies, invalid_combination, invalid_parameter, missing,
-    refuse, refuse_ipv6, required, unsupported,
+    refuse, required, unsupported,
 };
-use super::filter::{Field, Filter, one};
+use super::filter::{Field, Filter, maybe, one};
+use super::ipv6::{self, SubnetBlock};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
 use super::vpc_attribute::AttributeBooleanValue;
-use super::{Done, availability_zone, cidr, done, network_acl, private_address, route_table};
+use super::{
+    Done, availability_zone, cidr, done, network_acl, private_address, quota, route_table,
+};
 use crate::Ctx;
 use ipnet::Ipv4Net;
 use model::vpc::{NetworkInterface, Subnet, Vpc};
@@ -26,7 +29,7 @@ pub(super) struct Shape {
     vpc_id: String,
     owner_id: String,
     cidr_block: String,
-    ipv6_cidr_block_association_set: Vec<String>,
+    ipv6_cidr_block_association_set: Vec<SubnetBlock>,
     available_ip_address_count: u32,
     availability_zone: String,
     availability_zone_id: String,
@@ -59,7 +62,11 @@ pub(super) fn shape(state: &State, subnet: &Subnet) -> Shape {
         vpc_id: subnet.vpc.to_string(),
         owner_id: subnet.scope.account.to_string(),
         cidr_block: subnet.cidr.to_string(),
-        ipv6_cidr_block_association_set: Vec::new(),
+        ipv6_cidr_block_association_set: subnet
+            .ipv6_cidr
+            .iter()
+            .map(|given| SubnetBlock::new(given, "associated"))
+            .collect(),
         available_ip_address_count: private_address::free_count(state, subnet),
         availability_zone: subnet.zone.clone(),
         availability_zone_id: zone::zone_id(&subnet.zone).unwrap_or_default(),
@@ -96,14 +103,21 @@ pub struct CreateSubnet {
     outpost_arn: Option<String>,
     ipv4_ipam_pool_id: Option<String>,
     ipv4_netmask_length: Option<i32>,
+    ipv6_ipam_pool_id: Option<String>,
+    ipv6_netmask_length: Option<i32>,
     #[serde(default)]
     tag_specification: Vec<TagSpecification>,
     dry_run: Option<bool>,
 }
 
 pub fn create(ctx: &mut Ctx, input: CreateSubnet) -> Result<OneSubnet> {
-    refuse_ipv6(input.ipv6_native)?;
-    refuse(&input.ipv6_cidr_block, "Ipv6CidrBlock")?;
+    if input.ipv6_native == Some(true) {
+        return Err(unsupported(
+            "IPv6-only subnets are not supported by this cloud: packets are carried over IPv4.",
+        ));
+    }
+    refuse(&input.ipv6_ipam_pool_id, "Ipv6IpamPoolId")?;
+    refuse(&input.ipv6_netmask_length, "Ipv6NetmaskLength")?;
     refuse(&input.outpost_arn, "OutpostArn")?;
     refuse(&input.ipv4_ipam_pool_id, "Ipv4IpamPoolId")?;
     refuse(&input.ipv4_netmask_length, "Ipv4NetmaskLength")?;
@@ -128,8 +142,23 @@ pub fn create(ctx: &mut Ctx, input: CreateSubnet) -> Result<OneSubnet> {
         .or_else(|| emptiest_zone(ctx, &vpc));
     let zone = required(zone, "availabilityZone")?;
     let tags = tag::of(&input.tag_specification, Subnet::TYPE)?;
+    quota::check::<Subnet>(
+        ctx,
+        quota::SUBNETS_PER_VPC,
+        "SubnetLimitExceeded",
+        "subnets",
+        |s| s.vpc == vpc.id,
+    )?;
+    let ipv6_cidr = match &input.ipv6_cidr_block {
+        Some(block) => Some(ipv6::subnet_block(ctx, &vpc.id, block)?),
+        None => None,
+    };
     dry_run(input.dry_run)?;
-    let subnet = make(&mut ctx.tx, &vpc, zone, block, tags);
+    let mut subnet = make(&mut ctx.tx, &vpc, zone, block, tags);
+    if ipv6_cidr.is_some() {
+        subnet.ipv6_cidr = ipv6_cidr;
+        ctx.tx.put(subnet.clone());
+    }
     Ok(OneSubnet {
         subnet: shape(&ctx.tx, &subnet),
     })
@@ -155,6 +184,7 @@ pub(super) fn make(tx: &mut Tx, vpc: &Vpc, zone: String, cidr: Ipv4Net, tags: Ta
         scope: vpc.scope.clone(),
         vpc: vpc.id.clone(),
         cidr,
+        ipv6_cidr: None,
         zone,
         default_for_az: false,
         map_public_ip_on_launch: false,
@@ -187,9 +217,15 @@ const FILTERS: &[Field<Subnet>] = &[
     ("defaultForAz", |_, s| one(s.default_for_az)),
     ("enable-dns64", |_, s| one(s.enable_dns64)),
     ("enable-lni-at-device-index", |_, _| vec![]),
-    ("ipv6-cidr-block-association.ipv6-cidr-block", |_, _| vec![]),
-    ("ipv6-cidr-block-association.association-id", |_, _| vec![]),
-    ("ipv6-cidr-block-association.state", |_, _| vec![]),
+    ("ipv6-cidr-block-association.ipv6-cidr-block", |_, s| {
+        maybe(s.ipv6_cidr.as_ref().map(|(_, block)| block))
+    }),
+    ("ipv6-cidr-block-association.association-id", |_, s| {
+        maybe(s.ipv6_cidr.as_ref().map(|(id, _)| id))
+    }),
+    ("ipv6-cidr-block-association.state", |_, s| {
+        maybe(s.ipv6_cidr.as_ref().map(|_| "associated"))
+    }),
     ("ipv6-native", |_, _| one(false)),
     ("map-customer-owned-ip-on-launch", |_, _| one(false)),
     ("map-public-ip-on-launch", |_, s| {
@@ -340,8 +376,12 @@ pub fn modify_attribute(ctx: &mut Ctx, input: ModifySubnetAttribute) -> Result<D
             ));
         }
     }
-    if subnet.assign_ipv6_address_on_creation || subnet.enable_dns64 {
-        return Err(unsupported("IPv6 is not supported by this cloud."));
+    if subnet.assign_ipv6_address_on_creation && subnet.ipv6_cidr.is_none() {
+        return Err(invalid_parameter(
+            true,
+            "assignIpv6AddressOnCreation",
+            "The subnet has no IPv6 CIDR block.",
+        ));
     }
     if customer_owned {
         return Err(unsupported(

@@ -7,11 +7,16 @@ use super::resource::{Resource, owned, parse_id};
 use super::security_group_rule;
 use super::{Done, done};
 use crate::Ctx;
+use model::flow_log::FlowLog;
+use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
+use model::placement_group::PlacementGroup;
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
 };
+use model::vpc_endpoint::VpcEndpoint;
+use model::vpc_peering::VpcPeeringConnection;
 use model::{Scope, Tags};
 use serde::{Deserialize, Serialize};
 use store::State;
@@ -240,6 +245,13 @@ taggable! {
     "eipalloc": Address;
     "nat": NatGateway;
     "eni": NetworkInterface;
+    "eigw": EgressOnlyInternetGateway;
+    "vgw": VpnGateway;
+    "cgw": CustomerGateway;
+    "vpce": VpcEndpoint;
+    "pcx": VpcPeeringConnection;
+    "fl": FlowLog;
+    "pg": PlacementGroup;
     "i": Instance;
     "vol": Volume;
     "lt": LaunchTemplate;

@@ -4,18 +4,23 @@
 //! security group, and takes them with it when it goes.
 
 use super::error::{
-    Result, dry_run, error, has_dependencies, invalid_parameter, refuse, refuse_ipv6, required,
+    Result, dry_run, error, has_dependencies, invalid_parameter, refuse, required, unsupported,
 };
 use super::filter::{Field, Filter, all, one};
+use super::ipv6::{self, VpcBlock};
 use super::page::{Page, describe};
 use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
-use super::{Done, cidr, dhcp_options, done, network_acl, route_table, security_group};
+use super::{
+    Done, cidr, dhcp_options, done, network_acl, quota, route_table, security_group, vpc_peering,
+};
 use crate::Ctx;
 use ipnet::Ipv4Net;
+use model::gateway::{EgressOnlyInternetGateway, VpnGateway};
 use model::vpc::{
     InternetGateway, NetworkAcl, NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
 };
+use model::vpc_endpoint::VpcEndpoint;
 use model::{Scope, Tags, VpcId};
 use serde::{Deserialize, Serialize};
 use store::{State, Tx};
@@ -28,6 +33,7 @@ pub(super) struct Shape {
     state: &'static str,
     cidr_block: String,
     cidr_block_association_set: Vec<CidrBlockAssociation>,
+    ipv6_cidr_block_association_set: Vec<VpcBlock>,
     dhcp_options_id: String,
     instance_tenancy: String,
     is_default: bool,
@@ -69,6 +75,11 @@ pub(super) fn shape(vpc: &Vpc) -> Shape {
             .iter()
             .map(|(id, cidr)| CidrBlockAssociation::new(id, cidr, "associated"))
             .collect(),
+        ipv6_cidr_block_association_set: vpc
+            .ipv6_cidrs
+            .iter()
+            .map(|given| VpcBlock::new(vpc, given, "associated"))
+            .collect(),
         dhcp_options_id: vpc.dhcp_options.to_string(),
         instance_tenancy: vpc.instance_tenancy.clone(),
         is_default: vpc.is_default,
@@ -88,6 +99,7 @@ pub struct CreateVpc {
     cidr_block: Option<String>,
     instance_tenancy: Option<String>,
     amazon_provided_ipv6_cidr_block: Option<bool>,
+    ipv6_cidr_block_network_border_group: Option<String>,
     ipv6_cidr_block: Option<String>,
     ipv6_pool: Option<String>,
     ipv4_ipam_pool_id: Option<String>,
@@ -98,7 +110,7 @@ pub struct CreateVpc {
 }
 
 pub fn create(ctx: &mut Ctx, input: CreateVpc) -> Result<OneVpc> {
-    refuse_ipv6(input.amazon_provided_ipv6_cidr_block)?;
+    check_border_group(ctx, input.ipv6_cidr_block_network_border_group.as_deref())?;
     refuse(&input.ipv6_cidr_block, "Ipv6CidrBlock")?;
     refuse(&input.ipv6_pool, "Ipv6Pool")?;
     refuse(&input.ipv4_ipam_pool_id, "Ipv4IpamPoolId")?;
@@ -111,10 +123,25 @@ pub fn create(ctx: &mut Ctx, input: CreateVpc) -> Result<OneVpc> {
         return Err(invalid_parameter(tenancy, "instanceTenancy", why));
     }
     let tags = tag::of(&input.tag_specification, Vpc::TYPE)?;
+    quota::check::<Vpc>(ctx, quota::VPCS, "VpcLimitExceeded", "VPCs", |_| true)?;
     dry_run(input.dry_run)?;
     let scope = ctx.scope.clone();
-    let vpc = make(&mut ctx.tx, &scope, block, tenancy, tags);
+    let mut vpc = make(&mut ctx.tx, &scope, block, tenancy, tags);
+    if input.amazon_provided_ipv6_cidr_block == Some(true) {
+        ipv6::give(ctx, &mut vpc)?;
+        ctx.tx.put(vpc.clone());
+    }
     Ok(OneVpc { vpc: shape(&vpc) })
+}
+
+/// Addresses are announced from the region itself: Local and Wavelength Zones are not here.
+pub(super) fn check_border_group(ctx: &Ctx, group: Option<&str>) -> Result<()> {
+    match group {
+        Some(group) if *group != *ctx.scope.region => Err(unsupported(format!(
+            "The network border group {group} is not supported by this cloud."
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A VPC and what comes with it.
@@ -129,6 +156,7 @@ pub(super) fn make(
         id: VpcId::random(),
         scope: scope.clone(),
         cidrs: vec![(association_id(), block)],
+        ipv6_cidrs: Vec::new(),
         is_default: false,
         instance_tenancy,
         dhcp_options: dhcp_options::default_of(tx, scope),
@@ -184,10 +212,18 @@ const FILTERS: &[Field<Vpc>] = &[
     ("owner-id", |_, v| one(&v.scope.account)),
     ("state", |_, _| one("available")),
     ("vpc-id", |_, v| one(&v.id)),
-    ("ipv6-cidr-block-association.ipv6-cidr-block", |_, _| vec![]),
-    ("ipv6-cidr-block-association.association-id", |_, _| vec![]),
-    ("ipv6-cidr-block-association.ipv6-pool", |_, _| vec![]),
-    ("ipv6-cidr-block-association.state", |_, _| vec![]),
+    ("ipv6-cidr-block-association.ipv6-cidr-block", |_, v| {
+        all(v.ipv6_cidrs.iter().map(|(_, block)| block))
+    }),
+    ("ipv6-cidr-block-association.association-id", |_, v| {
+        all(v.ipv6_cidrs.iter().map(|(id, _)| id))
+    }),
+    ("ipv6-cidr-block-association.ipv6-pool", |_, v| {
+        all(v.ipv6_cidrs.iter().map(|_| "Amazon"))
+    }),
+    ("ipv6-cidr-block-association.state", |_, v| {
+        all(v.ipv6_cidrs.iter().map(|_| "associated"))
+    }),
 ];
 
 #[derive(Deserialize)]
@@ -262,6 +298,10 @@ fn has_contents(state: &State, vpc: &Vpc) -> bool {
     owned::<Subnet>(state, scope).any(|s| s.vpc == *id)
         || owned::<InternetGateway>(state, scope).any(|g| g.vpc.as_ref() == Some(id))
         || owned::<NetworkInterface>(state, scope).any(|i| i.vpc == *id)
+        || owned::<EgressOnlyInternetGateway>(state, scope).any(|g| g.vpc == *id)
+        || owned::<VpnGateway>(state, scope).any(|g| g.vpc.as_ref() == Some(id))
+        || owned::<VpcEndpoint>(state, scope).any(|e| e.vpc == *id)
+        || vpc_peering::is_peered(state, id)
         || owned::<RouteTable>(state, scope).any(|t| t.vpc == *id && !t.is_main())
         || owned::<NetworkAcl>(state, scope).any(|a| a.vpc == *id && !a.is_default)
         || owned::<SecurityGroup>(state, scope)

@@ -1,16 +1,14 @@
 //! CIDR blocks that a VPC has besides its first.
 
-use super::cidr;
-use super::error::{Result, error, refuse, refuse_ipv6, required};
+use super::error::{Result, error, invalid_combination, refuse, required};
+use super::ipv6::{self, VpcBlock};
 use super::resource::{find, owned};
-use super::vpc::{CidrBlockAssociation, association_id, check_block, range};
+use super::vpc::{CidrBlockAssociation, association_id, check_block, check_border_group, range};
+use super::{cidr, quota};
 use crate::Ctx;
 use ipnet::Ipv4Net;
 use model::vpc::{Subnet, Vpc};
 use serde::{Deserialize, Serialize};
-
-/// CIDR blocks of one VPC, AWS's default quota.
-const MAX_CIDRS: usize = 5;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -18,6 +16,7 @@ pub struct AssociateVpcCidrBlock {
     vpc_id: String,
     cidr_block: Option<String>,
     amazon_provided_ipv6_cidr_block: Option<bool>,
+    ipv6_cidr_block_network_border_group: Option<String>,
     ipv6_cidr_block: Option<String>,
     ipv6_pool: Option<String>,
     ipv4_ipam_pool_id: Option<String>,
@@ -28,16 +27,32 @@ pub struct AssociateVpcCidrBlock {
 #[serde(rename_all = "camelCase")]
 pub struct AssociatedCidrBlock {
     vpc_id: String,
-    cidr_block_association: CidrBlockAssociation,
+    cidr_block_association: Option<CidrBlockAssociation>,
+    ipv6_cidr_block_association: Option<VpcBlock>,
 }
 
 pub fn associate(ctx: &mut Ctx, input: AssociateVpcCidrBlock) -> Result<AssociatedCidrBlock> {
-    refuse_ipv6(input.amazon_provided_ipv6_cidr_block)?;
+    check_border_group(ctx, input.ipv6_cidr_block_network_border_group.as_deref())?;
     refuse(&input.ipv6_cidr_block, "Ipv6CidrBlock")?;
     refuse(&input.ipv6_pool, "Ipv6Pool")?;
     refuse(&input.ipv4_ipam_pool_id, "Ipv4IpamPoolId")?;
     refuse(&input.ipv4_netmask_length, "Ipv4NetmaskLength")?;
     let mut vpc = Vpc::clone(&*find::<Vpc>(ctx, &input.vpc_id)?);
+    if input.amazon_provided_ipv6_cidr_block == Some(true) {
+        if input.cidr_block.is_some() {
+            return Err(invalid_combination(
+                "Only one of cidrBlock and amazonProvidedIpv6CidrBlock may be specified.",
+            ));
+        }
+        let given = ipv6::give(ctx, &mut vpc)?;
+        let answer = AssociatedCidrBlock {
+            vpc_id: vpc.id.to_string(),
+            cidr_block_association: None,
+            ipv6_cidr_block_association: Some(VpcBlock::new(&vpc, &given, "associated")),
+        };
+        ctx.tx.put(vpc);
+        return Ok(answer);
+    }
     let block = cidr::ipv4(&required(input.cidr_block, "cidrBlock")?, "cidrBlock")?;
     check_block(ctx, &block)?;
     if is_restricted(&vpc.primary_cidr(), &block) {
@@ -51,7 +66,7 @@ pub fn associate(ctx: &mut Ctx, input: AssociateVpcCidrBlock) -> Result<Associat
     if vpc.cidrs.iter().any(|(_, c)| cidr::overlap(c, &block)) {
         return Err(range(&block));
     }
-    if vpc.cidrs.len() >= MAX_CIDRS {
+    if vpc.cidrs.len() >= quota::CIDRS_PER_VPC {
         return Err(error(
             "CidrBlockLimitExceeded",
             format!("Network {} has reached its limit of CIDR blocks.", vpc.id),
@@ -61,7 +76,8 @@ pub fn associate(ctx: &mut Ctx, input: AssociateVpcCidrBlock) -> Result<Associat
     vpc.cidrs.push((id.clone(), block));
     let answer = AssociatedCidrBlock {
         vpc_id: vpc.id.to_string(),
-        cidr_block_association: CidrBlockAssociation::new(&id, &block, "associated"),
+        cidr_block_association: Some(CidrBlockAssociation::new(&id, &block, "associated")),
+        ipv6_cidr_block_association: None,
     };
     ctx.tx.put(vpc);
     Ok(answer)
@@ -91,6 +107,9 @@ pub struct DisassociateVpcCidrBlock {
 
 pub fn disassociate(ctx: &mut Ctx, input: DisassociateVpcCidrBlock) -> Result<AssociatedCidrBlock> {
     let id = &input.association_id;
+    if let Some(answer) = disassociate_ipv6(ctx, id)? {
+        return Ok(answer);
+    }
     let holder = owned::<Vpc>(&ctx.tx, &ctx.scope).find_map(|vpc| {
         let at = vpc.cidrs.iter().position(|(a, _)| a == id)?;
         Some((Vpc::clone(vpc), at))
@@ -113,17 +132,48 @@ pub fn disassociate(ctx: &mut Ctx, input: DisassociateVpcCidrBlock) -> Result<As
     let used =
         owned::<Subnet>(&ctx.tx, &ctx.scope).any(|s| s.vpc == vpc.id && block.contains(&s.cidr));
     if used {
-        return Err(error(
-            "DependencyViolation",
-            format!(
-                "The vpc CIDR block with association ID {id} has dependencies and cannot be disassociated."
-            ),
-        ));
+        return Err(in_use(id));
     }
     let answer = AssociatedCidrBlock {
         vpc_id: vpc.id.to_string(),
-        cidr_block_association: CidrBlockAssociation::new(id, &block, "disassociated"),
+        cidr_block_association: Some(CidrBlockAssociation::new(id, &block, "disassociated")),
+        ipv6_cidr_block_association: None,
     };
     ctx.tx.put(vpc);
     Ok(answer)
+}
+
+/// Takes an IPv6 block back, if the id is of one.
+fn disassociate_ipv6(ctx: &mut Ctx, id: &str) -> Result<Option<AssociatedCidrBlock>> {
+    let holder = owned::<Vpc>(&ctx.tx, &ctx.scope).find_map(|vpc| {
+        let at = vpc.ipv6_cidrs.iter().position(|(a, _)| a == id)?;
+        Some((Vpc::clone(vpc), at))
+    });
+    let Some((mut vpc, at)) = holder else {
+        return Ok(None);
+    };
+    let given = vpc.ipv6_cidrs.remove(at);
+    let used = |s: &Subnet| {
+        let block = s.ipv6_cidr.as_ref();
+        s.vpc == vpc.id && block.is_some_and(|(_, block)| given.1.contains(block))
+    };
+    if owned::<Subnet>(&ctx.tx, &ctx.scope).any(|s| used(s)) {
+        return Err(in_use(id));
+    }
+    let answer = AssociatedCidrBlock {
+        vpc_id: vpc.id.to_string(),
+        cidr_block_association: None,
+        ipv6_cidr_block_association: Some(VpcBlock::new(&vpc, &given, "disassociated")),
+    };
+    ctx.tx.put(vpc);
+    Ok(Some(answer))
+}
+
+fn in_use(id: &str) -> wire::ApiError {
+    error(
+        "DependencyViolation",
+        format!(
+            "The vpc CIDR block with association ID {id} has dependencies and cannot be disassociated."
+        ),
+    )
 }

@@ -61,8 +61,12 @@ impl Element {
 
     /// A whole document, as AWS gives it back.
     pub fn document(&self) -> String {
+        self.document_in(NAMESPACE)
+    }
+
+    pub fn document_in(&self, namespace: &str) -> String {
         let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-        self.write(&mut out, Some(NAMESPACE));
+        self.write(&mut out, Some(namespace));
         out
     }
 

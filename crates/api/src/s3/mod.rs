@@ -21,6 +21,7 @@ mod bucket_name;
 mod checksum;
 mod condition;
 mod configuration;
+mod control;
 mod copy;
 mod delete_objects;
 mod document;
@@ -70,7 +71,10 @@ pub type Wait<'a> = &'a dyn Fn(Commit) -> Result<(), String>;
 
 /// Answers a call. Blocks on files, and through `wait` on the journal.
 pub fn answer(store: &Store, cloud: &Cloud, call: Call, wait: Wait<'_>) -> HttpResponse {
-    let answered = Request::new(store, cloud, &call, wait).and_then(|request| route::run(&request));
+    let answered = match control::is_for(&call) {
+        true => control::answer(store, &call, wait),
+        false => Request::new(store, cloud, &call, wait).and_then(|request| route::run(&request)),
+    };
     let mut response = answered.unwrap_or_else(|error| {
         tracing::debug!(method = call.request.method, path = call.request.path, code = %error.code, message = %error.message, "refused");
         refusal(error, &call)

@@ -130,6 +130,7 @@ impl Lab {
                     },
                 )]),
                 interfaces: BTreeMap::new(),
+                peerings: BTreeMap::new(),
             };
             self.network.vpcs.insert(id(&format!("vpc-{n:017x}")), vpc);
         }

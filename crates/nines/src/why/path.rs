@@ -158,6 +158,13 @@ impl Path<'_> {
                 );
                 return None;
             }
+            RouteTarget::Peering(connection) => {
+                self.walk.no(
+                    "route",
+                    format!("{destination} leads to the peering connection {connection}, which carries nothing beyond the peered VPC"),
+                );
+                return None;
+            }
             RouteTarget::InternetGateway => {
                 self.walk.yes(
                     "route",

@@ -7,11 +7,11 @@ use crate::ec2::error::{
 use crate::ec2::launch_template_data::NetworkInterfaceSpecification;
 use crate::ec2::network_interface::{self, NewInterface};
 use crate::ec2::resource::owned;
-use crate::ec2::{cidr, private_address, public_address, tag};
+use crate::ec2::{cidr, ipv6, private_address, public_address, tag};
 use model::instance_type::InstanceType;
 use model::vpc::{Attachment, NetworkInterface, SecurityGroup, Subnet, Vpc};
 use model::{AttachmentId, InstanceId, NetworkInterfaceId, SecurityGroupId, Tags, VpcId};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use store::{State, Tx};
 
@@ -27,6 +27,8 @@ pub struct PlannedInterface {
     secondary: Vec<Ipv4Addr>,
     /// Secondary addresses that the subnet chooses.
     secondary_count: usize,
+    /// IPv6 addresses by name, or how many.
+    ipv6: (Vec<String>, Option<i64>),
     description: String,
     delete_on_termination: bool,
     tags: Tags,
@@ -104,6 +106,7 @@ pub fn has_room(state: &State, planned: &[PlannedInterface]) -> bool {
 #[derive(Default)]
 pub struct Addresses {
     private: Vec<Ipv4Addr>,
+    ipv6: Vec<Ipv6Addr>,
     public: Option<Ipv4Addr>,
 }
 
@@ -147,7 +150,12 @@ pub fn choose(
             true => Some(public_address::take(state, site.public_pool)?),
             false => None,
         };
-        chosen.push(Addresses { private, public });
+        let (named, count) = &interface.ipv6;
+        chosen.push(Addresses {
+            private,
+            ipv6: ipv6::addresses(state, subnet, named, *count)?,
+            public,
+        });
     }
     Ok(chosen)
 }
@@ -175,6 +183,7 @@ pub fn attach(
         let new = NewInterface {
             description: interface.description.clone(),
             private_ips: addresses.private,
+            ipv6_addresses: addresses.ipv6,
             auto_public_ip: addresses.public,
             security_groups: interface.groups.clone(),
             attachment: Some(attachment),
@@ -215,6 +224,7 @@ fn primary(
             .transpose()?,
         secondary: Vec::new(),
         secondary_count: 0,
+        ipv6: launch.ipv6.clone(),
         description: String::new(),
         delete_on_termination: true,
         tags,
@@ -263,6 +273,14 @@ fn specified(
         primary,
         secondary,
         secondary_count: given.secondary_private_ip_address_count.unwrap_or(0) as usize,
+        ipv6: (
+            given
+                .ipv6_addresses
+                .iter()
+                .filter_map(|a| a.ipv6_address.clone())
+                .collect(),
+            given.ipv6_address_count.map(i64::from),
+        ),
         description: given.description.clone().unwrap_or_default(),
         delete_on_termination: given.delete_on_termination.unwrap_or(true),
         tags: tags.clone(),
@@ -271,14 +289,10 @@ fn specified(
 }
 
 fn refuse_unserved(given: &NetworkInterfaceSpecification) -> Result<()> {
-    let ipv6 = given.ipv6_address_count.unwrap_or(0) > 0
-        || !given.ipv6_addresses.is_empty()
-        || given.ipv6_prefix_count.unwrap_or(0) > 0
-        || given.primary_ipv6 == Some(true);
-    if ipv6 {
+    if given.primary_ipv6 == Some(true) {
         return Err(unsupported("IPv6 is not supported by this cloud."));
     }
-    if given.ipv4_prefix_count.unwrap_or(0) > 0 {
+    if given.ipv4_prefix_count.unwrap_or(0) > 0 || given.ipv6_prefix_count.unwrap_or(0) > 0 {
         return Err(unsupported(
             "Prefix delegation is not supported by this cloud.",
         ));
@@ -331,6 +345,7 @@ fn existing(
         primary: None,
         secondary: Vec::new(),
         secondary_count: 0,
+        ipv6: (Vec::new(), None),
         description: String::new(),
         delete_on_termination: given.delete_on_termination.unwrap_or(false),
         tags: Tags::new(),

@@ -16,7 +16,7 @@ pub(super) use options::profile as instance_profile;
 use super::error::{Result, error, invalid_combination, invalid_parameter, invalid_value};
 use super::launch_template_data::LaunchTemplateData;
 use super::resource::{Resource, owned, parse_id};
-use super::{launch_template, tag};
+use super::{launch_template, placement_group, tag};
 use crate::{Cloud, ssm};
 use ipnet::Ipv4Net;
 use model::event::{Fault, Severity};
@@ -70,6 +70,8 @@ pub struct Launch {
     pub data: LaunchTemplateData,
     pub subnet: Option<String>,
     pub private_ip: Option<String>,
+    /// IPv6 addresses by name, or how many; none is what the subnet says.
+    pub ipv6: (Vec<String>, Option<i64>),
     /// At least and at most so many.
     pub count: (u32, u32),
     pub client_token: Option<String>,
@@ -155,6 +157,11 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
         return Err(invalid_value("At least one network interface is required."));
     };
     check_capacity(tx, &subnet, instance_type)?;
+    let placement_group = options::placement_group(tx, site.scope, data)?;
+    if let Some(group) = &placement_group {
+        let count = launch.count.0 as usize;
+        placement_group::check_launch(tx, site.scope, group, &subnet.zone, count)?;
+    }
     let most = within_quota(tx, site.scope, instance_type, launch.count.0)?.min(launch.count.1);
 
     let mut warnings = options::not_emulated(data, instance_type);
@@ -212,7 +219,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             shutdown_behavior: options::shutdown_behavior(data),
             ebs_optimized: data.ebs_optimized.unwrap_or(false),
             tenancy: options::tenancy(tx, data, &subnet),
-            placement_group: None,
+            placement_group: placement_group.clone(),
             cpu_options,
             hibernation: options::hibernation(data),
             enclave: options::enclave(data),

@@ -1,18 +1,19 @@
 //! The options of a launch: defaults, what is refused, what is only described.
 
 use super::Launch;
-use crate::ec2::error::{Result, error, invalid_combination, invalid_value, unsupported};
+use crate::ec2::error::{Result, invalid_combination, invalid_value, unsupported};
 use crate::ec2::launch_template_data::{
     AutoRecovery, HostnameType, HttpTokens, IamInstanceProfile, LaunchTemplateData,
-    ShutdownBehavior, Switch, Tenancy,
+    NetworkInterfaceSpecification, ShutdownBehavior, Switch, Tenancy,
 };
 use crate::ec2::tag;
 use model::image::Image;
 use model::instance::{MetadataOptions, PrivateDnsOptions};
 use model::instance_type::InstanceType;
+use model::placement_group::PlacementGroup;
 use model::vpc::Subnet;
 use model::{Scope, Tags};
-use store::State;
+use store::{State, Tx};
 
 /// What a launch may ask of in tags.
 const TAGGABLE: [&str; 5] = [
@@ -23,18 +24,37 @@ const TAGGABLE: [&str; 5] = [
     "elastic-gpu",
 ];
 
+/// The name of the placement group that the launch names in one of two ways.
+pub fn placement_group(
+    tx: &Tx,
+    scope: &Scope,
+    data: &LaunchTemplateData,
+) -> Result<Option<String>> {
+    let Some(placement) = &data.placement else {
+        return Ok(None);
+    };
+    let name = placement.group_name.as_ref().filter(|g| !g.is_empty());
+    match (
+        name,
+        placement.group_id.as_deref().filter(|g| !g.is_empty()),
+    ) {
+        (Some(name), None) => Ok(Some(name.clone())),
+        (None, Some(id)) => {
+            let group = super::record::<PlacementGroup>(tx, scope, id)?;
+            Ok(Some(group.name.clone()))
+        }
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(invalid_combination(
+            "Only one of GroupName and GroupId may be specified.",
+        )),
+    }
+}
+
 /// What AWS could do and this cloud cannot, where doing without it would be a lie.
 pub fn refuse_unserved(data: &LaunchTemplateData) -> Result<()> {
     if let Some(placement) = &data.placement {
-        if let Some(group) = placement.group_name.as_deref().filter(|g| !g.is_empty()) {
-            return Err(error(
-                "InvalidPlacementGroup.Unknown",
-                format!("The placement group '{group}' is unknown."),
-            ));
-        }
         let on_host = placement.host_id.is_some()
             || placement.host_resource_group_arn.is_some()
-            || placement.group_id.is_some()
             || placement.tenancy == Some(Tenancy::Host);
         if on_host {
             return Err(unsupported(
@@ -89,6 +109,18 @@ pub fn not_emulated(data: &LaunchTemplateData, instance_type: &InstanceType) -> 
             "CPU options are described only; it gets the {} vCPUs of {}",
             instance_type.vcpus, instance_type.name
         ));
+    }
+    let requirements = data.instance_requirements.as_ref();
+    if requirements.is_some_and(|r| {
+        r.baseline_ebs_bandwidth_mbps.is_some() || r.network_bandwidth_gbps.is_some()
+    }) {
+        notes.push("bandwidths of instance requirements were not compared".to_owned());
+    }
+    let tracked = |i: &NetworkInterfaceSpecification| i.connection_tracking_specification.is_some();
+    if data.network_interfaces.iter().any(tracked) {
+        notes.push(
+            "timeouts of connection tracking are AWS's defaults for every interface".to_owned(),
+        );
     }
     notes
 }

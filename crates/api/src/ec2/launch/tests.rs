@@ -76,7 +76,7 @@ fn a_refused_launch_leaves_nothing() {
         ctx.cloud = std::sync::Arc::new(crate::Cloud {
             metrics: Default::default(),
             // Holds the cloud's own addresses and no more.
-            public_pool: "198.18.0.0/24".parse().unwrap(),
+            public_pool: "198.18.0.0/31".parse().unwrap(),
             state_dir: Default::default(),
             images: Vec::new(),
             privileged_instances: false,
@@ -169,7 +169,7 @@ fn interfaces_and_instance_level_settings_exclude_each_other() {
     );
     refused(
         json!({"NetworkInterface": [{"DeviceIndex": 0, "Ipv6AddressCount": 1}]}),
-        "UnsupportedOperation",
+        "InvalidParameterValue",
     );
     refused(
         json!({"NetworkInterface": [

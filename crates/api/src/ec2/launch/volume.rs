@@ -2,6 +2,7 @@
 //! further ones are records only, and the launch says so.
 
 use super::Site;
+use crate::ec2::ebs_default;
 use crate::ec2::error::{Result, error, invalid_combination, invalid_value, missing};
 use crate::ec2::launch_template_data::{EbsBlockDevice, LaunchTemplateData, VolumeType};
 use model::image::Image;
@@ -192,11 +193,13 @@ pub fn attach(
     subnet: &Subnet,
     instance: &InstanceId,
 ) -> VolumeId {
+    let defaults = ebs_default::of(tx, site.scope);
     let mut ids = Vec::with_capacity(volumes.len());
     for planned in volumes {
         let id = VolumeId::random();
         ids.push(id.clone());
         tx.put(Volume {
+            client_token: None,
             id,
             scope: site.scope.clone(),
             zone: subnet.zone.clone(),
@@ -204,8 +207,11 @@ pub fn attach(
             volume_type: planned.kind.name().to_owned(),
             iops: planned.iops,
             throughput: planned.throughput,
-            encrypted: planned.encrypted,
-            kms_key: planned.kms_key.clone(),
+            encrypted: planned.encrypted || defaults.ebs_encryption,
+            kms_key: planned.kms_key.clone().or_else(|| {
+                let wanted = planned.encrypted || defaults.ebs_encryption;
+                defaults.ebs_kms_key.clone().filter(|_| wanted)
+            }),
             snapshot: planned.snapshot.clone(),
             attachment: Some(VolumeAttachment {
                 instance: instance.clone(),

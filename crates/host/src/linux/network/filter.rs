@@ -37,6 +37,7 @@ pub fn render(
     let return_paths = return_paths(nodes);
     let services_in = services_in(vpc);
     let inside = list(Ipv4Net::aggregate(&vpc.cidrs));
+    let peered = peered(vpc);
     let chains: String = groups.chains + &acls.chains;
     format!(
         "table ip nines
@@ -47,7 +48,7 @@ table ip nines {{
 		iifname @cut ip daddr != @services drop
 		iifname @checked iifname . ip saddr != @own drop
 		iifname \"{ROUTER_TO_GATEWAY}\" ip saddr {inside} drop
-	}}
+{peered}	}}
 	chain route_tables {{
 		type filter hook prerouting priority -150; policy accept;
 		meta mark set iifname map @route_tables
@@ -131,6 +132,7 @@ fn sets(
     if vpc.internet_gateway.is_some() {
         interfaces.insert(quoted(ROUTER_TO_GATEWAY));
     }
+    interfaces.extend(vpc.peerings.keys().map(|id| quoted(&names::peering(id))));
     for (id, interface) in &vpc.interfaces {
         if matches!(interface.owner, Owner::Detached) {
             continue;
@@ -439,6 +441,22 @@ fn services_in(vpc: &Vpc) -> String {
         text += &format!(
             "\t\tip daddr != {metadata} ip daddr @services meta l4proto {{ tcp, udp }} th dport 53 accept\n"
         );
+    }
+    text
+}
+
+/// From a peered VPC comes only what is its own, and only to what is this one's: nothing
+/// passes through, and its resolver and metadata are its own as well.
+fn peered(vpc: &Vpc) -> String {
+    let mut text = String::new();
+    let own: BTreeSet<Ipv4Addr> = services(vpc);
+    for (connection, peering) in &vpc.peerings {
+        let device = quoted(&names::peering(connection));
+        let theirs = list(Ipv4Net::aggregate(&peering.cidrs));
+        let inside = list(Ipv4Net::aggregate(&vpc.cidrs));
+        let _ = writeln!(text, "\t\tiifname {device} ip saddr != {theirs} drop");
+        let _ = writeln!(text, "\t\tiifname {device} ip daddr != {inside} drop");
+        let _ = writeln!(text, "\t\tiifname {device} ip daddr {} drop", list(&own));
     }
     text
 }

@@ -2,7 +2,7 @@
 //! the edge and the balancer find them without asking.
 
 use crate::linux::namespace;
-use model::{InstanceId, InternetGatewayId, NetworkInterfaceId, VpcId};
+use model::{InstanceId, InternetGatewayId, NetworkInterfaceId, VpcId, VpcPeeringConnectionId};
 
 /// The namespace that holds public addresses, test servers and the uplink.
 pub fn internet(cloud: &str) -> String {
@@ -31,6 +31,11 @@ pub fn instance(cloud: &str, instance: &InstanceId) -> String {
 /// an id is random, and stays readable beside `nines ps`.
 pub fn device(interface: &NetworkInterfaceId) -> String {
     tail('e', interface.as_str())
+}
+
+/// Either router's end of the veth that joins two VPCs.
+pub fn peering(connection: &VpcPeeringConnectionId) -> String {
+    tail('p', connection.as_str())
 }
 
 /// The internet namespace's end of a gateway's veth.

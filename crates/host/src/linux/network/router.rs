@@ -146,6 +146,25 @@ fn router(cloud: &str, id: &VpcId, vpc: &Vpc, cut: &BTreeSet<NetworkInterfaceId>
             },
         );
     }
+    for (connection, peering) in &vpc.peerings {
+        let device = names::peering(connection);
+        // The VPC whose id is the lower one makes the veth: its plan comes first.
+        let first = *id < peering.vpc;
+        settings.push(Setting::Neighbour {
+            address: PEER,
+            device: device.clone(),
+            mac: if first { FAR } else { NEAR },
+        });
+        if first {
+            let link = Link {
+                mac: NEAR,
+                peer: names::router(cloud, &peering.vpc),
+                peer_device: device.clone(),
+                peer_mac: FAR,
+            };
+            links.insert(device, link);
+        }
+    }
     for (table_id, routes) in &vpc.route_tables {
         let Some(&table) = tables.get(table_id) else {
             continue;
@@ -201,7 +220,13 @@ fn hop(one: &Route, vpc: &Vpc) -> Hop {
             // Gone or unattached: what EC2 shows as `blackhole`.
             _ => Hop::Blackhole,
         },
-        RouteTarget::InternetGateway | RouteTarget::Blackhole => Hop::Blackhole,
+        RouteTarget::Peering(connection) if vpc.peerings.contains_key(connection) => Hop::Via {
+            gateway: PEER,
+            device: names::peering(connection),
+        },
+        RouteTarget::InternetGateway | RouteTarget::Peering(_) | RouteTarget::Blackhole => {
+            Hop::Blackhole
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{Settings, filter, internet, router, validity};
 use crate::network::*;
+use model::{VpcId, VpcPeeringConnectionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -184,6 +185,7 @@ fn network() -> Network {
                 interface(back, "10.0.1.7", &[server], Owner::Detached),
             ),
         ]),
+        peerings: BTreeMap::new(),
     };
     Network {
         vpcs: BTreeMap::from([(id("vpc-00000000000000001"), vpc)]),
@@ -203,6 +205,52 @@ fn a_vpc() {
         .map(|plan| format!("{plan}\n"))
         .collect();
     insta::assert_snapshot!(plans);
+}
+
+#[test]
+fn peered_vpcs_share_one_veth_and_pass_only_their_own() {
+    let connection: VpcPeeringConnectionId = id("pcx-00000000000000001");
+    let (low, high): (VpcId, VpcId) = (id("vpc-00000000000000001"), id("vpc-00000000000000002"));
+    let mut network = network();
+    let near = network.vpcs.get_mut(&low).expect("one");
+    let mut far = near.clone();
+    near.peerings.insert(
+        connection.clone(),
+        Peering {
+            vpc: high.clone(),
+            cidrs: vec![id("10.1.0.0/16")],
+        },
+    );
+    let table = near.route_tables.values_mut().next().expect("a table");
+    table.push(Route {
+        destination: id("10.1.0.0/16"),
+        target: RouteTarget::Peering(connection.clone()),
+    });
+    far.peerings.insert(
+        connection,
+        Peering {
+            vpc: low.clone(),
+            cidrs: vec![id("10.0.0.0/16")],
+        },
+    );
+    let text = |vpc_id: &VpcId, vpc: &Vpc| {
+        let plans = router::plans("nines", vpc_id, vpc, &BTreeSet::new());
+        plans.first().expect("a router").to_string()
+    };
+    let (near, far) = (text(&low, &network.vpcs[&low]), text(&high, &far));
+    for expected in [
+        "link add p00000000000001 mtu 1500",
+        "netns nines-vpc-00000000000000002",
+        "route replace 10.1.0.0/16 via 169.254.0.1 dev p00000000000001",
+        "iifname \"p00000000000001\" ip saddr != { 10.1.0.0/16 } drop",
+    ] {
+        assert!(near.contains(expected), "{expected} in\n{near}");
+    }
+    assert!(
+        !far.contains("link add p0"),
+        "only one side makes the veth:\n{far}"
+    );
+    assert!(far.contains("iifname \"p00000000000001\" ip saddr != { 10.0.0.0/16 } drop"));
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn network(id: &InstanceId) -> Network {
         network_acls: BTreeMap::new(),
         security_groups: BTreeMap::new(),
         interfaces: BTreeMap::new(),
+        peerings: BTreeMap::new(),
     };
     vpc.subnets.insert(
         subnet.clone(),

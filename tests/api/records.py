@@ -1,0 +1,162 @@
+"""Parameters, logs and subnet groups: services whose things are records, and nothing else.
+
+    python tests/api/records.py --endpoint http://127.0.0.1:4566
+"""
+
+import argparse
+import random
+import sys
+import time
+
+from strict import Checker, client, code_of
+
+failures = []
+
+
+def check(what, got, expected):
+    if got != expected:
+        failures.append(f"{what}: got {got!r}, expected {expected!r}")
+
+
+def refused(*cases):
+    for call, arguments, code in cases:
+        check(f"{call.__name__} {arguments}", code_of(call, **arguments), code)
+
+
+def parameters(ssm):
+    put = lambda name, value, **more: ssm.put_parameter(Name=name, Value=value, **({"Type": "String"} | more))
+    check("version", put("/app/db/host", "a", Tags=[{"Key": "k", "Value": "v"}])["Version"], 1)
+    check("version", put("/app/db/host", "b", Overwrite=True)["Version"], 2)
+    put("/app/db/password", "secret", Type="SecureString")
+    put("/app/name", "n")
+    get = lambda name, **more: ssm.get_parameter(Name=name, **more)["Parameter"]
+    check("newest", get("/app/db/host")["Value"], "b")
+    check("by version", get("/app/db/host:1")["Value"], "a")
+    check("by ARN", get(get("/app/name")["ARN"])["Value"], "n")
+    check("sealed", get("/app/db/password")["Value"] == "secret", False)
+    check("opened", get("/app/db/password", WithDecryption=True)["Value"], "secret")
+    names = lambda **more: [p["Name"] for p in ssm.get_parameters_by_path(Path="/app", **more)["Parameters"]]
+    check("one level", names(), ["/app/name"])
+    check("all levels", names(Recursive=True), ["/app/db/host", "/app/db/password", "/app/name"])
+    check("of a type", names(Recursive=True, ParameterFilters=[{"Key": "Type", "Values": ["SecureString"]}]), ["/app/db/password"])
+    first = ssm.get_parameters_by_path(Path="/app", Recursive=True, MaxResults=2)
+    rest = ssm.get_parameters_by_path(Path="/app", Recursive=True, NextToken=first["NextToken"])
+    check("by pages", len(first["Parameters"]) + len(rest["Parameters"]), 3)
+    ssm.label_parameter_version(Name="/app/db/host", ParameterVersion=1, Labels=["old"])
+    check("by label", get("/app/db/host:old")["Value"], "a")
+    history = ssm.get_parameter_history(Name="/app/db/host")["Parameters"]
+    check("history", [(v["Version"], v["Value"], v["Labels"]) for v in history], [(1, "a", ["old"]), (2, "b", [])])
+    shown = ssm.describe_parameters(ParameterFilters=[{"Key": "Name", "Option": "BeginsWith", "Values": ["/app/db"]}])["Parameters"]
+    check("described", [(p["Name"], p["Version"], p["Tier"]) for p in shown], [("/app/db/host", 2, "Standard"), ("/app/db/password", 1, "Standard")])
+    of = dict(ResourceType="Parameter", ResourceId="/app/db/host")
+    ssm.add_tags_to_resource(**of, Tags=[{"Key": "more", "Value": "1"}])
+    ssm.remove_tags_from_resource(**of, TagKeys=["k"])
+    check("tags", ssm.list_tags_for_resource(**of)["TagList"], [{"Key": "more", "Value": "1"}])
+    some = ssm.get_parameters(Names=["/app/name", "/app/none", "/aws/service/debian/release/12/latest/amd64"])
+    check("some", (len(some["Parameters"]), some["InvalidParameters"]), (2, ["/app/none"]))
+    new = dict(Type="String", Value="x")
+    refused(
+        (ssm.put_parameter, dict(new, Name="/app/name"), "ParameterAlreadyExists"),
+        (ssm.put_parameter, dict(new, Name="/aws/x"), "AccessDeniedException"),
+        (ssm.put_parameter, dict(new, Name="/" + "/".join("abcdefghijklmnop")), "HierarchyLevelLimitExceededException"),
+        (ssm.put_parameter, dict(new, Name="p", AllowedPattern="^y$"), "ParameterPatternMismatchException"),
+        (ssm.put_parameter, dict(new, Name="p", Value="x" * 4097), "ValidationException"),
+        (ssm.get_parameter, dict(Name="/app/none"), "ParameterNotFound"),
+        (ssm.get_parameter, dict(Name="/app/name:7"), "ParameterVersionNotFound"),
+        (ssm.delete_parameter, dict(Name="/app/none"), "ParameterNotFound"),
+    )
+    ssm.delete_parameter(Name="/app/name")
+    gone = ssm.delete_parameters(Names=["/app/db/host", "/app/db/password", "/app/none"])
+    check("deleted", (len(gone["DeletedParameters"]), gone["InvalidParameters"]), (2, ["/app/none"]))
+
+
+def log_groups(logs):
+    here = dict(logGroupName="/app/web")
+    logs.create_log_group(**here, tags={"a": "b"})
+    logs.put_retention_policy(**here, retentionInDays=7)
+    group = logs.describe_log_groups(logGroupNamePrefix="/app")["logGroups"][0]
+    check("retention", group["retentionInDays"], 7)
+    check("tags", logs.list_tags_for_resource(resourceArn=group["logGroupArn"])["tags"], {"a": "b"})
+    stream = dict(here, logStreamName="one")
+    logs.create_log_stream(**stream)
+    now = int(time.time() * 1000)
+    events = [{"timestamp": now + n, "message": f"request {n} {'failed' if n % 2 else 'served'}"} for n in range(10)]
+    logs.put_log_events(**stream, logEvents=events)
+    page = logs.get_log_events(**stream, startFromHead=True, limit=4)
+    check("first page", [e["message"] for e in page["events"]], [e["message"] for e in events[:4]])
+    page = logs.get_log_events(**stream, limit=100, nextToken=page["nextForwardToken"])
+    check("the rest", len(page["events"]), 6)
+    end = logs.get_log_events(**stream, nextToken=page["nextForwardToken"])
+    check("the end", (end["events"], end["nextForwardToken"]), ([], page["nextForwardToken"]))
+    newest = logs.get_log_events(**stream, limit=2)["events"]
+    check("the newest", [e["message"] for e in newest], [e["message"] for e in events[-2:]])
+    failed = logs.filter_log_events(**here, filterPattern="failed -\"request 3\"")["events"]
+    check("filtered", [e["timestamp"] - now for e in failed], [1, 5, 7, 9])
+    old = logs.put_log_events(**stream, logEvents=[{"timestamp": now - 20 * 86_400_000, "message": "old"}])
+    check("expired", old["rejectedLogEventsInfo"], {"expiredLogEventEndIndex": 1})
+    refused(
+        (logs.create_log_group, here, "ResourceAlreadyExistsException"),
+        (logs.create_log_stream, stream, "ResourceAlreadyExistsException"),
+        (logs.put_retention_policy, dict(here, retentionInDays=2), "InvalidParameterException"),
+        (logs.put_log_events, dict(stream, logEvents=list(reversed(events))), "InvalidParameterException"),
+        (logs.get_log_events, dict(here, logStreamName="two"), "ResourceNotFoundException"),
+        (logs.filter_log_events, dict(here, filterPattern="{ $.a = 1 }"), "InvalidParameterException"),
+        (logs.delete_log_group, dict(logGroupName="/app/none"), "ResourceNotFoundException"),
+    )
+    check("streams", [s["logStreamName"] for s in logs.describe_log_streams(**here)["logStreams"]], ["one"])
+    logs.delete_log_group(**here)
+    check("gone", logs.describe_log_groups(logGroupNamePrefix="/app")["logGroups"], [])
+
+
+def subnet_groups(ec2, rds, cache, redshift):
+    subnets = ec2.describe_subnets()["Subnets"]
+    ids = [s["SubnetId"] for s in subnets][:2]
+    name = dict(DBSubnetGroupName="App")
+    made = rds.create_db_subnet_group(**name, DBSubnetGroupDescription="d", SubnetIds=ids, Tags=[{"Key": "a", "Value": "b"}])["DBSubnetGroup"]
+    check("lower case", made["DBSubnetGroupName"], "app")
+    check("its subnets", sorted(s["SubnetIdentifier"] for s in made["Subnets"]), sorted(ids))
+    check("tags", rds.list_tags_for_resource(ResourceName=made["DBSubnetGroupArn"])["TagList"], [{"Key": "a", "Value": "b"}])
+    rds.modify_db_subnet_group(**name, DBSubnetGroupDescription="e", SubnetIds=ids)
+    check("changed", rds.describe_db_subnet_groups(**name)["DBSubnetGroups"][0]["DBSubnetGroupDescription"], "e")
+    refused(
+        (rds.create_db_subnet_group, dict(name, DBSubnetGroupDescription="d", SubnetIds=ids), "DBSubnetGroupAlreadyExistsFault"),
+        (rds.create_db_subnet_group, dict(DBSubnetGroupName="b", DBSubnetGroupDescription="d", SubnetIds=ids[:1]), "DBSubnetGroupDoesNotCoverEnoughAZs"),
+        (rds.describe_db_subnet_groups, dict(DBSubnetGroupName="none"), "DBSubnetGroupNotFoundFault"),
+        (cache.describe_cache_subnet_groups, dict(CacheSubnetGroupName="none"), "CacheSubnetGroupNotFoundFault"),
+        (redshift.delete_cluster_subnet_group, dict(ClusterSubnetGroupName="none"), "ClusterSubnetGroupNotFoundFault"),
+        (cache.create_cache_subnet_group, dict(CacheSubnetGroupName="x", CacheSubnetGroupDescription="", SubnetIds=["subnet-00000000"]), "InvalidSubnet"),
+        (rds.create_db_instance, dict(DBInstanceIdentifier="x", DBInstanceClass="db.t3.micro", Engine="postgres"), "InvalidAction"),
+    )
+    made = cache.create_cache_subnet_group(CacheSubnetGroupName="app", CacheSubnetGroupDescription="d", SubnetIds=ids)["CacheSubnetGroup"]
+    tags = cache.add_tags_to_resource(ResourceName=made["ARN"], Tags=[{"Key": "a", "Value": "b"}])["TagList"]
+    check("cache tags", tags, [{"Key": "a", "Value": "b"}])
+    redshift.create_cluster_subnet_group(ClusterSubnetGroupName="app", Description="d", SubnetIds=ids, Tags=[{"Key": "a", "Value": "b"}])
+    found = redshift.describe_cluster_subnet_groups(TagKeys=["a"])["ClusterSubnetGroups"]
+    check("cluster group", [(g["ClusterSubnetGroupName"], g["Tags"]) for g in found], [("app", [{"Key": "a", "Value": "b"}])])
+    redshift.delete_cluster_subnet_group(ClusterSubnetGroupName="app")
+    cache.delete_cache_subnet_group(CacheSubnetGroupName="app")
+    rds.delete_db_subnet_group(**name)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--endpoint", required=True)
+    endpoint = parser.parse_args().endpoint
+    account = f"{random.randrange(10**11, 10**12)}"
+    names = ["ssm", "logs", "ec2", "rds", "elasticache", "redshift"]
+    clients = {name: client(name, endpoint, account) for name in names}
+    checkers = [Checker(c) for c in clients.values()]
+    parameters(clients["ssm"])
+    log_groups(clients["logs"])
+    subnet_groups(*(clients[name] for name in names[2:]))
+    for checker in checkers:
+        failures.extend(f"not in botocore's model: {u}" for u in sorted(checker.unknown))
+    for failure in failures:
+        print(failure)
+    calls = sum(sum(checker.calls.values()) for checker in checkers)
+    print(f"{calls} calls, {len(failures)} failures")
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()
