@@ -9,6 +9,7 @@ import argparse
 import datetime
 import random
 import sys
+import time
 
 import botocore.config
 import botocore.session
@@ -160,12 +161,14 @@ def data(c):
     queries = [{"Id": "b", "MetricStat": other, "Label": "none"}]
     result = c.get_metric_data(MetricDataQueries=queries, **span)["MetricDataResults"][0]
     check("no data", (result["Label"], result["Values"]), ("none", []))
-    math = [{"Id": "e", "Expression": "1+1"}]
-    check("math", code_of(c.get_metric_data, MetricDataQueries=math, **span) is not None, True)
+    math(c, metric, span, now, minute)
     for what, datum in (
         ("nothing", {"MetricName": "x"}),
         ("old", point(now - 21600 * minute, Value=1.0)),
         ("unit", {"MetricName": "x", "Value": 1.0, "Unit": "Apples"}),
+        ("resolution", {"MetricName": "x", "Value": 1.0, "StorageResolution": 5}),
+        ("counts", {"MetricName": "x", "Values": [1.0, 2.0], "Counts": [1.0]}),
+        ("no samples", {"MetricName": "x", "StatisticValues": {**sums, "SampleCount": 0.0}}),
     ):
         code = code_of(c.put_metric_data, Namespace="App", MetricData=[datum])
         check(what, code is not None, True)
@@ -174,6 +177,137 @@ def data(c):
     many = {"StartTime": now - 2000 * minute, "EndTime": now}
     code = code_of(c.get_metric_statistics, **metric, **many, Period=60, Statistics=["Sum"])
     check("too many points", code, "InvalidParameterCombination")
+
+
+def math(c, metric, span, now, minute):
+    """Two points of Load: sums 4 and 6, at two minutes past and one."""
+    stat = lambda **more: {"Metric": metric, "Period": 60, "Stat": "Sum", **more}
+    load = {"Id": "m", "MetricStat": stat(), "ReturnData": False}
+
+    def results(*queries, **more):
+        more = {**span, "ScanBy": "TimestampAscending", **more}
+        return c.get_metric_data(MetricDataQueries=[load, *queries], **more)["MetricDataResults"]
+
+    def values(expression):
+        return results({"Id": "e", "Expression": expression})[0]["Values"]
+
+    check("times two", values("m * 2"), [8.0, 12.0])
+    check("condition", values("IF(m > 5, m, 0)"), [0.0, 6.0])
+    check("rate", values("RATE(m) * 60"), [2.0])
+    check("per second", values("m / PERIOD(m) * 60"), [4.0, 6.0])
+    check("filled", values("FILL(m, 0)")[-3:-1], [4.0, 6.0])
+    check("one value", values("TIME_SERIES(MAX(m))")[0], 6.0)
+    found = results({"Id": "e", "Expression": "SEARCH('{App,Tier} MetricName=\"Load\"', 'Sum', 60)"})
+    check("found", [(r["Label"], r["Values"]) for r in found], [("web", [4.0, 6.0])])
+    both = results({"Id": "e", "Expression": "[m, m * 2]", "Label": "x"})
+    check("an array", [(r["Id"], r["Label"]) for r in both], [("e", "x Load"), ("e", "x Load")])
+    label = {"Id": "l", "MetricStat": stat(), "Label": "max ${MAX} of ${PROP('Dim.Tier')} at ${LAST_TIME}"}
+    late = (now - minute + datetime.timedelta(minutes=90)).strftime("%Y-%m-%d %H:%M:%S UTC+01:30")
+    got = results(label, LabelOptions={"Timezone": "+0130"})[0]["Label"]
+    check("a dynamic label", got, f"max 6 of web at {late}")
+    trimmed = {"Id": "t", "MetricStat": stat(Stat="TM(:50%)")}
+    check("trimmed mean", results(trimmed)[0]["Values"], [1.5, 1.0])
+    dropped = results({"Id": "e", "Expression": "m / (m - 4)"})[0]
+    check("divided by zero", dropped["Values"], [3.0])
+    check("and said so", dropped["Messages"][0]["Code"], "ArithmeticError")
+    first = c.get_metric_data(
+        MetricDataQueries=[{**load, "ReturnData": True}], MaxDatapoints=1, **span
+    )
+    check("a page", first["MetricDataResults"][0]["Values"], [6.0])
+    check("of two", first["MetricDataResults"][0]["StatusCode"], "PartialData")
+    token = first["NextToken"]
+    second = c.get_metric_data(
+        MetricDataQueries=[{**load, "ReturnData": True}], MaxDatapoints=1, NextToken=token, **span
+    )
+    check("the other", second["MetricDataResults"][0]["Values"], [4.0])
+    check("the last", "NextToken" in second, False)
+    for expression in ("1 + 1", "m +", "n * 2", "FOO(m)", "SUM(m, m)", "ANOMALY_DETECTION_BAND(m)"):
+        queries = [load, {"Id": "e", "Expression": expression}]
+        code = code_of(c.get_metric_data, MetricDataQueries=queries, **span)
+        check(expression, code, "ValidationError")
+    twice = code_of(c.get_metric_data, MetricDataQueries=[load, load], **span)
+    check("one id twice", twice, "ValidationError")
+
+
+def math_alarms(c):
+    stat = {"Metric": {"Namespace": "App", "MetricName": "Load"}, "Period": 60, "Stat": "Sum"}
+    metrics = [
+        {"Id": "m", "MetricStat": stat, "ReturnData": False},
+        {"Id": "e", "Expression": "FILL(m, 0) / 2", "Label": "half", "ReturnData": True},
+    ]
+    alarm = {
+        "AlarmName": "half",
+        "Metrics": metrics,
+        "EvaluationPeriods": 2,
+        "Threshold": 10.0,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }
+    c.put_metric_alarm(**alarm)
+    found = c.describe_alarms(AlarmNames=["half"])["MetricAlarms"][0]
+    got = [{k: v for k, v in q.items()} for q in found["Metrics"]]
+    got[0]["MetricStat"]["Metric"].pop("Dimensions", None)
+    check("metrics as they were put", got, metrics)
+    check("no single metric", [k for k in ("MetricName", "Namespace", "Period") if k in found], [])
+    for what, more in (
+        ("both", {"MetricName": "Load"}),
+        ("two return data", {"Metrics": [{**q, "ReturnData": True} for q in metrics]}),
+        ("none does", {"Metrics": [{**q, "ReturnData": False} for q in metrics]}),
+        ("no metric", {"Metrics": [{"Id": "e", "Expression": "TIME_SERIES(1)"}]}),
+        ("search", {"Metrics": [metrics[0], {"Id": "e", "Expression": "SUM(SEARCH('x', 'Sum', 60))"}]}),
+        ("instance", {"AlarmActions": ["arn:aws:automate:us-east-1:ec2:reboot"]}),
+    ):
+        check(what, code_of(c.put_metric_alarm, **{**alarm, **more}) is not None, True)
+    c.delete_alarms(AlarmNames=["half"])
+
+
+def composites(c):
+    c.put_metric_alarm(**{**ALARM, "AlarmName": "child"})
+    topic = "arn:aws:sns:us-east-1:000000000000:topic"
+    rule = {
+        "AlarmName": "parent",
+        "AlarmRule": 'ALARM("child") AND NOT INSUFFICIENT_DATA(child)',
+        "AlarmDescription": "of one",
+        "AlarmActions": [topic],
+        "ActionsEnabled": True,
+    }
+    c.put_composite_alarm(**rule, Tags=[{"Key": "a", "Value": "1"}])
+    kinds = ["MetricAlarm", "CompositeAlarm"]
+    both = c.describe_alarms(AlarmTypes=kinds)
+    parent = both["CompositeAlarms"][0]
+    check("as it was put", {k: parent[k] for k in rule}, rule)
+    check("of both kinds", [a["AlarmName"] for a in both["MetricAlarms"]], ["child"])
+    check("not unasked", c.describe_alarms().get("CompositeAlarms", []), [])
+    children = c.describe_alarms(ChildrenOfAlarmName="parent")
+    check("children", [a["AlarmName"] for a in children["MetricAlarms"]], ["child"])
+    parents = c.describe_alarms(ParentsOfAlarmName="child")
+    check("parents", [a["AlarmName"] for a in parents["CompositeAlarms"]], ["parent"])
+    check("tags", c.list_tags_for_resource(ResourceARN=parent["AlarmArn"])["Tags"], [{"Key": "a", "Value": "1"}])
+    # Set by hand, a state runs its actions; the history is where they can be waited for.
+    c.set_alarm_state(AlarmName="parent", StateValue="ALARM", StateReason="why not")
+    for _ in range(100):
+        items = c.describe_alarm_history(
+            AlarmName="parent", AlarmTypes=["CompositeAlarm"], HistoryItemType="Action"
+        )["AlarmHistoryItems"]
+        if items:
+            break
+        time.sleep(0.1)
+    check("told", [i["HistorySummary"] for i in items][-1:], [f"Successfully executed action {topic}"])
+    check("of its kind", {i["AlarmType"] for i in items}, {"CompositeAlarm"})
+    for what, more in (
+        ("no rule", {"AlarmRule": "ALARM("}),
+        ("unknown child", {"AlarmRule": "ALARM(gone)"}),
+        ("itself", {"AlarmRule": "NOT ALARM(parent)"}),
+        ("the name of another", {"AlarmName": "child", "AlarmRule": "TRUE"}),
+        ("scaling", {"AlarmActions": ["arn:aws:autoscaling:us-east-1:000000000000:x"]}),
+        ("half a suppressor", {"ActionsSuppressor": "child"}),
+    ):
+        check(what, code_of(c.put_composite_alarm, **{**rule, **more}), "ValidationError")
+    quiet = {"ActionsSuppressor": "child", "ActionsSuppressorWaitPeriod": 10, "ActionsSuppressorExtensionPeriod": 20}
+    c.put_composite_alarm(**{**rule, **quiet})
+    parent = c.describe_alarms(AlarmNames=["parent"], AlarmTypes=kinds)["CompositeAlarms"][0]
+    check("suppressor", {k: parent[k] for k in quiet}, quiet)
+    c.delete_alarms(AlarmNames=["parent", "child"])
+    check("gone", c.describe_alarms(AlarmTypes=kinds).get("CompositeAlarms", []), [])
 
 
 def dashboards(c):
@@ -189,8 +323,8 @@ def dashboards(c):
     check("bad body", bad, "InvalidParameterInput")
     c.delete_dashboards(DashboardNames=["web"])
     check("deleted", code_of(c.get_dashboard, DashboardName="web"), "ResourceNotFound")
-    rule = {"AlarmName": "x", "AlarmRule": "TRUE"}
-    check("composite", code_of(c.put_composite_alarm, **rule), "InvalidParameterValue")
+    detector = code_of(c.put_anomaly_detector)
+    check("anomaly detectors", detector, "InvalidParameterValue")
 
 
 def main():
@@ -204,6 +338,8 @@ def main():
         checker = Checker(c)
         alarms(c)
         data(c)
+        math_alarms(c)
+        composites(c)
         dashboards(c)
         failures.extend(f"not in the model: {unknown}" for unknown in sorted(checker.unknown))
         failures[before:] = [f"{protocol}: {failure}" for failure in failures[before:]]

@@ -1,15 +1,20 @@
 //! Alarms: evaluated every minute, with history, reasons and actions.
 //!
-//! Source: `reference/cloudwatch.md` §4. A minute lasts 60/N s under `--speed N`.
+//! Source: `reference/cloudwatch.md` §4. A minute lasts 60/N s under `--speed N`. Which points an
+//! alarm is judged by, and the judgement, are of the `metrics` crate; here is when, and what follows.
 
-use crate::{World, policy};
+mod action;
+mod composite;
+mod reason;
+
+use crate::World;
+use crate::clock::{Speed, earliest};
+use action::{Action, Subject};
 use jiff::Timestamp;
-use metrics::alarm::{Comparison, Missing, Rule, evaluate};
-use metrics::{Bucket, MetricKey, Metrics, Statistic};
+use metrics::alarm::{Points, Rule, evaluate, look};
 use model::cloudwatch::{AlarmHistoryItem, AlarmState, MetricAlarm};
 use model::event::Severity;
-use model::instance::{DesiredInstance, Instance, InstanceState};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use store::{ScopedName, Tx};
 
@@ -17,107 +22,98 @@ use store::{ScopedName, Tx};
 const MINUTE: u32 = 60;
 const SHORT: u32 = 10;
 
-/// The tick at which each alarm was last evaluated, and of which definition.
+/// When each alarm was last evaluated.
 #[derive(Default)]
-pub struct Evaluated(BTreeMap<ScopedName, (i64, Timestamp)>);
+pub struct Evaluated(BTreeMap<ScopedName, Last>);
+
+struct Last {
+    /// Number of the tick, and the definition that was evaluated.
+    tick: i64,
+    updated: Timestamp,
+    /// Number of the minute in which Auto Scaling actions ran: they repeat once a minute.
+    scaled: Option<i64>,
+}
 
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
+    let speed = world.settings.speed;
+    let length = |seconds: u32| (speed.wait(seconds).as_millis() as i64).max(1);
+    let number = |seconds: u32| now.as_millisecond().div_euclid(length(seconds));
+    let minute = length(MINUTE);
     let mut again = None;
-    for alarm in state.alarms.values() {
+    for (key, alarm) in &state.alarms {
         let tick = if alarm.period < MINUTE { SHORT } else { MINUTE };
-        let length = (world.settings.speed.wait(tick).as_millis() as i64).max(1);
-        let number = now.as_millisecond().div_euclid(length);
-        again = crate::clock::earliest(
-            again,
-            Timestamp::from_millisecond((number + 1) * length).ok(),
-        );
-        let key = ScopedName::new(&alarm.scope, &alarm.name);
-        if world.alarms.0.get(&key) == Some(&(number, alarm.updated)) {
+        let end = |number: i64| Timestamp::from_millisecond(number * length(tick)).ok();
+        again = earliest(again, end(number(tick) + 1));
+        let last = world.alarms.0.get(key);
+        let done = last.is_some_and(|l| l.tick == number(tick) && l.updated == alarm.updated);
+        let scaled = last.and_then(|l| l.scaled);
+        if done && !alarm.actions_due {
             continue;
         }
-        world.alarms.0.insert(key, (number, alarm.updated));
-        let Ok(end) = Timestamp::from_millisecond(number * length) else {
+        let Some(points) = end(number(tick)).and_then(|end| points(world, alarm, end, minute))
+        else {
             continue;
         };
-        let points = points(&world.metrics, alarm, end, length, tick);
-        if let Some(seen) = judge(alarm, &points) {
-            let speed = world.settings.speed;
+        let mut alarm = alarm;
+        let due = alarm.actions_due;
+        let without = due.then(|| {
+            // A state set by hand acts as it was set, then the metric has its say.
+            let seen = Seen {
+                state: alarm.state,
+                reason: alarm.state_reason.clone(),
+                data: alarm.state_reason_data.clone(),
+                newest: newest(&points),
+            };
+            world.store.update(|tx| {
+                tx.modify::<MetricAlarm>(key, |a| a.actions_due = false);
+                act(tx, alarm, &seen, true, true, speed, now);
+            });
+            MetricAlarm {
+                actions_due: false,
+                ..(**alarm).clone()
+            }
+            .into()
+        });
+        if let Some(without) = &without {
+            alarm = without;
+        }
+        let mut scaled_now = scaled.or(due.then_some(number(MINUTE)));
+        if !done && let Some(seen) = judge(alarm, &points) {
+            let repeat = scaled_now != Some(number(MINUTE));
+            scaled_now = Some(number(MINUTE));
             world
                 .store
-                .update(|tx| record(tx, alarm, &seen, speed, now));
+                .update(|tx| record(tx, alarm, &seen, repeat, speed, now));
         }
+        let last = Last {
+            tick: number(tick),
+            updated: alarm.updated,
+            scaled: scaled_now,
+        };
+        world.alarms.0.insert(key.clone(), last);
     }
-    let known: Vec<ScopedName> = state.alarms.keys().cloned().collect();
     world
         .alarms
         .0
-        .retain(|key, _| known.binary_search(key).is_ok());
-    again
+        .retain(|key, _| state.alarms.contains_key(key));
+    earliest(again, composite::pass(world, now))
 }
 
-/// The last periods of the alarm's metric, oldest first: start and value.
-fn points(
-    metrics: &Metrics,
-    alarm: &MetricAlarm,
-    end: Timestamp,
-    tick_ms: i64,
-    tick: u32,
-) -> Vec<(Timestamp, Option<f64>)> {
-    let Some(rule) = rule(alarm) else {
-        return Vec::new();
-    };
-    let statistic = alarm
-        .statistic
-        .as_ref()
-        .or(alarm.extended_statistic.as_ref())
-        .and_then(|s| s.parse::<Statistic>().ok());
-    let Some(statistic) = statistic else {
-        return Vec::new();
-    };
-    let dimensions: Vec<(&str, &str)> = alarm
-        .dimensions
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
-    let key = MetricKey::new(
-        &alarm.scope,
-        &alarm.namespace,
-        &alarm.metric_name,
-        &dimensions,
-    );
-    // A sliding window: periods are counted back from the tick that just ended.
-    let period_ms = tick_ms * i64::from((alarm.period / tick).max(1));
-    let start_of =
-        |back: i64| Timestamp::from_millisecond(end.as_millisecond() - back * period_ms).ok();
-    (1..=rule.range() as i64)
-        .rev()
-        .filter_map(|back| {
-            let (from, to) = (start_of(back)?, start_of(back - 1)?);
-            let mut whole = Bucket::default();
-            for (_, bucket) in metrics.buckets(&key, alarm.unit.as_deref(), from, to, tick_ms) {
-                whole.merge(&bucket);
-            }
-            Some((from, statistic.of(&whole)))
-        })
-        .collect()
+fn points(world: &World, alarm: &MetricAlarm, end: Timestamp, minute_ms: i64) -> Option<Points> {
+    let range = Rule::of(alarm)?.range();
+    match look(&world.metrics, alarm, range, end, minute_ms) {
+        Ok(points) => Some(points),
+        // The API refuses what cannot be evaluated; an alarm of an older cloud may be such.
+        Err(error) => {
+            tracing::error!(%error, alarm = alarm.name, "failed to evaluate an alarm");
+            Some(Points::default())
+        }
+    }
 }
 
-fn rule(alarm: &MetricAlarm) -> Option<Rule> {
-    Some(Rule {
-        evaluation_periods: alarm.evaluation_periods as usize,
-        datapoints_to_alarm: alarm
-            .datapoints_to_alarm
-            .unwrap_or(alarm.evaluation_periods) as usize,
-        comparison: Comparison::of(&alarm.comparison_operator)?,
-        threshold: alarm.threshold,
-        missing: match alarm.treat_missing_data.as_deref() {
-            Some("breaching") => Missing::Breaching,
-            Some("notBreaching") => Missing::NotBreaching,
-            Some("ignore") => Missing::Ignore,
-            _ => Missing::Missing,
-        },
-    })
+fn newest(points: &Points) -> Option<f64> {
+    points.values.iter().rev().find_map(|(_, v)| *v)
 }
 
 /// What an evaluation found.
@@ -129,15 +125,21 @@ struct Seen {
     newest: Option<f64>,
 }
 
-fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<Seen> {
-    let rule = rule(alarm)?;
-    let values: Vec<Option<f64>> = points.iter().map(|(_, v)| *v).collect();
+fn judge(alarm: &MetricAlarm, points: &Points) -> Option<Seen> {
+    let rule = Rule::of(alarm)?;
+    let values: Vec<Option<f64>> = points.values.iter().map(|(_, v)| *v).collect();
     let verdict = evaluate(&rule, &values);
-    let state = verdict.state.unwrap_or(alarm.state);
+    let state = verdict
+        .state
+        .filter(|_| !points.insignificant)
+        .unwrap_or(alarm.state);
     let chosen: Vec<(Timestamp, f64)> = verdict
         .evaluated
         .iter()
-        .filter_map(|i| Some((points.get(*i)?.0, points.get(*i)?.1?)))
+        .filter_map(|i| {
+            let (at, value) = points.values.get(*i)?;
+            Some((*at, (*value)?))
+        })
         .collect();
     let newest = chosen.last().map(|(_, v)| *v);
     let breaching = |v: &f64| rule.comparison.breaches(*v, rule.threshold);
@@ -148,7 +150,7 @@ fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<See
         .filter(|(_, v)| breaching(v) == (state == AlarmState::Alarm))
         .map(|(at, v)| format!("{v:?} ({})", at.strftime("%d/%m/%y %H:%M:%S")))
         .collect();
-    let reason = reason(
+    let reason = reason::reason(
         &rule,
         state,
         &speaking,
@@ -156,11 +158,15 @@ fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<See
         verdict.filled,
         alarm.datapoints_to_alarm.is_some(),
     );
+    let statistic = alarm
+        .statistic
+        .as_ref()
+        .or(alarm.extended_statistic.as_ref());
     let data = json!({
         "version": "1.0",
-        "queryDate": points.last().map(|(at, _)| at.to_string()),
-        "startDate": points.first().map(|(at, _)| at.to_string()),
-        "statistic": alarm.statistic,
+        "queryDate": points.values.last().map(|(at, _)| at.to_string()),
+        "startDate": points.values.first().map(|(at, _)| at.to_string()),
+        "statistic": statistic,
         "period": alarm.period,
         "recentDatapoints": chosen.iter().map(|(_, v)| v).collect::<Vec<_>>(),
         "threshold": alarm.threshold,
@@ -173,80 +179,16 @@ fn judge(alarm: &MetricAlarm, points: &[(Timestamp, Option<f64>)]) -> Option<See
     })
 }
 
-/// The sentence of a state, as observed: alarms that name `DatapointsToAlarm` (the console's do)
-/// count "out of the last", the others (those of policies, and the command line's) do not.
-fn reason(
-    rule: &Rule,
-    state: AlarmState,
-    speaking: &[String],
-    evaluated: usize,
-    filled: usize,
-    counts: bool,
-) -> String {
-    let points = |n: usize| {
-        if n == 1 {
-            "1 datapoint".to_owned()
-        } else {
-            format!("{n} datapoints")
-        }
-    };
-    let were = |n: usize| if n == 1 { "was" } else { "were" };
-    let treated = match rule.missing {
-        Missing::Breaching => "Breaching",
-        Missing::NotBreaching => "NonBreaching",
-        Missing::Missing | Missing::Ignore => "",
-    };
-    let missing = format!(
-        "{filled} missing datapoint{} {} treated as [{treated}]",
-        if filled == 1 { "" } else { "s" },
-        were(filled)
-    );
-    if state == AlarmState::InsufficientData {
-        return format!(
-            "Insufficient Data: {} {} unknown.",
-            points(rule.evaluation_periods),
-            were(rule.evaluation_periods)
-        );
-    }
-    if evaluated == 0 {
-        return format!(
-            "Threshold Crossed: no datapoints were received for {filled} period{} and {missing}.",
-            if filled == 1 { "" } else { "s" }
-        );
-    }
-    let n = speaking.len();
-    let alarm = state == AlarmState::Alarm;
-    let not = if alarm { "" } else { "not " };
-    let crossed = format!(
-        "[{}] {} {not}{} the threshold ({:?})",
-        speaking.join(", "),
-        were(n),
-        rule.comparison.words(),
-        rule.threshold
-    );
-    if counts {
-        let (from, to) = if alarm {
-            ("OK", "ALARM")
-        } else {
-            ("ALARM", "OK")
-        };
-        let minimum = if alarm {
-            rule.datapoints_to_alarm
-        } else {
-            rule.evaluation_periods - rule.datapoints_to_alarm.min(rule.evaluation_periods) + 1
-        };
-        return format!(
-            "Threshold Crossed: {n} out of the last {evaluated} datapoints {crossed} (minimum {} for {from} -> {to} transition).",
-            points(minimum)
-        );
-    }
-    if filled > 0 && !treated.is_empty() {
-        return format!("Threshold Crossed: {} {crossed} and {missing}.", points(n));
-    }
-    format!("Threshold Crossed: {} {crossed}.", points(n))
-}
-
-fn record(tx: &mut Tx, alarm: &MetricAlarm, seen: &Seen, speed: crate::Speed, now: Timestamp) {
+/// Writes what changed, and acts: `repeat` says that a minute has begun since Auto Scaling's
+/// actions ran.
+fn record(
+    tx: &mut Tx,
+    alarm: &MetricAlarm,
+    seen: &Seen,
+    repeat: bool,
+    speed: Speed,
+    now: Timestamp,
+) {
     let key = ScopedName::new(&alarm.scope, &alarm.name);
     let changed = seen.state != alarm.state;
     if changed {
@@ -257,36 +199,52 @@ fn record(tx: &mut Tx, alarm: &MetricAlarm, seen: &Seen, speed: crate::Speed, no
             a.state_updated = now;
             a.state_transitioned = now;
         });
-        let summary = format!(
-            "Alarm updated from {} to {}",
-            alarm.state.name(),
-            seen.state.name()
-        );
-        let side = |state: AlarmState, reason: &str, data: &str| json!({ "stateValue": state.name(), "stateReason": reason, "stateReasonData": serde_json::from_str::<serde_json::Value>(data).unwrap_or_default() });
-        let data = json!({
-            "version": "1.0",
-            "oldState": side(alarm.state, &alarm.state_reason, &alarm.state_reason_data),
-            "newState": side(seen.state, &seen.reason, &seen.data),
-        });
-        history(tx, alarm, "StateUpdate", summary, data.to_string(), now);
-        let severity = if seen.state == AlarmState::Alarm {
-            Severity::Warning
-        } else {
-            Severity::Info
-        };
-        tx.event(
-            now,
-            severity,
-            &alarm.name,
-            "alarm",
-            format!(
-                "is {} (was {}): {}",
-                seen.state.name(),
-                alarm.state.name(),
-                seen.reason
-            ),
-        );
+        let subject = Subject::metric(alarm);
+        let before = (alarm.state, &*alarm.state_reason, &*alarm.state_reason_data);
+        let after = (seen.state, &*seen.reason, &*seen.data);
+        transition(tx, &subject, before, after, now);
     }
+    act(tx, alarm, seen, changed, changed || repeat, speed, now);
+}
+
+type Side<'a> = (AlarmState, &'a str, &'a str);
+
+/// History and event of a change of state.
+fn transition(
+    tx: &mut Tx,
+    subject: &Subject<'_>,
+    before: Side<'_>,
+    after: Side<'_>,
+    now: Timestamp,
+) {
+    let (old, new) = (before.0.name(), after.0.name());
+    let side = |(state, reason, data): Side<'_>| {
+        let data: Value = serde_json::from_str(data).unwrap_or_default();
+        json!({ "stateValue": state.name(), "stateReason": reason, "stateReasonData": data })
+    };
+    let data = json!({ "version": "1.0", "oldState": side(before), "newState": side(after) });
+    let summary = format!("Alarm updated from {old} to {new}");
+    history(tx, subject, "StateUpdate", summary, data.to_string(), now);
+    let severity = if after.0 == AlarmState::Alarm {
+        Severity::Warning
+    } else {
+        Severity::Info
+    };
+    let message = format!("is {new} (was {old}): {}", after.1);
+    tx.event(now, severity, subject.name, "alarm", message);
+}
+
+/// Runs the actions of the state: Auto Scaling's once a minute while the alarm stays, the others
+/// when it changed.
+fn act(
+    tx: &mut Tx,
+    alarm: &MetricAlarm,
+    seen: &Seen,
+    changed: bool,
+    scale: bool,
+    speed: Speed,
+    now: Timestamp,
+) {
     if !alarm.actions_enabled {
         return;
     }
@@ -295,80 +253,17 @@ fn record(tx: &mut Tx, alarm: &MetricAlarm, seen: &Seen, speed: crate::Speed, no
         AlarmState::Ok => &alarm.ok_actions,
         AlarmState::InsufficientData => &alarm.insufficient_data_actions,
     };
-    for action in actions {
-        // Auto Scaling actions repeat once a minute while the alarm stays; all others act on the change.
-        let scaling = action.contains(":autoscaling:");
-        if !changed && !scaling {
-            continue;
-        }
-        let outcome = act(tx, alarm, action, seen, speed, now);
-        if let Some(outcome) = outcome {
-            history(
-                tx,
-                alarm,
-                "Action",
-                outcome.clone(),
-                json!({ "actionState": "Succeeded", "notificationResource": action }).to_string(),
-                now,
-            );
-            tx.event(now, Severity::Info, &alarm.name, "alarm-action", outcome);
+    for arn in actions {
+        let action = Action::of(arn);
+        if matches!(action, Action::Scale) && scale || changed {
+            action::run(tx, alarm, arn, action, seen, speed, now);
         }
     }
 }
 
-/// Carries out one action; the text goes to the history, `None` where nothing was to be done.
-fn act(
+fn history(
     tx: &mut Tx,
-    alarm: &MetricAlarm,
-    action: &str,
-    seen: &Seen,
-    speed: crate::Speed,
-    now: Timestamp,
-) -> Option<String> {
-    if action.contains(":autoscaling:") {
-        let change = policy::run(
-            tx,
-            action,
-            &policy::Trigger::Alarm {
-                alarm,
-                value: seen.newest,
-            },
-            speed,
-            now,
-        );
-        return change.map(|change| format!("Successfully executed action {action}: {change}"));
-    }
-    if let Some(verb) = action.split_once(":ec2:").map(|(_, verb)| verb) {
-        let id = alarm
-            .dimensions
-            .iter()
-            .find(|(k, _)| k == "InstanceId")
-            .and_then(|(_, id)| id.parse().ok())?;
-        tx.get::<Instance>(&id).filter(|i| i.scope == alarm.scope)?;
-        tx.modify::<Instance>(&id, |i| match verb {
-            "reboot" | "recover" => i.reboots_wanted += 1,
-            "stop" if i.state == InstanceState::Running => {
-                i.desired = DesiredInstance::Stopped { force: false };
-                i.state = InstanceState::Stopping;
-                i.state_since = now;
-            }
-            "terminate" => {
-                i.desired = DesiredInstance::Terminated;
-                i.state = InstanceState::ShuttingDown;
-                i.state_since = now;
-            }
-            _ => {}
-        });
-        return Some(format!("Successfully executed action {action} on {id}"));
-    }
-    Some(format!(
-        "action {action} is not emulated: nobody was notified"
-    ))
-}
-
-pub fn history(
-    tx: &mut Tx,
-    alarm: &MetricAlarm,
+    subject: &Subject<'_>,
     kind: &str,
     summary: String,
     data: String,
@@ -376,9 +271,9 @@ pub fn history(
 ) {
     tx.alarm_history(AlarmHistoryItem {
         sequence: 0,
-        scope: alarm.scope.clone(),
-        alarm: alarm.name.clone(),
-        composite: false,
+        scope: subject.scope.clone(),
+        alarm: subject.name.to_owned(),
+        composite: subject.trigger.is_none(),
         time: now,
         kind: kind.to_owned(),
         summary,

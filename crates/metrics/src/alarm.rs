@@ -3,7 +3,11 @@
 //! Source: `https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html`
 //! and `alarms-and-missing-data.html`; `reference/cloudwatch.md` §4.1 states the algorithm.
 
-use model::cloudwatch::AlarmState;
+mod look;
+
+pub use look::{Points, look};
+
+use model::cloudwatch::{AlarmState, MetricAlarm};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
@@ -62,6 +66,24 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// `None` for an operator that is not one of the four.
+    pub fn of(alarm: &MetricAlarm) -> Option<Self> {
+        let evaluation_periods = alarm.evaluation_periods as usize;
+        Some(Self {
+            evaluation_periods,
+            datapoints_to_alarm: alarm
+                .datapoints_to_alarm
+                .map_or(evaluation_periods, |m| m as usize),
+            comparison: Comparison::of(&alarm.comparison_operator)?,
+            threshold: alarm.threshold,
+            missing: match alarm.treat_missing_data.as_deref() {
+                Some("breaching") => Missing::Breaching,
+                Some("notBreaching") => Missing::NotBreaching,
+                Some("ignore") => Missing::Ignore,
+                _ => Missing::Missing,
+            },
+        })
+    }
     /// Periods that are fetched: AWS looks further back than N, by how far it does not say;
     /// its worked tables use 5 for N = 3, which is N + 2.
     pub fn range(&self) -> usize {

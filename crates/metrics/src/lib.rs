@@ -9,6 +9,8 @@ mod archive;
 mod block;
 mod bucket;
 mod codec;
+pub mod composite;
+pub mod math;
 mod series;
 mod statistic;
 mod store;

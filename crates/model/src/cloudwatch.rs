@@ -36,8 +36,6 @@ pub struct MetricAlarm {
     pub state_reason_data: String,
     pub state_updated: Timestamp,
     pub state_transitioned: Timestamp,
-    /// When Auto Scaling actions last ran; they repeat once a minute while in state.
-    pub actions_run: Option<Timestamp>,
     /// Metrics and expressions in place of one metric; exactly one returns data.
     #[serde(default)]
     pub metrics: Vec<MetricDataQuery>,
@@ -163,4 +161,12 @@ pub struct Dashboard {
     /// JSON text, as given.
     pub body: String,
     pub modified: Timestamp,
+}
+
+/// The name in a rule's or suppressor's reference, which may be an alarm's ARN.
+pub fn alarm_name(reference: &str) -> &str {
+    let tail = reference
+        .starts_with("arn:")
+        .then(|| reference.split_once(":alarm:"));
+    tail.flatten().map_or(reference, |(_, name)| name)
 }

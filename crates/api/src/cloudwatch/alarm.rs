@@ -1,19 +1,20 @@
-//! Metric alarms: definition and description. The controller writes their state.
+//! Metric alarms: their definition. The controller writes their state.
 
 use super::error::{Result, combination, invalid, length, missing};
-use super::{Dimension, check_dimensions, dimensions, pairs, tag, unit};
+use super::query::{self, MetricDataQuery, validation};
+use super::{Dimension, check_dimensions, pairs, tag, unit};
 use crate::Ctx;
-use crate::ec2::page::Page;
-use model::cloudwatch::{AlarmHistoryItem, AlarmState, MetricAlarm};
-use serde::{Deserialize, Serialize};
+use model::cloudwatch::{
+    self as record, AlarmHistoryItem, AlarmState, CompositeAlarm, MetricAlarm,
+};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use store::ScopedName;
-use wire::{ApiError, Timestamp};
 
-/// Names of one Describe or Delete call, and actions of one state.
-const MAX_NAMES: usize = 100;
+/// Names of one call, actions of one state, metrics of one alarm.
+pub const MAX_NAMES: usize = 100;
 const MAX_ACTIONS: usize = 5;
+const MAX_METRICS: usize = 10;
 const DAY: u64 = 86_400;
 
 const STATISTICS: [&str; 5] = ["SampleCount", "Average", "Sum", "Minimum", "Maximum"];
@@ -44,7 +45,8 @@ pub struct PutMetricAlarm {
     comparison_operator: Option<String>,
     treat_missing_data: Option<String>,
     evaluate_low_sample_count_percentile: Option<String>,
-    metrics: Option<Value>,
+    #[serde(default)]
+    metrics: Vec<MetricDataQuery>,
     #[serde(default)]
     tags: Vec<tag::Tag>,
     threshold_metric_id: Option<Value>,
@@ -54,22 +56,20 @@ pub struct PutMetricAlarm {
 
 pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
     let unserved = [
-        ("Metrics", &input.metrics),
         ("ThresholdMetricId", &input.threshold_metric_id),
         ("EvaluationCriteria", &input.evaluation_criteria),
         ("EvaluationInterval", &input.evaluation_interval),
     ];
     if let Some((name, _)) = unserved.iter().find(|(_, value)| value.is_some()) {
         return Err(invalid(format!(
-            "{name} is not supported: Nines evaluates alarms on one metric, without metric math, anomaly bands or queries."
+            "{name} is not supported: Nines evaluates alarms on metrics and metric math, without anomaly bands or queries."
         )));
     }
     length(&input.alarm_name, "AlarmName", 1, 255)?;
-    let metric_name = input.metric_name.ok_or_else(|| missing("MetricName"))?;
-    let namespace = input.namespace.ok_or_else(|| missing("Namespace"))?;
-    length(&metric_name, "MetricName", 1, 255)?;
-    length(&namespace, "Namespace", 1, 255)?;
-    let period = input.period.ok_or_else(|| missing("Period"))?;
+    if let Some(text) = &input.alarm_description {
+        length(text, "AlarmDescription", 0, 1024)?;
+    }
+    another_kind::<CompositeAlarm>(ctx, &input.alarm_name)?;
     let evaluation_periods = input
         .evaluation_periods
         .ok_or_else(|| missing("EvaluationPeriods"))?;
@@ -82,10 +82,36 @@ pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
             "The value {operator} for parameter ComparisonOperator is not supported."
         )));
     }
-    statistic(
-        input.statistic.as_deref(),
-        input.extended_statistic.as_deref(),
-    )?;
+    let given = [
+        ("MetricName", input.metric_name.is_some()),
+        ("Namespace", input.namespace.is_some()),
+        ("Dimensions", !input.dimensions.is_empty()),
+        ("Period", input.period.is_some()),
+        ("Unit", input.unit.is_some()),
+        ("Statistic", input.statistic.is_some()),
+        ("ExtendedStatistic", input.extended_statistic.is_some()),
+    ];
+    let (queries, metric_name, namespace, period) = if input.metrics.is_empty() {
+        let metric_name = input.metric_name.ok_or_else(|| missing("MetricName"))?;
+        let namespace = input.namespace.ok_or_else(|| missing("Namespace"))?;
+        length(&metric_name, "MetricName", 1, 255)?;
+        length(&namespace, "Namespace", 1, 255)?;
+        statistic(
+            input.statistic.as_deref(),
+            input.extended_statistic.as_deref(),
+        )?;
+        let period = input.period.ok_or_else(|| missing("Period"))?;
+        (Vec::new(), metric_name, namespace, period)
+    } else {
+        if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
+            return Err(combination(format!(
+                "Metrics and {name} cannot both be given."
+            )));
+        }
+        let queries = query::records(ctx, input.metrics)?;
+        let period = expression(&queries)?;
+        (queries, String::new(), String::new(), period)
+    };
     if !(matches!(period, 10 | 20 | 30) || (period >= 60 && period.is_multiple_of(60))) {
         return Err(invalid("Period must be 10, 20, 30 or a multiple of 60."));
     }
@@ -112,25 +138,22 @@ pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
         input.treat_missing_data.as_deref(),
         &["breaching", "notBreaching", "ignore", "missing"],
     )?;
-    // `ignore` would keep the state while there are few samples, which is not done here.
     choice(
         "EvaluateLowSampleCountPercentile",
         input.evaluate_low_sample_count_percentile.as_deref(),
-        &["evaluate"],
+        &["evaluate", "ignore"],
     )?;
-    for (name, actions) in [
+    let all = [
         ("AlarmActions", &input.alarm_actions),
         ("OKActions", &input.ok_actions),
         ("InsufficientDataActions", &input.insufficient_data_actions),
-    ] {
-        if actions.len() > MAX_ACTIONS {
-            return Err(invalid(format!(
-                "{name} has more than {MAX_ACTIONS} members."
-            )));
-        }
-        if let Some(bad) = actions.iter().find(|a| !a.starts_with("arn:")) {
-            return Err(invalid(format!("Invalid arn syntax: {bad}")));
-        }
+    ];
+    actions(all)?;
+    let instance = |a: &String| a.contains(":ec2:");
+    if !queries.is_empty() && all.iter().any(|(_, actions)| actions.iter().any(instance)) {
+        return Err(validation(
+            "EC2 actions need an alarm on one metric with the dimension InstanceId.",
+        ));
     }
     check_dimensions(&input.dimensions)?;
     unit::check(input.unit.as_deref())?;
@@ -154,6 +177,7 @@ pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
         comparison_operator: operator,
         treat_missing_data: input.treat_missing_data,
         evaluate_low_sample_count_percentile: input.evaluate_low_sample_count_percentile,
+        metrics: queries,
         tags,
         ..blank(ctx, input.alarm_name)
     };
@@ -191,7 +215,6 @@ pub fn blank(ctx: &Ctx, name: String) -> MetricAlarm {
         state_reason_data: String::new(),
         state_updated: ctx.now,
         state_transitioned: ctx.now,
-        actions_run: None,
         metrics: Vec::new(),
         actions_due: false,
         tags: model::Tags::new(),
@@ -214,6 +237,7 @@ pub fn set(ctx: &mut Ctx, mut alarm: MetricAlarm) {
         alarm.state_reason_data = old.state_reason_data;
         alarm.state_updated = old.state_updated;
         alarm.state_transitioned = old.state_transitioned;
+        alarm.actions_due = old.actions_due;
         alarm.tags = old.tags;
     }
     let summary = format!("Alarm \"{}\" {verb}", alarm.name);
@@ -227,23 +251,78 @@ pub fn set(ctx: &mut Ctx, mut alarm: MetricAlarm) {
     ctx.tx.put(alarm);
 }
 
-/// Whether there was such an alarm.
+/// Whether there was such an alarm, of either kind.
 pub fn remove(ctx: &mut Ctx, name: &str) -> bool {
-    let Some(alarm) = ctx
+    let key = ScopedName::new(&ctx.scope, name);
+    let metric = ctx.tx.remove::<MetricAlarm>(&key).is_some();
+    let composite = ctx.tx.remove::<CompositeAlarm>(&key).is_some();
+    if metric || composite {
+        let data = json!({ "version": "1.0", "type": "Delete" });
+        let summary = format!("Alarm \"{name}\" deleted");
+        note(ctx, name, composite, "ConfigurationUpdate", summary, data);
+    }
+    metric || composite
+}
+
+/// Metric alarms and composite alarms share their names.
+pub fn another_kind<R: store::Record<Key = ScopedName>>(ctx: &Ctx, name: &str) -> Result<()> {
+    if ctx
         .tx
-        .remove::<MetricAlarm>(&ScopedName::new(&ctx.scope, name))
-    else {
-        return false;
+        .get::<R>(&ScopedName::new(&ctx.scope, name))
+        .is_some()
+    {
+        return Err(validation(format!(
+            "An alarm of another type already has the name {name}."
+        )));
+    }
+    Ok(())
+}
+
+/// Actions are ARNs, and few; whether they lead anywhere is not checked.
+pub fn actions(all: [(&str, &Vec<String>); 3]) -> Result<()> {
+    for (name, actions) in all {
+        if actions.len() > MAX_ACTIONS {
+            return Err(invalid(format!(
+                "{name} has more than {MAX_ACTIONS} members."
+            )));
+        }
+        if let Some(bad) = actions.iter().find(|a| !a.starts_with("arn:")) {
+            return Err(invalid(format!("Invalid arn syntax: {bad}")));
+        }
+    }
+    Ok(())
+}
+
+/// What an alarm's queries must be beyond what any are: gives their period.
+fn expression(queries: &[record::MetricDataQuery]) -> Result<u32> {
+    let metrics: Vec<&record::MetricStat> =
+        queries.iter().filter_map(|q| q.metric.as_ref()).collect();
+    if metrics.len() > MAX_METRICS {
+        return Err(validation(format!(
+            "An alarm has at most {MAX_METRICS} metrics."
+        )));
+    }
+    if queries.iter().filter(|q| q.return_data).count() != 1 {
+        return Err(validation(
+            "Exactly one element of the metrics list should return data.",
+        ));
+    }
+    let searches =
+        |q: &record::MetricDataQuery| q.expression.as_ref().is_some_and(|e| e.contains("SEARCH"));
+    if queries.iter().any(searches) {
+        return Err(validation("SEARCH is not supported on Metric Alarms."));
+    }
+    let Some(first) = metrics.first() else {
+        return Err(validation(
+            "Invalid metrics list: an alarm's expression must include at least one metric.",
+        ));
     };
-    let summary = format!("Alarm \"{name}\" deleted");
-    record(
-        ctx,
-        &alarm,
-        "ConfigurationUpdate",
-        summary,
-        json!({ "version": "1.0", "type": "Delete" }),
-    );
-    true
+    if metrics.iter().any(|m| m.period != first.period) {
+        return Err(validation(
+            "Period must be the same for all metrics of an alarm.",
+        ));
+    }
+    Ok(first.period)
 }
 
 /// One of the two must be given, and be one that is known.
@@ -254,16 +333,16 @@ fn statistic(plain: Option<&str>, extended: Option<&str>) -> Result<()> {
         )),
         (Some(plain), None) => choice("Statistic", Some(plain), &STATISTICS),
         (None, Some(extended)) => match extended.parse() {
-            Ok(metrics::Statistic::Percentile(_)) => Ok(()),
+            Ok(metrics::Statistic::Trimmed(..) | metrics::Statistic::Percentile(_)) => Ok(()),
             _ => Err(invalid(format!(
-                "The value {extended} for parameter ExtendedStatistic is not supported: Nines knows percentiles (p0 to p100)."
+                "The value {extended} for parameter ExtendedStatistic is not supported."
             ))),
         },
         (None, None) => Err(missing("Statistic")),
     }
 }
 
-fn choice(name: &str, value: Option<&str>, allowed: &[&str]) -> Result<()> {
+pub fn choice(name: &str, value: Option<&str>, allowed: &[&str]) -> Result<()> {
     match value {
         Some(value) if !allowed.contains(&value) => Err(invalid(format!(
             "The value {value} for parameter {name} is not supported: it is one of {}.",
@@ -273,233 +352,21 @@ fn choice(name: &str, value: Option<&str>, allowed: &[&str]) -> Result<()> {
     }
 }
 
-/// Notes a change in the alarm's history.
+/// Notes a change in a metric alarm's history.
 pub fn record(ctx: &mut Ctx, alarm: &MetricAlarm, kind: &str, summary: String, data: Value) {
+    note(ctx, &alarm.name, false, kind, summary, data);
+}
+
+pub fn note(ctx: &mut Ctx, alarm: &str, composite: bool, kind: &str, summary: String, data: Value) {
     let item = AlarmHistoryItem {
         sequence: 0,
-        scope: alarm.scope.clone(),
-        alarm: alarm.name.clone(),
-        composite: false,
+        scope: ctx.scope.clone(),
+        alarm: alarm.to_owned(),
+        composite,
         time: ctx.now,
         kind: kind.to_owned(),
         summary,
         data: data.to_string(),
     };
     ctx.tx.alarm_history(item);
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct DescribeAlarms {
-    #[serde(default)]
-    alarm_names: Vec<String>,
-    alarm_name_prefix: Option<String>,
-    #[serde(default)]
-    alarm_types: Vec<String>,
-    children_of_alarm_name: Option<Value>,
-    parents_of_alarm_name: Option<Value>,
-    state_value: Option<String>,
-    action_prefix: Option<String>,
-    max_records: Option<i64>,
-    next_token: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Described {
-    composite_alarms: Vec<()>,
-    metric_alarms: Vec<Alarm>,
-    next_token: Option<String>,
-}
-
-pub fn describe(ctx: &mut Ctx, input: DescribeAlarms) -> Result<Described> {
-    if input.children_of_alarm_name.is_some() || input.parents_of_alarm_name.is_some() {
-        return Err(invalid(
-            "ChildrenOfAlarmName and ParentsOfAlarmName are about composite alarms, which Nines does not have.",
-        ));
-    }
-    if !input.alarm_names.is_empty() && input.alarm_name_prefix.is_some() {
-        return Err(combination(
-            "AlarmNames and AlarmNamePrefix cannot both be given.",
-        ));
-    }
-    if input.alarm_names.len() > MAX_NAMES {
-        return Err(invalid(format!(
-            "AlarmNames has more than {MAX_NAMES} members."
-        )));
-    }
-    choice(
-        "StateValue",
-        input.state_value.as_deref(),
-        &["OK", "ALARM", "INSUFFICIENT_DATA"],
-    )?;
-    for kind in &input.alarm_types {
-        choice("AlarmTypes", Some(kind), &["MetricAlarm", "CompositeAlarm"])?;
-    }
-    let metric_alarms =
-        input.alarm_types.is_empty() || input.alarm_types.iter().any(|t| t == "MetricAlarm");
-    let names: BTreeSet<&str> = input.alarm_names.iter().map(String::as_str).collect();
-    let acts = |a: &MetricAlarm, prefix: &str| {
-        a.alarm_actions
-            .iter()
-            .chain(&a.ok_actions)
-            .chain(&a.insufficient_data_actions)
-            .any(|x| x.starts_with(prefix))
-    };
-    let matching = ctx.tx.alarms.values().filter(|a| {
-        metric_alarms
-            && a.scope == ctx.scope
-            && (names.is_empty() || names.contains(a.name.as_str()))
-            && input
-                .alarm_name_prefix
-                .as_ref()
-                .is_none_or(|p| a.name.starts_with(p))
-            && input
-                .state_value
-                .as_ref()
-                .is_none_or(|s| a.state.name() == s)
-            && input.action_prefix.as_ref().is_none_or(|p| acts(a, p))
-    });
-    let page = Page::within(1, 100, input.max_records, input.next_token.as_deref())
-        .map_err(|_| bad_token())?;
-    let (alarms, next_token) = page.of(matching, |a| a.name.clone());
-    Ok(Described {
-        composite_alarms: Vec::new(),
-        metric_alarms: alarms.into_iter().map(|a| Alarm::of(a)).collect(),
-        next_token,
-    })
-}
-
-pub fn bad_token() -> ApiError {
-    ApiError::client(
-        "InvalidNextToken",
-        "The token is not valid or MaxRecords is out of range.",
-    )
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct DescribeAlarmsForMetric {
-    metric_name: String,
-    namespace: String,
-    statistic: Option<String>,
-    extended_statistic: Option<String>,
-    #[serde(default)]
-    dimensions: Vec<Dimension>,
-    period: Option<u32>,
-    unit: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ForMetric {
-    metric_alarms: Vec<Alarm>,
-}
-
-pub fn describe_for_metric(ctx: &mut Ctx, input: DescribeAlarmsForMetric) -> Result<ForMetric> {
-    let wanted = pairs(&input.dimensions);
-    let matching = ctx.tx.alarms.values().filter(|a| {
-        a.scope == ctx.scope
-            && a.metric_name == input.metric_name
-            && a.namespace == input.namespace
-            && a.dimensions == wanted
-            && (input.statistic.is_none() || a.statistic == input.statistic)
-            && (input.extended_statistic.is_none()
-                || a.extended_statistic == input.extended_statistic)
-            && input.period.is_none_or(|p| a.period == p)
-            && (input.unit.is_none() || a.unit == input.unit)
-    });
-    Ok(ForMetric {
-        metric_alarms: matching.map(|a| Alarm::of(a)).collect(),
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct DeleteAlarms {
-    alarm_names: Vec<String>,
-}
-
-pub fn delete(ctx: &mut Ctx, input: DeleteAlarms) -> Result<()> {
-    if input.alarm_names.len() > MAX_NAMES {
-        return Err(invalid(format!(
-            "AlarmNames has more than {MAX_NAMES} members."
-        )));
-    }
-    for name in &input.alarm_names {
-        // AWS's guide: one unknown name fails the whole call.
-        if !remove(ctx, name) {
-            return Err(not_found(name));
-        }
-    }
-    Ok(())
-}
-
-pub fn not_found(name: &str) -> ApiError {
-    ApiError::client("ResourceNotFound", format!("Unknown alarm {name}")).with_status(404)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Alarm {
-    alarm_name: String,
-    alarm_arn: String,
-    alarm_description: Option<String>,
-    alarm_configuration_updated_timestamp: Timestamp,
-    actions_enabled: bool,
-    #[serde(rename = "OKActions")]
-    ok_actions: Vec<String>,
-    alarm_actions: Vec<String>,
-    insufficient_data_actions: Vec<String>,
-    state_value: &'static str,
-    state_reason: String,
-    state_reason_data: Option<String>,
-    state_updated_timestamp: Timestamp,
-    metric_name: String,
-    namespace: String,
-    statistic: Option<String>,
-    extended_statistic: Option<String>,
-    dimensions: Vec<Dimension>,
-    period: u32,
-    unit: Option<String>,
-    evaluation_periods: u32,
-    datapoints_to_alarm: Option<u32>,
-    threshold: f64,
-    comparison_operator: String,
-    treat_missing_data: Option<String>,
-    evaluate_low_sample_count_percentile: Option<String>,
-    state_transitioned_timestamp: Timestamp,
-}
-
-impl Alarm {
-    fn of(a: &MetricAlarm) -> Self {
-        Self {
-            alarm_name: a.name.clone(),
-            alarm_arn: a.arn.clone(),
-            alarm_description: a.description.clone(),
-            alarm_configuration_updated_timestamp: a.updated.into(),
-            actions_enabled: a.actions_enabled,
-            ok_actions: a.ok_actions.clone(),
-            alarm_actions: a.alarm_actions.clone(),
-            insufficient_data_actions: a.insufficient_data_actions.clone(),
-            state_value: a.state.name(),
-            state_reason: a.state_reason.clone(),
-            state_reason_data: Some(a.state_reason_data.clone()).filter(|d| !d.is_empty()),
-            state_updated_timestamp: a.state_updated.into(),
-            metric_name: a.metric_name.clone(),
-            namespace: a.namespace.clone(),
-            statistic: a.statistic.clone(),
-            extended_statistic: a.extended_statistic.clone(),
-            dimensions: dimensions(&a.dimensions),
-            period: a.period,
-            unit: a.unit.clone(),
-            evaluation_periods: a.evaluation_periods,
-            datapoints_to_alarm: a.datapoints_to_alarm,
-            threshold: a.threshold,
-            comparison_operator: a.comparison_operator.clone(),
-            treat_missing_data: a.treat_missing_data.clone(),
-            evaluate_low_sample_count_percentile: a.evaluate_low_sample_count_percentile.clone(),
-            state_transitioned_timestamp: a.state_transitioned.into(),
-        }
-    }
 }

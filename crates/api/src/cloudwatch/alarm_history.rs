@@ -1,6 +1,6 @@
 //! What happened to alarms: definitions, states, actions.
 
-use super::alarm::bad_token;
+use super::alarm_describe::bad_token;
 use super::error::{Result, invalid};
 use crate::Ctx;
 use crate::ec2::page::Page;
@@ -58,10 +58,17 @@ pub fn describe(ctx: &mut Ctx, input: DescribeAlarmHistory) -> Result<Described>
             )));
         }
     };
-    let metric_alarms =
-        input.alarm_types.is_empty() || input.alarm_types.iter().any(|t| t == "MetricAlarm");
+    for kind in &input.alarm_types {
+        super::alarm::choice("AlarmTypes", Some(kind), &["MetricAlarm", "CompositeAlarm"])?;
+    }
+    // AWS: metric alarms only, if no type is named.
+    let asked = |kind: &str| input.alarm_types.iter().any(|t| t == kind);
+    let (composite, metric) = (
+        asked("CompositeAlarm"),
+        input.alarm_types.is_empty() || asked("MetricAlarm"),
+    );
     let matches = |i: &&AlarmHistoryItem| {
-        metric_alarms
+        (if i.composite { composite } else { metric })
             && input.alarm_contributor_id.is_none()
             && i.scope == ctx.scope
             && input.alarm_name.as_ref().is_none_or(|n| i.alarm == *n)
@@ -96,7 +103,11 @@ pub fn describe(ctx: &mut Ctx, input: DescribeAlarmHistory) -> Result<Described>
     let (items, next_token) = page.of(items, key);
     let item = |i: &AlarmHistoryItem| Item {
         alarm_name: i.alarm.clone(),
-        alarm_type: "MetricAlarm",
+        alarm_type: if i.composite {
+            "CompositeAlarm"
+        } else {
+            "MetricAlarm"
+        },
         timestamp: i.time.into(),
         history_item_type: i.kind.clone(),
         history_summary: i.summary.clone(),

@@ -1,9 +1,10 @@
 //! Setting an alarm's state by hand, and switching its actions.
 
-use super::alarm::{not_found, record};
+use super::alarm::note;
+use super::alarm_describe::not_found;
 use super::error::{Result, invalid};
 use crate::Ctx;
-use model::cloudwatch::{AlarmState, MetricAlarm};
+use model::cloudwatch::{AlarmState, CompositeAlarm, MetricAlarm};
 use serde::Deserialize;
 use serde_json::json;
 use store::ScopedName;
@@ -18,8 +19,7 @@ pub struct SetAlarmState {
     state_reason_data: Option<String>,
 }
 
-/// Holds until the next evaluation. The controller runs the actions of the new state then,
-/// if it still stands, since only it may act.
+/// Holds until the next evaluation. The controller runs the actions of the new state, at once.
 pub fn set(ctx: &mut Ctx, input: SetAlarmState) -> Result<()> {
     let state = match input.state_value.as_str() {
         "OK" => AlarmState::Ok,
@@ -39,33 +39,42 @@ pub fn set(ctx: &mut Ctx, input: SetAlarmState) -> Result<()> {
         ));
     }
     let key = ScopedName::new(&ctx.scope, &input.alarm_name);
-    let Some(old) = ctx.tx.get::<MetricAlarm>(&key).cloned() else {
+    let reason = input.state_reason;
+    // Both kinds have the same members, and no type in common.
+    macro_rules! change {
+        ($kind:ty) => {{
+            let now = ctx.now;
+            let old = ctx
+                .tx
+                .get::<$kind>(&key)
+                .map(|a| (a.state, a.state_reason.clone()));
+            ctx.tx.modify::<$kind>(&key, |a| {
+                if a.state != state {
+                    a.state_transitioned = now;
+                    a.actions_due = true;
+                }
+                a.state = state;
+                a.state_reason = reason.clone();
+                a.state_reason_data = data.clone();
+                a.state_updated = now;
+            });
+            old
+        }};
+    }
+    let (metric, composite) = (change!(MetricAlarm), change!(CompositeAlarm));
+    let is_composite = composite.is_some();
+    let Some((before, reason_before)) = metric.or(composite) else {
         return Err(not_found(&input.alarm_name));
     };
-    let now = ctx.now;
-    ctx.tx.modify::<MetricAlarm>(&key, |a| {
-        a.state_transitioned = if a.state == state {
-            a.state_transitioned
-        } else {
-            now
-        };
-        a.state = state;
-        a.state_reason = input.state_reason.clone();
-        a.state_reason_data = data;
-        a.state_updated = now;
-    });
-    if old.state != state {
-        let summary = format!(
-            "Alarm updated from {} to {}",
-            old.state.name(),
-            state.name()
-        );
+    if before != state {
+        let summary = format!("Alarm updated from {} to {}", before.name(), state.name());
         let change = json!({
             "version": "1.0",
-            "oldState": { "stateValue": old.state.name(), "stateReason": old.state_reason },
-            "newState": { "stateValue": state.name(), "stateReason": input.state_reason },
+            "oldState": { "stateValue": before.name(), "stateReason": reason_before },
+            "newState": { "stateValue": state.name(), "stateReason": reason },
         });
-        record(ctx, &old, "StateUpdate", summary, change);
+        let name = &input.alarm_name;
+        note(ctx, name, is_composite, "StateUpdate", summary, change);
     }
     Ok(())
 }
@@ -87,10 +96,11 @@ pub fn disable_actions(ctx: &mut Ctx, input: AlarmActions) -> Result<()> {
 /// Unknown names are passed over: the calls name no such error.
 fn switch(ctx: &mut Ctx, names: &[String], on: bool) -> Result<()> {
     for name in names {
+        let key = ScopedName::new(&ctx.scope, name);
         ctx.tx
-            .modify::<MetricAlarm>(&ScopedName::new(&ctx.scope, name), |a| {
-                a.actions_enabled = on
-            });
+            .modify::<MetricAlarm>(&key, |a| a.actions_enabled = on);
+        ctx.tx
+            .modify::<CompositeAlarm>(&key, |a| a.actions_enabled = on);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Dashboards: kept and given back. Their widgets are drawn by whoever reads them.
 
-use super::alarm::bad_token;
+use super::alarm_describe::bad_token;
 use super::error::{Result, invalid};
 use crate::Ctx;
 use crate::ec2::page::Page;

@@ -232,7 +232,7 @@ pub fn list(ctx: &mut Ctx, input: ListMetrics) -> Result<Listed> {
             && input.dimensions.iter().all(|f| has(key, f))
     });
     let page = Page::within(1, 500, Some(500), input.next_token.as_deref())
-        .map_err(|_| super::alarm::bad_token())?;
+        .map_err(|_| super::alarm_describe::bad_token())?;
     let (metrics, next_token) = page.of(metrics, |key| {
         format!(
             "{}\u{1}{}\u{1}{:?}",

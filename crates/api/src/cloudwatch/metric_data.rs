@@ -1,205 +1,43 @@
-//! Reading metrics: GetMetricStatistics and GetMetricData.
+//! GetMetricData: metrics and expressions, a page at a time.
 
-use super::error::{Result, combination, invalid, missing};
-use super::{Dimension, pairs};
+use super::error::{Result, invalid};
+use super::query::{MetricDataQuery, records, validation};
+use super::statistics::{range, rounded};
 use crate::Ctx;
-use metrics::{MetricKey, Statistic};
+use jiff::tz::Offset;
+use metrics::math::{Answer, Evaluation, Line, Stored, Window, label};
+use model::cloudwatch as record;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::BTreeMap;
-use wire::{ApiError, Timestamp};
+use wire::Timestamp;
 
-/// Points of one GetMetricStatistics call; queries and points of one GetMetricData call.
-const MAX_POINTS: i64 = 1440;
+/// Queries of one call, and points of one answer.
 const MAX_QUERIES: usize = 500;
 const MAX_DATAPOINTS: usize = 100_800;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct GetMetricStatistics {
-    namespace: String,
-    metric_name: String,
-    #[serde(default)]
-    dimensions: Vec<Dimension>,
-    start_time: Timestamp,
-    end_time: Timestamp,
-    period: i64,
-    #[serde(default)]
-    statistics: Vec<String>,
-    #[serde(default)]
-    extended_statistics: Vec<String>,
-    unit: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Statistics {
-    label: String,
-    datapoints: Vec<Datapoint>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Datapoint {
-    timestamp: Timestamp,
-    sample_count: Option<f64>,
-    average: Option<f64>,
-    sum: Option<f64>,
-    minimum: Option<f64>,
-    maximum: Option<f64>,
-    unit: String,
-    extended_statistics: Option<BTreeMap<String, f64>>,
-}
-
-pub fn statistics(ctx: &mut Ctx, input: GetMetricStatistics) -> Result<Statistics> {
-    period(input.period)?;
-    range(input.start_time, input.end_time)?;
-    if input.statistics.is_empty() && input.extended_statistics.is_empty() {
-        return Err(missing("Statistics"));
-    }
-    let seconds = input.end_time.0.as_second() - input.start_time.0.as_second();
-    if seconds / input.period > MAX_POINTS {
-        return Err(combination(format!(
-            "You have requested up to {} datapoints, which exceeds the limit of {MAX_POINTS}. You may reduce the datapoints requested by increasing Period, or decreasing the time range.",
-            seconds / input.period
-        )));
-    }
-    let plain: Vec<Statistic> = input
-        .statistics
-        .iter()
-        .map(|s| statistic(s))
-        .collect::<Result<_>>()?;
-    let extended: Vec<(String, Statistic)> = input
-        .extended_statistics
-        .iter()
-        .map(|s| Ok((s.clone(), statistic(s)?)))
-        .collect::<Result<_>>()?;
-    let key = MetricKey {
-        scope: ctx.scope.clone(),
-        namespace: input.namespace,
-        name: input.metric_name,
-        dimensions: pairs(&input.dimensions),
-    };
-    let units = match &input.unit {
-        Some(unit) => vec![unit.clone()],
-        None => ctx.cloud.metrics.units(&key),
-    };
-    let mut datapoints = Vec::new();
-    for unit in units {
-        for (at, bucket) in ctx.cloud.metrics.buckets(
-            &key,
-            Some(&unit),
-            rounded(input.start_time, input.period),
-            input.end_time.0,
-            input.period * 1000,
-        ) {
-            let one = |wanted: Statistic| {
-                plain
-                    .contains(&wanted)
-                    .then(|| wanted.of(&bucket))
-                    .flatten()
-            };
-            let percentiles: BTreeMap<String, f64> = extended
-                .iter()
-                .filter_map(|(name, s)| Some((name.clone(), s.of(&bucket)?)))
-                .collect();
-            datapoints.push(Datapoint {
-                timestamp: at.into(),
-                sample_count: one(Statistic::SampleCount),
-                average: one(Statistic::Average),
-                sum: one(Statistic::Sum),
-                minimum: one(Statistic::Minimum),
-                maximum: one(Statistic::Maximum),
-                unit: unit.clone(),
-                extended_statistics: Some(percentiles).filter(|p| !p.is_empty()),
-            });
-        }
-    }
-    Ok(Statistics {
-        label: key.name,
-        datapoints,
-    })
-}
-
-fn statistic(text: &str) -> Result<Statistic> {
-    text.parse().map_err(|()| invalid(format!("The statistic {text} is not supported: Nines knows SampleCount, Sum, Average, Minimum, Maximum and percentiles (p0 to p100).")))
-}
-
-fn period(seconds: i64) -> Result<()> {
-    if matches!(seconds, 1 | 5 | 10 | 20 | 30)
-        || (seconds >= 60 && seconds % 60 == 0 && seconds <= 86_400 * 7)
-    {
-        return Ok(());
-    }
-    Err(invalid(
-        "The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60.",
-    ))
-}
-
-/// AWS rounds the start down to the minute, or to a shorter period.
-fn rounded(start: Timestamp, period: i64) -> jiff::Timestamp {
-    let step = 1000 * period.clamp(1, 60);
-    let rounded = start.0.as_millisecond().div_euclid(step) * step;
-    jiff::Timestamp::from_millisecond(rounded).unwrap_or(start.0)
-}
-
-fn range(start: Timestamp, end: Timestamp) -> Result<()> {
-    if start.0 >= end.0 {
-        return Err(ApiError::client(
-            "ValidationError",
-            "The parameter StartTime must be less than the parameter EndTime.",
-        ));
-    }
-    Ok(())
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 pub struct GetMetricData {
-    metric_data_queries: Vec<Query>,
+    metric_data_queries: Vec<MetricDataQuery>,
     start_time: Timestamp,
     end_time: Timestamp,
     next_token: Option<String>,
     scan_by: Option<String>,
     max_datapoints: Option<usize>,
-    label_options: Option<Value>,
+    label_options: Option<LabelOptions>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Query {
-    id: String,
-    metric_stat: Option<MetricStat>,
-    expression: Option<String>,
-    label: Option<String>,
-    return_data: Option<bool>,
-    period: Option<i64>,
-    account_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct MetricStat {
-    metric: Metric,
-    period: i64,
-    stat: String,
-    unit: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metric {
-    namespace: String,
-    metric_name: String,
-    #[serde(default)]
-    dimensions: Vec<Dimension>,
+struct LabelOptions {
+    timezone: Option<String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct MetricData {
     metric_data_results: Vec<Series>,
-    messages: Vec<()>,
+    next_token: Option<String>,
+    messages: Vec<Message>,
 }
 
 #[derive(Serialize)]
@@ -210,21 +48,21 @@ struct Series {
     timestamps: Vec<Timestamp>,
     values: Vec<f64>,
     status_code: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    messages: Vec<Message>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Message {
+    code: &'static str,
+    value: &'static str,
 }
 
 pub fn get(ctx: &mut Ctx, input: GetMetricData) -> Result<MetricData> {
     range(input.start_time, input.end_time)?;
-    if input.label_options.is_some() {
-        return Err(invalid(
-            "LabelOptions is not supported: labels are plain text here.",
-        ));
-    }
-    // Everything is given in one page.
-    if input.next_token.is_some() {
-        return Err(super::alarm::bad_token());
-    }
     if input.metric_data_queries.len() > MAX_QUERIES {
-        return Err(invalid(format!(
+        return Err(validation(format!(
             "The collection MetricDataQueries must not have a size greater than {MAX_QUERIES}."
         )));
     }
@@ -237,81 +75,180 @@ pub fn get(ctx: &mut Ctx, input: GetMetricData) -> Result<MetricData> {
             )));
         }
     };
-    let most = input
-        .max_datapoints
-        .unwrap_or(MAX_DATAPOINTS)
-        .min(MAX_DATAPOINTS);
-    let mut left = most;
+    let offset = match input.label_options.and_then(|o| o.timezone) {
+        None => Offset::UTC,
+        Some(text) => label::offset(&text).ok_or_else(|| {
+            validation(format!(
+                "The value {text} for parameter LabelOptions.Timezone is not of the form +0130."
+            ))
+        })?,
+    };
+    let mut page = Page::new(input.max_datapoints, input.next_token.as_deref())?;
+    let queries = records(ctx, input.metric_data_queries)?;
+    // The shortest period decides how the start is rounded.
+    let shortest = queries
+        .iter()
+        .filter_map(|q| q.metric.as_ref())
+        .map(|m| m.period)
+        .min();
+    let start = rounded(ctx.now, input.start_time, shortest.unwrap_or(60));
+    let window = Window {
+        start: start.as_millisecond(),
+        end: input.end_time.0.as_millisecond(),
+        origin: 0,
+        minute_ms: 60_000,
+    };
+    let source = Stored {
+        metrics: &ctx.cloud.metrics,
+        scope: &ctx.scope,
+        window,
+    };
+    let mut evaluation = Evaluation::new(&queries, &source, window);
     let mut results = Vec::new();
-    for query in &input.metric_data_queries {
-        let mut letters = query.id.chars();
-        let valid = letters.next().is_some_and(|c| c.is_ascii_lowercase())
-            && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !valid {
-            return Err(ApiError::client(
-                "ValidationError",
-                format!(
-                    "The value {} for parameter MetricDataQueries.member.Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$.",
-                    query.id
-                ),
-            ));
+    for query in queries.iter().filter(|q| q.return_data) {
+        let answer = evaluation
+            .answer(query)
+            .map_err(|error| validation(error.to_string()))?;
+        for line in &answer.lines {
+            let mut points = line.points.clone();
+            if newest_first {
+                points.reverse();
+            }
+            let Some((points, complete)) = page.take(points) else {
+                continue;
+            };
+            results.push(Series {
+                id: query.id.clone(),
+                label: labelled(ctx, query, &answer, line, offset),
+                timestamps: points.iter().map(|(at, _)| time(*at)).collect(),
+                values: points.iter().map(|(_, v)| *v).collect(),
+                status_code: if complete { "Complete" } else { "PartialData" },
+                messages: if answer.dropped {
+                    vec![ARITHMETIC]
+                } else {
+                    Vec::new()
+                },
+            });
         }
-        if query
-            .account_id
-            .as_deref()
-            .is_some_and(|a| *a != *ctx.scope.account)
-        {
-            return Err(invalid("Nines has no linked accounts."));
-        }
-        let Some(stat) = &query.metric_stat else {
-            let what = query.expression.as_deref().unwrap_or("nothing");
-            return Err(ApiError::client(
-                "ValidationError",
-                format!(
-                    "Error in expression '{}' [{what}]: metric math is not supported by Nines; ask for the metrics.",
-                    query.id
-                ),
-            ));
-        };
-        if query.expression.is_some() || query.period.is_some_and(|p| p != stat.period) {
-            return Err(combination(
-                "MetricStat excludes Expression, and brings its own Period.",
-            ));
-        }
-        period(stat.period)?;
-        if query.return_data == Some(false) {
-            continue;
-        }
-        let key = MetricKey {
-            scope: ctx.scope.clone(),
-            namespace: stat.metric.namespace.clone(),
-            name: stat.metric.metric_name.clone(),
-            dimensions: pairs(&stat.metric.dimensions),
-        };
-        let mut points = ctx.cloud.metrics.query(
-            &key,
-            stat.unit.as_deref(),
-            rounded(input.start_time, stat.period),
-            input.end_time.0,
-            stat.period * 1000,
-            &statistic(&stat.stat)?,
-        );
-        if newest_first {
-            points.reverse();
-        }
-        let cut = points.len() > left;
-        points.truncate(left);
-        left -= points.len();
-        results.push(Series {
-            id: query.id.clone(),
-            label: query.label.clone().unwrap_or_else(|| key.name.clone()),
-            timestamps: points.iter().map(|(at, _)| (*at).into()).collect(),
-            values: points.iter().map(|(_, v)| *v).collect(),
-            status_code: if cut { "PartialData" } else { "Complete" },
-        });
     }
     Ok(MetricData {
         metric_data_results: results,
+        next_token: page.token(),
         messages: Vec::new(),
     })
+}
+
+const ARITHMETIC: Message = Message {
+    code: "ArithmeticError",
+    value: "One or more data-points have been dropped due to non-numeric values (NaN, -Infinite, +Infinite)",
+};
+
+/// The query's label; of several lines, each with its own beside.
+fn labelled(
+    ctx: &Ctx,
+    query: &record::MetricDataQuery,
+    answer: &Answer,
+    line: &Line,
+    offset: Offset,
+) -> String {
+    let Some(given) = &query.label else {
+        return line.label.clone();
+    };
+    let text = label::expand(given, line, &ctx.scope, offset);
+    if answer.array && !given.contains("${") {
+        return format!("{text} {}", line.label);
+    }
+    text
+}
+
+fn time(ms: i64) -> Timestamp {
+    jiff::Timestamp::from_millisecond(ms)
+        .unwrap_or_default()
+        .into()
+}
+
+/// Which points of all results are given: the token says how many came before.
+struct Page {
+    skip: usize,
+    left: usize,
+    given: usize,
+    more: bool,
+}
+
+impl Page {
+    fn new(most: Option<usize>, token: Option<&str>) -> Result<Self> {
+        let skip = match token {
+            None | Some("") => 0,
+            Some(token) => token
+                .parse()
+                .map_err(|_| super::alarm_describe::bad_token())?,
+        };
+        let left = most.unwrap_or(MAX_DATAPOINTS).min(MAX_DATAPOINTS);
+        if left == 0 {
+            return Err(validation("MaxDatapoints must be greater than 0."));
+        }
+        Ok(Self {
+            skip,
+            left,
+            given: skip,
+            more: false,
+        })
+    }
+
+    /// The part of a result that is on this page, and whether it is whole now. `None` where all
+    /// of it lies on other pages; a result without points is on the page where it would begin.
+    fn take<T>(&mut self, mut points: Vec<T>) -> Option<(Vec<T>, bool)> {
+        if points.is_empty() {
+            return (self.skip == 0 && !self.more).then_some((points, true));
+        }
+        if self.skip >= points.len() {
+            self.skip -= points.len();
+            return None;
+        }
+        points.drain(..self.skip);
+        self.skip = 0;
+        let complete = points.len() <= self.left;
+        points.truncate(self.left);
+        self.more |= !complete;
+        self.left -= points.len();
+        self.given += points.len();
+        (!points.is_empty()).then_some((points, complete))
+    }
+
+    fn token(&self) -> Option<String> {
+        self.more.then(|| self.given.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Page;
+
+    #[test]
+    fn pages_give_every_point_once() {
+        let results = [vec![1, 2, 3], vec![], vec![4], vec![5, 6, 7, 8]];
+        for most in 1..9 {
+            let mut seen = vec![Vec::new(); results.len()];
+            let mut token: Option<String> = None;
+            loop {
+                let mut page = Page::new(Some(most), token.as_deref()).unwrap();
+                let mut on_page = 0;
+                for (result, seen) in results.iter().zip(&mut seen) {
+                    if let Some((points, complete)) = page.take(result.clone()) {
+                        on_page += points.len();
+                        seen.extend(points);
+                        assert_eq!(complete, seen == result);
+                    }
+                }
+                assert!(on_page <= most);
+                token = page.token();
+                if token.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, results);
+        }
+        assert!(Page::new(None, Some("x")).is_err());
+        assert!(Page::new(Some(0), None).is_err());
+    }
 }

@@ -1,17 +1,21 @@
 //! CloudWatch: metrics and metric alarms, over Query, JSON and CBOR.
 //!
-//! Points live in the `metrics` crate; alarms and their history in the store. The
-//! alarm controller evaluates and acts. Metric math, composite alarms, anomaly
-//! bands and streams are refused or no actions here.
+//! Points and metric math live in the `metrics` crate; alarms and their history in the
+//! store. The alarm controller evaluates and acts. Anomaly bands, insight rules and
+//! streams are refused or no actions here.
 
 mod absent;
 pub mod alarm;
+mod alarm_describe;
 mod alarm_history;
 mod alarm_state;
+mod composite;
 mod dashboard;
 mod error;
 mod metric;
 mod metric_data;
+pub mod query;
+mod statistics;
 mod tag;
 mod unit;
 
@@ -30,16 +34,19 @@ pub fn service() -> Service<Ctx> {
         query_compatible_errors: true,
         actions: vec![
             action("PutMetricAlarm", alarm::put),
-            action("DescribeAlarms", alarm::describe),
-            action("DescribeAlarmsForMetric", alarm::describe_for_metric),
-            action("DeleteAlarms", alarm::delete),
+            action("DescribeAlarms", alarm_describe::describe),
+            action(
+                "DescribeAlarmsForMetric",
+                alarm_describe::describe_for_metric,
+            ),
+            action("DeleteAlarms", alarm_describe::delete),
             action("SetAlarmState", alarm_state::set),
             action("EnableAlarmActions", alarm_state::enable_actions),
             action("DisableAlarmActions", alarm_state::disable_actions),
             action("DescribeAlarmHistory", alarm_history::describe),
             action("PutMetricData", metric::put),
             action("ListMetrics", metric::list),
-            action("GetMetricStatistics", metric_data::statistics),
+            action("GetMetricStatistics", statistics::statistics),
             action("GetMetricData", metric_data::get),
             action("TagResource", tag::tag),
             action("UntagResource", tag::untag),
@@ -48,9 +55,11 @@ pub fn service() -> Service<Ctx> {
             action("GetDashboard", dashboard::get),
             action("ListDashboards", dashboard::list),
             action("DeleteDashboards", dashboard::delete),
-            action("PutCompositeAlarm", absent::put_composite_alarm),
+            action("PutCompositeAlarm", composite::put),
             action("PutAnomalyDetector", absent::put_anomaly_detector),
             action("PutMetricStream", absent::put_metric_stream),
+            action("PutInsightRule", absent::put_insight_rule),
+            action("DescribeAlarmContributors", absent::contributors),
         ],
         ..Service::new("monitoring")
     }

@@ -1,9 +1,9 @@
-//! Tags of alarms.
+//! Tags of alarms, of both kinds.
 
 use super::error::Result;
 use crate::Ctx;
 use model::Tags;
-use model::cloudwatch::MetricAlarm;
+use model::cloudwatch::{CompositeAlarm, MetricAlarm};
 use serde::{Deserialize, Serialize};
 use store::ScopedName;
 use wire::ApiError;
@@ -70,26 +70,22 @@ pub struct Listed {
 pub struct Done {}
 
 pub fn tag(ctx: &mut Ctx, input: TagResource) -> Result<Done> {
-    let key = find(ctx, &input.resource_arn)?;
+    let key = find(ctx, &input.resource_arn)?.0;
     let tags = of(&input.tags)?;
-    ctx.tx.modify::<MetricAlarm>(&key, |a| a.tags.extend(tags));
+    change(ctx, &key, |all| all.extend(tags));
     Ok(Done {})
 }
 
 pub fn untag(ctx: &mut Ctx, input: UntagResource) -> Result<Done> {
-    let key = find(ctx, &input.resource_arn)?;
-    ctx.tx
-        .modify::<MetricAlarm>(&key, |a| a.tags.retain(|k, _| !input.tag_keys.contains(k)));
+    let key = find(ctx, &input.resource_arn)?.0;
+    change(ctx, &key, |all| {
+        all.retain(|k, _| !input.tag_keys.contains(k))
+    });
     Ok(Done {})
 }
 
 pub fn list(ctx: &mut Ctx, input: ListTags) -> Result<Listed> {
-    let key = find(ctx, &input.resource_arn)?;
-    let tags = ctx
-        .tx
-        .get::<MetricAlarm>(&key)
-        .map(|a| a.tags.clone())
-        .unwrap_or_default();
+    let (_, tags) = find(ctx, &input.resource_arn)?;
     Ok(Listed {
         tags: tags
             .into_iter()
@@ -98,11 +94,28 @@ pub fn list(ctx: &mut Ctx, input: ListTags) -> Result<Listed> {
     })
 }
 
-fn find(ctx: &Ctx, arn: &str) -> Result<ScopedName> {
+fn change(ctx: &mut Ctx, key: &ScopedName, f: impl FnOnce(&mut Tags)) {
+    if ctx.tx.get::<MetricAlarm>(key).is_some() {
+        ctx.tx.modify::<MetricAlarm>(key, |a| f(&mut a.tags));
+    } else {
+        ctx.tx.modify::<CompositeAlarm>(key, |a| f(&mut a.tags));
+    }
+}
+
+fn find(ctx: &Ctx, arn: &str) -> Result<(ScopedName, Tags)> {
     let name = arn.split_once(":alarm:").map_or("", |(_, name)| name);
     let key = ScopedName::new(&ctx.scope, name);
-    match ctx.tx.get::<MetricAlarm>(&key) {
-        Some(alarm) if alarm.arn == arn => Ok(key),
+    let metric = ctx.tx.get::<MetricAlarm>(&key).map(|a| (&a.arn, &a.tags));
+    let composite = || {
+        ctx.tx
+            .get::<CompositeAlarm>(&key)
+            .map(|a| (&a.arn, &a.tags))
+    };
+    match metric.or_else(composite) {
+        Some((found, tags)) if found == arn => {
+            let tags = tags.clone();
+            Ok((key, tags))
+        }
         _ => Err(ApiError::client(
             "ResourceNotFoundException",
             format!("Unknown resource {arn}"),

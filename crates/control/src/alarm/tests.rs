@@ -39,7 +39,6 @@ fn alarm(
         state_reason_data: String::new(),
         state_updated: at,
         state_transitioned: at,
-        actions_run: None,
         metrics: Vec::new(),
         actions_due: false,
         tags: Default::default(),
@@ -56,6 +55,10 @@ fn check(alarm: &MetricAlarm, values: &[Option<f64>], state: AlarmState, reason:
         .enumerate()
         .map(|(i, v)| (at(i), *v))
         .collect();
+    let points = Points {
+        values: points,
+        insignificant: false,
+    };
     let seen = judge(alarm, &points).unwrap();
     assert_eq!((seen.state, seen.reason.as_str()), (state, reason));
 }
@@ -146,10 +149,14 @@ fn alarms_that_count_no_datapoints_to_alarm_say_less() {
 fn reason_data_lists_the_points_oldest_first() {
     let high = alarm("GreaterThanThreshold", 7.0, 2, "missing", AlarmState::Ok);
     let at = |s: &str| s.parse::<Timestamp>().unwrap();
-    let points = [
+    let values = vec![
         (at("2021-07-14T23:16:00Z"), Some(8.0)),
         (at("2021-07-14T23:17:00Z"), Some(9.0)),
     ];
+    let mut points = Points {
+        values,
+        insignificant: false,
+    };
     let data: serde_json::Value =
         serde_json::from_str(&judge(&high, &points).unwrap().data).unwrap();
     assert_eq!(data["recentDatapoints"], json!([8.0, 9.0]));
@@ -157,4 +164,7 @@ fn reason_data_lists_the_points_oldest_first() {
         (&data["version"], &data["period"], &data["threshold"]),
         (&json!("1.0"), &json!(60), &json!(7.0))
     );
+    // Too few samples for the percentile keep the state, whatever they are.
+    points.insignificant = true;
+    assert_eq!(judge(&high, &points).unwrap().state, AlarmState::Ok);
 }

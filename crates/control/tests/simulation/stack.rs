@@ -156,7 +156,6 @@ pub fn cpu_alarm(
         state_reason_data: String::new(),
         state_updated: now,
         state_transitioned: now,
-        actions_run: None,
         metrics: Vec::new(),
         actions_due: false,
         tags: Default::default(),
