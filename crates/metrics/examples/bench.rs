@@ -17,7 +17,7 @@ const ALARMS: usize = 10_000;
 const INSTANCES: usize = 500;
 
 /// What an instance with detailed monitoring has: name, unit, and how its values move.
-const MEASURED: [(&str, &str, Moves); 13] = [
+const MEASURED: [(&str, &str, Moves); 12] = [
     ("CPUUtilization", "Percent", Moves::Percent),
     ("NetworkIn", "Bytes", Moves::Bytes),
     ("NetworkOut", "Bytes", Moves::Bytes),
@@ -30,7 +30,6 @@ const MEASURED: [(&str, &str, Moves); 13] = [
     ("StatusCheckFailed", "Count", Moves::Never),
     ("StatusCheckFailed_Instance", "Count", Moves::Never),
     ("StatusCheckFailed_System", "Count", Moves::Never),
-    ("StatusCheckFailed_AttachedEBS", "Count", Moves::Never),
 ];
 /// The first so many of them are also added up by group, type, image and over all.
 const ADDED_UP: usize = 9;

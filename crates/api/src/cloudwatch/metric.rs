@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use metrics::{Bucket, MetricKey, Resolution};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 use wire::Timestamp;
 
 /// Datums of one call; values of one datum.
@@ -60,10 +61,14 @@ pub fn put(ctx: &mut Ctx, input: PutMetricData) -> Result<()> {
         ));
     }
     length(&input.namespace, "Namespace", 1, 255)?;
-    if input.namespace.starts_with("AWS/") {
-        return Err(invalid(
-            "The value AWS/ for parameter Namespace is invalid.",
-        ));
+    // AWS's own namespaces are its services' to fill.
+    if let Some(bad) = ["AWS/", ":"]
+        .iter()
+        .find(|p| input.namespace.starts_with(**p))
+    {
+        return Err(invalid(format!(
+            "The value {bad} for parameter Namespace is invalid."
+        )));
     }
     if input.metric_data.is_empty() {
         return Err(missing("MetricData"));
@@ -157,7 +162,12 @@ fn buckets(datum: &Datum) -> Result<Vec<Bucket>> {
                 .values
                 .iter()
                 .zip(counts)
-                .map(|(v, n)| Ok(Bucket::of(finite(*v)?, finite(n)?)))
+                .map(|(v, n)| {
+                    if n <= 0.0 {
+                        return Err(invalid("A member of Counts is not greater than 0."));
+                    }
+                    Ok(Bucket::of(finite(*v)?, finite(n)?))
+                })
                 .collect()
         }
         [false, false, false] => Err(missing("MetricData.member.Value")),
@@ -231,21 +241,26 @@ pub fn list(ctx: &mut Ctx, input: ListMetrics) -> Result<Listed> {
             && input.metric_name.as_ref().is_none_or(|n| key.name == *n)
             && input.dimensions.iter().all(|f| has(key, f))
     });
-    let page = Page::within(1, 500, Some(500), input.next_token.as_deref())
-        .map_err(|_| super::alarm_describe::bad_token())?;
-    let (metrics, next_token) = page.of(metrics, |key| {
-        format!(
+    // Pages are cut by a text, so that is what they are ordered by.
+    let named = metrics.into_iter().map(|key| {
+        let name = format!(
             "{}\u{1}{}\u{1}{:?}",
             key.namespace, key.name, key.dimensions
-        )
+        );
+        (name, key)
     });
+    let mut named: Vec<(String, Arc<MetricKey>)> = named.collect();
+    named.sort();
+    let page = Page::within(1, 500, Some(500), input.next_token.as_deref())
+        .map_err(|_| super::alarm_describe::bad_token())?;
+    let (metrics, next_token) = page.of(named, |(name, _)| name.clone());
     let metric = |key: &MetricKey| Metric {
         namespace: key.namespace.clone(),
         metric_name: key.name.clone(),
         dimensions: dimensions(&key.dimensions),
     };
     Ok(Listed {
-        metrics: metrics.iter().map(|key| metric(key)).collect(),
+        metrics: metrics.iter().map(|(_, key)| metric(key)).collect(),
         next_token,
     })
 }

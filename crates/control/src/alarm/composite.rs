@@ -23,6 +23,8 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         .keys()
         .cloned()
         .collect();
+    // A state set by hand acts as it was set, then the rule has its say.
+    act_all(world, &keys, now);
     // Children may be composite themselves: a change goes up one level a round, and there are no
     // circles.
     for _ in 0..=keys.len() {
@@ -42,15 +44,17 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             world.store.update(|tx| become_state(tx, key, &found, now));
         }
     }
+    act_all(world, &keys, now)
+}
+
+/// Runs the actions that are due; says when to look at those that are held back.
+fn act_all(world: &World, keys: &[ScopedName], now: Timestamp) -> Option<Timestamp> {
     let speed = world.settings.speed;
     let mut again = None;
-    for key in &keys {
+    for key in keys {
         let snapshot = world.store.snapshot();
-        let waits = snapshot
-            .composite_alarms
-            .get(key)
-            .is_some_and(|a| a.actions_due || a.suppressed.is_some());
-        if waits {
+        let alarm = snapshot.composite_alarms.get(key);
+        if alarm.is_some_and(|a| a.actions_due || a.suppressed.is_some()) {
             let until = world.store.update(|tx| act(tx, key, speed, now));
             again = earliest(again, until);
         }
