@@ -76,11 +76,16 @@ impl Bucket {
             self.values = Vec::new();
             return;
         }
-        let coarse = self.coarse || other.coarse;
+        if self.coarse && self.minimum >= 0.0 {
+            for &(value, count) in &other.values {
+                self.add(middle(bin(value)), count);
+            }
+            return;
+        }
         for &(value, count) in &other.values {
             self.add(value, count);
         }
-        if coarse || self.values.len() > EXACT {
+        if self.coarse || other.coarse || self.values.len() > EXACT {
             self.coarsen();
         }
     }
