@@ -68,9 +68,9 @@ class Recorded(machine.Machine):
         super().__init__(root)
         self.commands = []
 
-    def run(self, command, **environment):
+    def run(self, command, input=None, **environment):
         if command[0].startswith(self.root):
-            return super().run(command, **environment)
+            return super().run(command, input=input, **environment)
         self.commands.append(" ".join(command))
         return 0
 

@@ -166,7 +166,7 @@ write_files:
     def test_bad_cloud_config(self):
         self.assertIn("is not valid YAML", self.trial.boot("#cloud-config\na: [\n"))
         self.assertIn("is not a mapping", self.trial.boot("#cloud-config\n- a\n", instance="i-2"))
-        self.assertIn("'swap' is not emulated", self.trial.boot("#cloud-config\nswap: {}\n", instance="i-3"))
+        self.assertIn("'puppet' is not emulated", self.trial.boot("#cloud-config\npuppet: {}\n", instance="i-3"))
         self.assertIn("a command must be", self.trial.boot("#cloud-config\nruncmd: [{a: b}]\n", instance="i-4"))
         self.assertIn("write_files: ", self.trial.boot("#cloud-config\nwrite_files: [nonsense]\n", instance="i-5"))
 
@@ -177,6 +177,48 @@ write_files:
         log = self.trial.boot("#!/bin/sh\necho never\n", version=0)
         self.assertIn("no user data was run", log)
         self.assertNotIn("never", log)
+
+    def test_template(self):
+        log = self.trial.boot("## template: jinja\n#!/bin/sh\necho in {{ v1.instance_id }} {{ ds.meta_data.instance_id }} {{ v1.none }}\n")
+        self.assertIn("in i-1 i-1 CI_MISSING_JINJA_VAR/none", log)
+        log = self.trial.boot("## template: jinja\n#cloud-config\nruncmd: [echo {% if x %}]\n", instance="i-2")
+        self.assertIn("blocks of jinja templates are not emulated; ignored", log)
+
+    def test_package_sources(self):
+        self.trial.boot("""#cloud-config
+apt:
+  conf: 'Acquire::Retries "3";'
+  http_proxy: http://proxy:3128
+  sources:
+    tool.list:
+      source: deb https://example.org/debian stable main
+      key: KEY
+""")
+        self.assertEqual(
+            "deb [signed-by=/etc/apt/cloud-init.gpg.d/tool.asc] https://example.org/debian stable main\n",
+            self.trial.read("etc/apt/sources.list.d/tool.list"))
+        self.assertEqual("KEY", self.trial.read("etc/apt/cloud-init.gpg.d/tool.asc"))
+        self.assertIn("http::Proxy", self.trial.read("etc/apt/apt.conf.d/90cloud-init-aptproxy"))
+        self.assertIn("Retries", self.trial.read("etc/apt/apt.conf.d/94cloud-init-config"))
+
+    def test_what_belongs_to_the_host_is_told_and_no_error(self):
+        log = self.trial.boot("#cloud-config\nswap: {filename: /swap, size: 1G}\nntp: {enabled: true}\ngrowpart: {mode: auto}\n")
+        self.assertIn("'swap' has no effect: an instance shares the host's memory", log)
+        self.assertIn("'ntp' has no effect: the clock is the host's", log)
+        self.assertNotIn("growpart", log)
+        self.assertEqual("done", self.status()["status"])
+
+    def test_power_state(self):
+        from userdata import system
+
+        self.trial.boot()
+        ends = lambda **state: system.power_state(self.trial.machine, {"power_state": state})
+        self.assertEqual(["systemctl", "--no-block", "reboot"], ends(mode="reboot"))
+        self.assertEqual(["shutdown", "--poweroff", "+5", "bye"], ends(mode="poweroff", delay=5, message="bye"))
+        self.assertIsNone(ends(mode="halt", condition=False))
+        for wrong in ({"mode": "sleep"}, {"mode": "halt", "delay": "soon"}):
+            with self.assertRaises(ValueError):
+                ends(**wrong)
 
 
 class Metadata(unittest.TestCase):

@@ -62,6 +62,37 @@ def until(what, call, wanted, seconds=120):
         time.sleep(0.2)
 
 
+def own_images(ec2, instance, volume):
+    """An image of a running instance, one registered of its snapshot, and both taken back."""
+    made = ec2.create_image(InstanceId=instance, Name="baked (1)", NoReboot=True, TagSpecifications=tags("image", Name="baked"))["ImageId"]
+    state = lambda: ec2.describe_images(ImageIds=[made])["Images"][0]["State"]
+    until("an image is available", state, "available")
+    image = ec2.describe_images(Owners=["self"], Filters=by("name", "baked*"))["Images"][0]
+    check("its tags", image["Tags"], [{"Key": "Name", "Value": "baked"}])
+    check("it is private", image["Public"], False)
+    snapshot = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    described = ec2.describe_snapshots(SnapshotIds=[snapshot], OwnerIds=["self"])["Snapshots"][0]
+    check("its snapshot", (described["State"], described["Progress"], described["VolumeId"]), ("completed", "100%", volume))
+    mapping = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot, "VolumeSize": 20}}]
+    registered = ec2.register_image(Name="registered", RootDeviceName="/dev/sda1", BlockDeviceMappings=mapping)["ImageId"]
+    check("its size", ec2.describe_images(ImageIds=[registered])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"], 20)
+    refused(
+        [
+            (ec2.create_image, dict(InstanceId=instance, Name="baked (1)"), "InvalidAMIName.Duplicate"),
+            (ec2.create_image, dict(InstanceId=instance, Name="x!"), "InvalidAMIName.Malformed"),
+            (ec2.create_image, dict(InstanceId=NOBODY, Name="other"), "InvalidInstanceID.NotFound"),
+            (ec2.register_image, dict(Name="other", RootDeviceName="/dev/sda1"), "MissingParameter"),
+            (ec2.delete_snapshot, dict(SnapshotId=snapshot), "InvalidSnapshot.InUse"),
+        ]
+    )
+    for one in (made, registered):
+        ec2.deregister_image(ImageId=one)
+        check("it is no more", code_of(ec2.describe_images, ImageIds=[one]), "InvalidAMIID.NotFound")
+        check("nor twice", code_of(ec2.deregister_image, ImageId=one), "InvalidAMIID.NotFound")
+    ec2.delete_snapshot(SnapshotId=snapshot)
+    check("nor its snapshot", code_of(ec2.describe_snapshots, SnapshotIds=[snapshot]), "InvalidSnapshot.NotFound")
+
+
 def images(ec2, ssm):
     def newest(**arguments):
         found = ec2.describe_images(**arguments)["Images"]
@@ -375,6 +406,7 @@ def lives(ec2, ids, one):
     ec2.get_console_output(**here)
     volumes = ec2.describe_volumes(Filters=by("attachment.instance-id", one))["Volumes"]
     check("its volume", [(v["Size"], v["VolumeType"], v["State"]) for v in volumes], [(12, "gp3", "in-use")])
+    own_images(ec2, one, volumes[0]["VolumeId"])
     profile = ec2.describe_iam_instance_profile_associations(Filters=by("instance-id", one))
     profile = profile["IamInstanceProfileAssociations"][0]["AssociationId"]
     replaced = ec2.replace_iam_instance_profile_association(AssociationId=profile, IamInstanceProfile={"Name": "web"})

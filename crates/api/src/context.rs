@@ -31,6 +31,8 @@ pub struct Cloud {
     pub state_dir: PathBuf,
     /// Names of the image recipes that are built (`debian-12`, `debian-12-docker`).
     pub images: Vec<String>,
+    /// An image id that is not known here is refused (`up --strict`).
+    pub strict_images: bool,
     /// Instances run without user namespaces (`up --privileged-instances`).
     pub privileged_instances: bool,
     /// How much faster than AWS's the waits of the control plane are.

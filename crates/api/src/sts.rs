@@ -8,6 +8,7 @@ use crate::Ctx;
 use crate::iam;
 use jiff::SignedDuration;
 use model::Scope;
+use model::iam::SessionCredentials;
 use serde::{Deserialize, Serialize};
 use wire::{ApiError, QueryKind, Service, Timestamp, action};
 
@@ -48,7 +49,7 @@ pub fn account_of(access_key: &str) -> &str {
         .unwrap_or(DEFAULT_ACCOUNT)
 }
 
-/// Nobody has logged in: every caller is its account's root user.
+/// Of a caller without a role's credentials: nobody has logged in, so it is its account's root user.
 pub fn caller_arn(scope: &Scope) -> String {
     format!("arn:aws:iam::{}:root", scope.account)
 }
@@ -65,10 +66,18 @@ pub struct CallerIdentity {
 }
 
 fn get_caller_identity(ctx: &mut Ctx, _: GetCallerIdentity) -> Result<CallerIdentity, ApiError> {
-    Ok(CallerIdentity {
-        user_id: ctx.scope.account.to_string(),
-        account: ctx.scope.account.to_string(),
-        arn: caller_arn(&ctx.scope),
+    let account = ctx.scope.account.to_string();
+    Ok(match ctx.tx.session_credentials.get(&ctx.access_key) {
+        Some(session) => CallerIdentity {
+            user_id: session.user_id.clone(),
+            account,
+            arn: session.arn.clone(),
+        },
+        None => CallerIdentity {
+            user_id: account.clone(),
+            account,
+            arn: caller_arn(&ctx.scope),
+        },
     })
 }
 
@@ -104,7 +113,7 @@ fn credentials(ctx: &Ctx, account: &str, seconds: u32) -> Credentials {
     Credentials {
         access_key_id: format!(
             "{TEMPORARY}{account}{}",
-            model::random_hex(4).to_uppercase()
+            model::random_hex(8).to_uppercase()
         ),
         secret_access_key: model::random_hex(40),
         session_token: model::random_hex(128),
@@ -211,14 +220,22 @@ fn assume_role(ctx: &mut Ctx, input: AssumeRole) -> Result<AssumedRole, ApiError
         900,
         role.max_session_duration,
     )?;
-    let (account, role_name) = (role.scope.account.to_string(), role.name.clone());
-    let assumed_role_id = format!("{}:{name}", role.id);
+    let expires = ctx.now + SignedDuration::from_secs(i64::from(seconds));
+    let session = SessionCredentials::new(role, name, ctx.now, expires);
+    let assumed_role_user = AssumedRoleUser {
+        assumed_role_id: session.user_id.clone(),
+        arn: session.arn.clone(),
+    };
+    let credentials = Credentials {
+        access_key_id: session.access_key_id.clone(),
+        secret_access_key: session.secret_access_key.clone(),
+        session_token: session.session_token.clone(),
+        expiration: expires.into(),
+    };
+    ctx.tx.put(session);
     Ok(AssumedRole {
-        credentials: credentials(ctx, &account, seconds),
-        assumed_role_user: AssumedRoleUser {
-            assumed_role_id,
-            arn: format!("arn:aws:sts::{account}:assumed-role/{role_name}/{name}"),
-        },
+        credentials,
+        assumed_role_user,
         source_identity: input.source_identity,
     })
 }

@@ -17,6 +17,7 @@ pub fn run<T>(f: impl FnOnce(&mut Ctx) -> T) -> T {
         public_pool: "198.18.0.0/15".parse().unwrap(),
         state_dir: std::env::temp_dir(),
         images: vec!["debian-12".into(), "debian-12-docker".into()],
+        strict_images: false,
         privileged_instances: false,
         speed: Default::default(),
         console: Box::new(|_| None),

@@ -25,6 +25,7 @@ impl Api {
                 public_pool: "198.18.0.0/15".parse().unwrap(),
                 state_dir: std::env::temp_dir(),
                 images: Vec::new(),
+                strict_images: false,
                 privileged_instances: false,
                 speed: Default::default(),
                 console: Box::new(|_| None),

@@ -5,6 +5,7 @@ use crate::index::{Interfaces, Members};
 use crate::instance::private_name;
 use edge::config as cfg;
 use jiff::{SignedDuration, Timestamp};
+use model::iam::SessionCredentials;
 use model::instance::{Instance, InstanceState};
 use model::vpc::NetworkInterface;
 use model::{InstanceId, Tags, VpcId, zone};
@@ -16,6 +17,9 @@ use store::{ScopedName, State};
 /// Life of instance-profile credentials; AWS's live about six hours.
 const CREDENTIALS_SECS: i64 = 6 * 3600;
 
+/// By instance and role.
+pub type Credentials = BTreeMap<(InstanceId, String), SessionCredentials>;
+
 /// What the edge was told, and what it said it has in force.
 #[derive(Default)]
 pub struct Edge {
@@ -23,7 +27,7 @@ pub struct Edge {
     applied: u64,
     /// VPCs that some configuration since `applied` named: sockets may still be open in them.
     held: BTreeMap<VpcId, u64>,
-    credentials: BTreeMap<(InstanceId, String), cfg::Role>,
+    credentials: Credentials,
     /// Failures last said, so that each is an event once.
     failures: BTreeSet<String>,
 }
@@ -70,8 +74,12 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         return again;
     }
     let mut credentials = std::mem::take(&mut world.edge.credentials);
+    if world.edge.pushed.is_none() {
+        credentials = given_out(&state);
+    }
     credentials.retain(|(id, _), _| state.instances.contains_key(id));
     let mut config = desired(&state, &world.settings, now, &mut credentials);
+    keep(world, &state, &credentials, now);
     world.edge.credentials = credentials;
     // A router that does not stand yet cannot be listened in.
     config
@@ -99,15 +107,53 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         world.plane.push_edge(&config);
         world.edge.pushed = Some(config);
     }
-    let again = world
-        .edge
-        .credentials
-        .values()
-        .filter_map(|c| c.expiration.parse::<Timestamp>().ok())
-        .min()
-        .map(|t| t - SignedDuration::from_hours(1));
+    let again = world.edge.credentials.values().map(renewal).min();
     world.rested.edge = Some((moment, again));
     again
+}
+
+/// An hour before they end, as AWS at the latest.
+fn renewal(credentials: &SessionCredentials) -> Timestamp {
+    credentials.expires - SignedDuration::from_hours(1)
+}
+
+/// What a former control plane gave to instances: the newest of each.
+fn given_out(state: &State) -> Credentials {
+    let mut found = Credentials::new();
+    let mut records: Vec<_> = state.session_credentials.values().collect();
+    records.sort_by_key(|c| c.issued);
+    for record in records {
+        if let Some(instance) = &record.instance {
+            found.insert(
+                (instance.clone(), record.role.clone()),
+                SessionCredentials::clone(record),
+            );
+        }
+    }
+    found
+}
+
+/// Records new credentials, by which the API knows their holder, and forgets those that ended.
+fn keep(world: &World, state: &State, credentials: &Credentials, now: Timestamp) {
+    let known = &state.session_credentials;
+    let new: Vec<_> = credentials
+        .values()
+        .filter(|c| !known.contains_key(&c.access_key_id))
+        .collect();
+    // A while longer, so that a late caller hears that they have expired.
+    let end = now - SignedDuration::from_hours(1);
+    let old: Vec<_> = known.values().filter(|c| c.expires < end).collect();
+    if new.is_empty() && old.is_empty() {
+        return;
+    }
+    world.store.update(|tx| {
+        for credentials in new {
+            tx.put(credentials.clone());
+        }
+        for credentials in old {
+            tx.remove::<SessionCredentials>(&credentials.access_key_id);
+        }
+    });
 }
 
 /// The whole configuration from the records; `revision` is the caller's.
@@ -115,7 +161,7 @@ pub fn desired(
     state: &State,
     settings: &crate::Settings,
     now: Timestamp,
-    credentials: &mut BTreeMap<(InstanceId, String), cfg::Role>,
+    credentials: &mut Credentials,
 ) -> cfg::Config {
     let mut config = cfg::Config {
         offline: settings.offline,
@@ -123,6 +169,8 @@ pub fn desired(
         names: settings.internet_names.clone(),
         registry: settings.registry.clone(),
         checkip: settings.checkip.clone(),
+        api: settings.api.clone(),
+        identity: settings.identity.clone(),
         ..Default::default()
     };
     for vpc in state.vpcs.values() {
@@ -235,7 +283,7 @@ fn self_view(
     members: &Members<'_>,
     instance: &Instance,
     now: Timestamp,
-    credentials: &mut BTreeMap<(InstanceId, String), cfg::Role>,
+    credentials: &mut Credentials,
 ) -> Option<cfg::Instance> {
     let interfaces = interfaces.of(instance.id.as_str());
     let primary = interfaces.first()?;
@@ -257,12 +305,12 @@ fn self_view(
         })
     });
     let group = members.of(instance.id.as_str()).map(|(_, member)| member);
-    let root = "/dev/xvda".to_owned();
+    let root = instance.root_device.clone();
     Some(cfg::Instance {
         id: instance.id.to_string(),
         image_id: instance.image.to_string(),
         instance_type: instance.instance_type.clone(),
-        architecture: "x86_64".into(),
+        architecture: instance.architecture.clone(),
         account: instance.scope.account.to_string(),
         region: region.to_string(),
         zone: instance.zone.clone(),
@@ -348,29 +396,28 @@ fn profile(
     instance: &Instance,
     arn: &str,
     now: Timestamp,
-    credentials: &mut BTreeMap<(InstanceId, String), cfg::Role>,
+    credentials: &mut Credentials,
 ) -> Option<cfg::Profile> {
     let profile = state.instance_profiles.values().find(|p| p.arn == arn)?;
     let role = profile
         .role
         .as_ref()
-        .filter(|name| {
-            state
-                .roles
-                .contains_key(&ScopedName::new(&profile.scope, name))
-        })
-        .map(|name| {
+        .and_then(|name| state.roles.get(&ScopedName::new(&profile.scope, name)))
+        .map(|role| {
+            let new = || {
+                let expires = now + SignedDuration::from_secs(CREDENTIALS_SECS);
+                let session = instance.id.as_str();
+                let mut new = SessionCredentials::new(role, session, now, expires);
+                new.instance = Some(instance.id.clone());
+                new
+            };
             let entry = credentials
-                .entry((instance.id.clone(), name.clone()))
-                .or_insert_with(|| new_credentials(name, now));
-            let renew = entry
-                .expiration
-                .parse::<Timestamp>()
-                .is_ok_and(|end| end - SignedDuration::from_hours(1) <= now);
-            if renew {
-                *entry = new_credentials(name, now);
+                .entry((instance.id.clone(), role.name.clone()))
+                .or_insert_with(new);
+            if renewal(entry) <= now {
+                *entry = new();
             }
-            entry.clone()
+            shown(entry)
         });
     Some(cfg::Profile {
         arn: profile.arn.clone(),
@@ -379,15 +426,15 @@ fn profile(
     })
 }
 
-fn new_credentials(name: &str, now: Timestamp) -> cfg::Role {
+fn shown(credentials: &SessionCredentials) -> cfg::Role {
     let second = |t: Timestamp| t.round(jiff::Unit::Second).unwrap_or(t).to_string();
     cfg::Role {
-        name: name.to_owned(),
-        access_key_id: format!("ASIA{}", model::id::random_hex(16).to_uppercase()),
-        secret_access_key: model::id::random_hex(40),
-        token: model::id::random_hex(128),
-        last_updated: second(now),
-        expiration: second(now + SignedDuration::from_secs(CREDENTIALS_SECS)),
+        name: credentials.role.clone(),
+        access_key_id: credentials.access_key_id.clone(),
+        secret_access_key: credentials.secret_access_key.clone(),
+        token: credentials.session_token.clone(),
+        last_updated: second(credentials.issued),
+        expiration: second(credentials.expires),
     }
 }
 

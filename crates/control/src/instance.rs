@@ -450,7 +450,9 @@ fn spec(
     if world.settings.images.is_empty() {
         return Err("no machine image is built; run `make images`".into());
     }
-    let recipe = model::image::backing(&record.image, &world.settings.images).recipe;
+    let contents = record.contents.as_ref();
+    let base = contents.map_or(&record.image, |c| &c.base);
+    let recipe = model::image::backing(base, &world.settings.images).recipe;
     let (hostname, domain) = private_name(primary.primary_ip(), &record.scope.region);
     Ok(InstanceSpec {
         id: record.id.clone(),
@@ -459,6 +461,7 @@ fn spec(
             .images_dir
             .join(recipe)
             .join("current/rootfs"),
+        layers: contents.map(|c| c.layers.clone()).unwrap_or_default(),
         uid_base: record.uid_base,
         hostname,
         domain,
@@ -475,6 +478,7 @@ fn spec(
             .get(&record.root_volume)
             .filter(|_| world.settings.sized_volumes)
             .map(|volume| u64::from(volume.size) << 30),
+        trust: world.settings.trust.clone(),
         binds: Vec::new(),
     })
 }

@@ -18,6 +18,7 @@ pub mod load_balancer;
 pub mod nat_gateway;
 pub mod network;
 pub mod policy;
+pub mod snapshot;
 pub mod usage;
 mod vpc_endpoint;
 mod vpc_peering;
@@ -62,6 +63,12 @@ pub struct Settings {
     pub internet_names: ::edge::config::Names,
     pub registry: Option<::edge::config::Registry>,
     pub checkip: Option<::edge::config::Checkip>,
+    /// The APIs as instances reach them.
+    pub api: Option<::edge::config::Api>,
+    /// Signs instance identity documents.
+    pub identity: Option<::edge::config::Identity>,
+    /// PEM of the authority that instances trust besides those of their image.
+    pub trust: Option<String>,
 }
 
 /// The data-plane processes, and the host's view of names. Calls never wait for an effect:
@@ -221,6 +228,7 @@ impl World {
         self.take_reports(now);
         let passes: &[fn(&mut World, Timestamp) -> Option<Timestamp>] = &[
             instance::pass,
+            snapshot::pass,
             nat_gateway::pass,
             vpc_endpoint::pass,
             vpc_peering::pass,

@@ -27,9 +27,11 @@ pub struct Config {
     pub vpcs: BTreeMap<String, Vpc>,
     pub registry: Option<Registry>,
     pub checkip: Option<Checkip>,
+    pub api: Option<Api>,
+    pub identity: Option<Identity>,
 }
 
-/// Host names without a final dot, in any case.
+/// Host names without a final dot, in any case. A first label `*` stands for any one label.
 pub type Names = BTreeMap<String, Name>;
 
 /// The addresses of a name. All are answered, in random order; none is an empty answer.
@@ -207,6 +209,26 @@ pub struct Registry {
 pub struct Checkip {
     pub netns: Option<PathBuf>,
     pub address: SocketAddr,
+}
+
+/// The cloud's APIs on the internet side, by HTTP and by HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Api {
+    pub netns: Option<PathBuf>,
+    pub plain: SocketAddr,
+    pub tls: SocketAddr,
+    /// The control plane's socket, which takes what comes decrypted.
+    pub upstream: PathBuf,
+    /// PEM files, read when the socket is opened.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// What instance identity documents are signed with: PEM files, the key an RSA one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// What the edge tells every control plane that listens.

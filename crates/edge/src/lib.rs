@@ -1,8 +1,8 @@
 //! The edge: one process that serves what instances find on the network itself.
 //!
 //! For each VPC, in its router's namespace: the metadata service and the
-//! resolver. On the internet side: a pull-only image registry, and a server
-//! that tells callers their address. It is a process of its own that lives on
+//! resolver. On the internet side: a pull-only image registry, a server that
+//! tells callers their address, and the cloud's APIs. It is a process of its own that lives on
 //! its last configuration, because without it the first name look-up or
 //! metadata call would fail together with the control plane.
 //!
@@ -13,6 +13,7 @@
 //! namespace. Rejected: forwarding packets of the VPC to it, which would need
 //! the host's forwarding and firewall.
 
+mod api;
 mod checkip;
 pub mod config;
 mod dns;

@@ -1,9 +1,9 @@
 //! Which sockets are open, and making them the ones that the configuration wants.
 
-use crate::config::{Config, Failure};
+use crate::config::{self, Config, Failure};
 use crate::netns::{self, NamespaceId};
 use crate::view::View;
-use crate::{checkip, dns, metadata, registry};
+use crate::{api, checkip, dns, metadata, registry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -19,6 +19,7 @@ pub struct Servers {
     signer: Arc<metadata::Signer>,
     upstream: Arc<dns::Upstream>,
     pub counters: Arc<metadata::Counters>,
+    identity: metadata::Identities,
     running: BTreeMap<Socket, Running>,
 }
 
@@ -38,6 +39,8 @@ enum Service {
     ResolverTcp(String),
     Registry,
     Checkip,
+    Api(config::Api),
+    ApiTls(config::Api),
 }
 
 impl fmt::Display for Service {
@@ -48,6 +51,8 @@ impl fmt::Display for Service {
             Self::ResolverTcp(vpc) => write!(f, "resolver (TCP) of {vpc}"),
             Self::Registry => write!(f, "registry"),
             Self::Checkip => write!(f, "checkip"),
+            Self::Api(_) => write!(f, "APIs (HTTP)"),
+            Self::ApiTls(_) => write!(f, "APIs (HTTPS)"),
         }
     }
 }
@@ -70,6 +75,7 @@ impl Servers {
             signer: Arc::new(signer),
             upstream: Arc::new(dns::Upstream::new(servers)),
             counters: Arc::default(),
+            identity: metadata::Identities::default(),
             running: BTreeMap::new(),
         }
     }
@@ -80,8 +86,17 @@ impl Servers {
     /// longer wanted are closed, with every connection of theirs: an open one
     /// would pin its namespace.
     pub async fn apply(&mut self, config: &Config) -> Vec<Failure> {
-        self.view.send_replace(Arc::new(View::new(config)));
         let (wanted, mut failures) = wanted(config);
+        let identity = config.identity.as_ref().and_then(|identity| {
+            self.identity
+                .of(identity)
+                .map_err(|error| {
+                    failures.push(failure(&"signatures of identity documents", &error))
+                })
+                .ok()
+        });
+        self.view
+            .send_replace(Arc::new(View::new(config, identity)));
 
         let mut closing = Vec::new();
         for (_, running) in self
@@ -135,7 +150,11 @@ impl Servers {
         let upstream = self.upstream.clone();
         let task = match (service.clone(), opened) {
             (Service::Metadata(vpc), Opened::Tcp(listener)) => {
-                let instance = Arc::new(move |address| view.borrow().instance(&vpc, address));
+                let instance = Arc::new(move |address| {
+                    let view = view.borrow();
+                    let instance = view.instance(&vpc, address)?;
+                    Some((instance, view.identity.clone()))
+                });
                 let (signer, counters) = (self.signer.clone(), self.counters.clone());
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 tokio::spawn(metadata::run(listener, instance, signer, counters, stopped))
@@ -158,6 +177,15 @@ impl Servers {
             (Service::Checkip, Opened::Tcp(listener)) => {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 tokio::spawn(checkip::run(listener, stopped))
+            }
+            (Service::Api(api), Opened::Tcp(listener)) => {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                tokio::spawn(api::plain(listener, api.upstream, stopped))
+            }
+            (Service::ApiTls(api), Opened::Tcp(listener)) => {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let acceptor = api::acceptor(&api.certificate, &api.key)?;
+                tokio::spawn(api::tls(listener, acceptor, api.upstream, stopped))
             }
             // `open` chooses the kind of socket by the same service.
             (_, Opened::Tcp(_) | Opened::Udp(_)) => return Err(io::ErrorKind::InvalidInput.into()),
@@ -187,6 +215,11 @@ fn wanted(config: &Config) -> (BTreeSet<Socket>, Vec<Failure>) {
     }
     if let Some(checkip) = &config.checkip {
         wanted.push((Service::Checkip, checkip.netns.as_deref(), checkip.address));
+    }
+    if let Some(api) = &config.api {
+        let netns = api.netns.as_deref();
+        wanted.push((Service::Api(api.clone()), netns, api.plain));
+        wanted.push((Service::ApiTls(api.clone()), netns, api.tls));
     }
 
     let mut sockets = BTreeSet::new();

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Instance};
 use crate::dns::{Shared, Zone};
+use crate::metadata::Identity;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub struct View {
     vpcs: HashMap<String, Vpc>,
     pub registry: Option<PathBuf>,
+    pub identity: Option<Arc<Identity>>,
 }
 
 struct Vpc {
@@ -19,7 +21,7 @@ struct Vpc {
 }
 
 impl View {
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, identity: Option<Arc<Identity>>) -> Self {
         let shared = Shared::new(config);
         let vpcs = config.vpcs.iter().map(|(id, vpc)| {
             let mut instances = HashMap::new();
@@ -35,6 +37,7 @@ impl View {
         Self {
             vpcs: vpcs.collect(),
             registry: config.registry.as_ref().map(|r| r.root.clone()),
+            identity,
         }
     }
 

@@ -51,6 +51,8 @@ fn run(image: PathBuf, command: &[OsString]) -> Result<()> {
         root_bytes: std::env::var("ROOT_BYTES")
             .ok()
             .and_then(|n| n.parse().ok()),
+        trust: None,
+        layers: Vec::new(),
         binds: binds(),
     };
     namespace::create_instance_namespaces(CLOUD, spec.id.as_str(), spec.uid_base)?;

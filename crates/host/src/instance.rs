@@ -4,6 +4,7 @@
 //! again after a stop continues with the same root volume. [`ObservedInstance`]
 //! is only what was seen; nothing in it is a wish.
 
+use model::snapshot::Layer;
 use model::{InstanceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -14,6 +15,9 @@ pub struct InstanceSpec {
     pub id: InstanceId,
     /// A directory with the AMI's root file system, shared and never written to.
     pub image: PathBuf,
+    /// What was changed on top of it, the newest first.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
     /// First of the 65,536 host ids that are the instance's ids 0–65535; 0 for none of its
     /// own: no user namespace, the instance's root is the host's.
     pub uid_base: u32,
@@ -32,6 +36,9 @@ pub struct InstanceSpec {
     /// Size of the root volume, which also holds `/var/lib/docker`. `None` shares
     /// the space of the host's file system.
     pub root_bytes: Option<u64>,
+    /// PEM certificate of an authority that the instance shall trust.
+    #[serde(default)]
+    pub trust: Option<String>,
     /// Host files shown in the instance, such as the user-data runner.
     pub binds: Vec<Bind>,
 }
@@ -56,6 +63,13 @@ impl Cpu {
     pub fn quota_usec_per_sec(self) -> u64 {
         u64::from(self.vcpus) * u64::from(self.millicores_per_vcpu) * 1000
     }
+}
+
+/// What became of a snapshot that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotOutcome {
+    Done,
+    Failed(String),
 }
 
 /// A host file or directory at a place in the instance, read-only.

@@ -9,8 +9,8 @@ pub mod linux;
 pub mod network;
 pub mod sim;
 
-use instance::{InstanceError, InstanceSpec, ObservedInstance};
-use model::{InstanceId, NetworkInterfaceId, VpcId};
+use instance::{InstanceError, InstanceSpec, ObservedInstance, SnapshotOutcome};
+use model::{InstanceId, NetworkInterfaceId, SnapshotId, VpcId};
 use std::collections::BTreeMap;
 
 /// What controllers ask of a machine. Calls are idempotent and quick: what takes
@@ -27,6 +27,11 @@ pub trait Host: Send + Sync {
     fn terminate(&self, id: &InstanceId) -> Result<(), InstanceError>;
     /// Everything that was launched and not terminated.
     fn instances(&self) -> Vec<ObservedInstance>;
+    /// Begins to keep what an instance has changed on top of its image.
+    fn snapshot(&self, id: &InstanceId, snapshot: &SnapshotId) -> Result<(), InstanceError>;
+    /// The snapshots that have ended, well or not.
+    fn snapshots(&self) -> BTreeMap<SnapshotId, SnapshotOutcome>;
+    fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<(), InstanceError>;
     /// The last 64 KiB of the console.
     fn console(&self, id: &InstanceId) -> Option<Vec<u8>>;
 }

@@ -84,3 +84,49 @@ impl std::fmt::Debug for ServerCertificate {
             .finish_non_exhaustive()
     }
 }
+
+/// Temporary credentials of an assumed role; an instance's own are renewed before they end.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionCredentials {
+    /// Carries the account's digits, so that a key alone tells its account.
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: String,
+    /// Name of the role.
+    pub role: String,
+    /// `arn:aws:sts::…:assumed-role/ROLE/SESSION`
+    pub arn: String,
+    /// `AROA…:SESSION`
+    pub user_id: String,
+    /// The instance that finds them in its metadata.
+    pub instance: Option<InstanceId>,
+    pub issued: Timestamp,
+    pub expires: Timestamp,
+}
+
+impl SessionCredentials {
+    pub fn new(role: &Role, session: &str, issued: Timestamp, expires: Timestamp) -> Self {
+        let (account, name) = (&role.scope.account, &role.name);
+        Self {
+            access_key_id: format!("ASIA{account}{}", crate::random_hex(8).to_uppercase()),
+            secret_access_key: crate::random_hex(40),
+            session_token: crate::random_hex(128),
+            role: name.clone(),
+            arn: format!("arn:aws:sts::{account}:assumed-role/{name}/{session}"),
+            user_id: format!("{}:{session}", role.id),
+            instance: None,
+            issued,
+            expires,
+        }
+    }
+}
+
+impl std::fmt::Debug for SessionCredentials {
+    /// Without secrets, which logs must not hold.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionCredentials")
+            .field("access_key_id", &self.access_key_id)
+            .field("arn", &self.arn)
+            .finish_non_exhaustive()
+    }
+}

@@ -11,7 +11,9 @@
 //! callers of that account, and claims no alias that AWS's own images have.
 
 use crate::instance_type::Architecture;
-use crate::{ImageId, Timestamp, zone};
+use crate::snapshot::{OwnImage, Snapshot, SnapshotState};
+use crate::{ImageId, InstanceId, SnapshotId, Tags, Timestamp, zone};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -21,7 +23,7 @@ pub struct Image {
     pub region: &'static str,
     pub name: String,
     pub description: String,
-    pub owner: &'static str,
+    pub owner: Cow<'static, str>,
     pub owner_alias: Option<&'static str>,
     pub architecture: Architecture,
     pub created: Timestamp,
@@ -34,6 +36,19 @@ pub struct Image {
     pub boot_mode: &'static str,
     /// What newest image of this line a public SSM parameter or `$most_recent` means.
     pub line: Line,
+    /// Of an image that an account made.
+    pub own: Option<Own>,
+}
+
+/// What images of the catalogue do not have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Own {
+    pub snapshot: SnapshotId,
+    /// `pending`, `available` or `failed`.
+    pub state: &'static str,
+    pub reason: Option<String>,
+    pub source: Option<InstanceId>,
+    pub tags: Tags,
 }
 
 /// A line of images, of which the newest date is current.
@@ -57,8 +72,9 @@ pub fn unknown(id: &ImageId, region: &'static str) -> Image {
         region,
         name: id.to_string(),
         description: "Not known here; runs as Debian 12".to_owned(),
-        owner: NINES,
+        owner: NINES.into(),
         owner_alias: None,
+        own: None,
         architecture: X86_64,
         created: Timestamp::UNIX_EPOCH,
         root_device: "/dev/xvda",
@@ -68,6 +84,51 @@ pub fn unknown(id: &ImageId, region: &'static str) -> Image {
         boot_mode: "uefi-preferred",
         line: Line::Debian12,
     }
+}
+
+/// An account's image, in the form of the catalogue's. None if its region is unknown.
+pub fn of_account(image: &OwnImage, snapshot: Option<&Snapshot>) -> Option<Image> {
+    let state = snapshot.map(|s| &s.state);
+    let known = |name: &str, names: &[&'static str], other| {
+        names.iter().find(|n| **n == name).copied().unwrap_or(other)
+    };
+    let architecture = match image.architecture.as_str() {
+        "arm64" => Arm64,
+        _ => X86_64,
+    };
+    Some(Image {
+        id: image.id.clone(),
+        region: zone::region(&image.scope.region)?.name,
+        name: image.name.clone(),
+        description: image.description.clone(),
+        owner: image.scope.account.to_string().into(),
+        owner_alias: None,
+        architecture,
+        created: image.created,
+        root_device: known(&image.root_device, &["/dev/sda1"], "/dev/xvda"),
+        root_size: image.root_size,
+        root_volume_type: known(&image.root_volume_type, &["gp2", "io1", "io2"], "gp3"),
+        imds_v2: image.imds_v2,
+        boot_mode: match architecture {
+            X86_64 => "uefi-preferred",
+            Arm64 => "uefi",
+        },
+        line: Line::Debian12,
+        own: Some(Own {
+            snapshot: image.snapshot.clone(),
+            state: match state {
+                Some(SnapshotState::Completed(_)) => "available",
+                Some(SnapshotState::Pending) => "pending",
+                Some(SnapshotState::Error(_)) | None => "failed",
+            },
+            reason: match state {
+                Some(SnapshotState::Error(why)) => Some(why.clone()),
+                _ => None,
+            },
+            source: image.source.clone(),
+            tags: image.tags.clone(),
+        }),
+    })
 }
 
 /// What an image id runs.
@@ -233,8 +294,9 @@ fn image(region: &'static str, release: &Release) -> Image {
         region,
         name: release.name.to_owned(),
         description,
-        owner,
+        owner: owner.into(),
         owner_alias,
+        own: None,
         architecture: release.architecture,
         // The table above is checked by a test; the epoch would only sort last.
         created: release.created.parse().unwrap_or_default(),

@@ -10,6 +10,9 @@ pub struct Instance {
     pub reservation: ReservationId,
     pub launch_index: u32,
     pub image: ImageId,
+    /// Of an image that an account made.
+    #[serde(default)]
+    pub contents: Option<crate::snapshot::Contents>,
     /// Device that the image boots from, such as `/dev/xvda`.
     pub root_device: String,
     /// `x86_64` or `arm64`, as the image says.

@@ -23,6 +23,7 @@ pub mod placement_group;
 pub mod region_settings;
 pub mod s3;
 pub mod scope;
+pub mod snapshot;
 mod speed;
 pub mod ssl_policy;
 pub mod ssm;

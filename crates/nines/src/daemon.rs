@@ -1,10 +1,11 @@
 //! `nines up`: puts the parts together, and takes them apart.
 
 use crate::admin::Admin;
+use crate::certificate;
 use crate::dispatch::Dispatcher;
 use crate::layout::{self, Cloud, State};
 use crate::machine::{self, Machine};
-use crate::server::{Server, serve};
+use crate::server::{Server, listen, serve, serve_instances};
 use anyhow::{Context, Result, bail};
 use control::{Bell, Inbox, Parts, Settings, Speed, World};
 use host::linux::host::LinuxHost;
@@ -25,6 +26,8 @@ pub struct Up {
     pub port: u16,
     pub speed: f64,
     pub offline: bool,
+    /// Unknown image ids are refused.
+    pub strict: bool,
     pub public_pool: ipnet::Ipv4Net,
     pub hosts_file: Option<PathBuf>,
     /// Thousandths of a host core per vCPU.
@@ -50,6 +53,10 @@ pub fn run(up: &Up) -> Result<()> {
     let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).with_context(|| {
         format!("failed to listen on {address}: is a cloud up already (`nines ps`), or another program there? choose --port")
     })?;
+    state
+        .certificates()
+        .ensure(&up.name, &certificate::names())?;
+    let for_instances = runtime.block_on(async { listen(&state.api_socket()) })?;
     let store = Arc::new(Store::open(&state.0)?);
     let former = state.read_cloud();
     state.write_cloud(&Cloud {
@@ -116,6 +123,7 @@ pub fn run(up: &Up) -> Result<()> {
         public_pool: up.public_pool,
         state_dir: state.0.clone(),
         images: images.clone(),
+        strict_images: up.strict,
         privileged_instances: up.privileged_instances,
         speed: model::Speed::new(up.speed),
         console: Box::new(move |id| console_host.console(id)),
@@ -150,7 +158,8 @@ pub fn run(up: &Up) -> Result<()> {
     tracing::info!(%address, state = %state.0.display(), "ready");
     runtime.block_on(async {
         tokio::select! {
-            () = serve(listener, server) => {}
+            () = serve(listener, Arc::clone(&server)) => {}
+            () = serve_instances(for_instances, server) => {}
             () = ended_by_signal() => {}
         }
     });
@@ -185,10 +194,12 @@ pub fn open_host(
 }
 
 fn settings(up: &Up, state: &State, images: Vec<String>, sized_volumes: bool) -> Settings {
-    let (registry, checkip) = (
+    let (registry, checkip, api) = (
         layout::registry_address(up.public_pool),
         layout::checkip_address(up.public_pool),
+        layout::api_address(up.public_pool),
     );
+    let certificates = state.certificates();
     let internet = Some(std::path::Path::new("/run/netns").join(format!("{}-internet", up.name)));
     let name = |address| edge::config::Name::new([address]);
     Settings {
@@ -201,21 +212,40 @@ fn settings(up: &Up, state: &State, images: Vec<String>, sized_volumes: bool) ->
         images,
         sized_volumes,
         millicores_per_vcpu: up.millicores_per_vcpu,
-        internet_services: vec![registry, checkip],
+        internet_services: vec![registry, checkip, api],
         internet_names: [
             ("registry.nines.internal".to_owned(), name(registry)),
             ("checkip.amazonaws.com".to_owned(), name(checkip)),
         ]
-        .into(),
+        .into_iter()
+        .chain(
+            certificate::names()
+                .into_iter()
+                .map(|name_of| (name_of, name(api))),
+        )
+        .collect(),
         registry: Some(edge::config::Registry {
             netns: internet.clone(),
             address: (registry, 80).into(),
             root: state.registry(),
         }),
         checkip: Some(edge::config::Checkip {
-            netns: internet,
+            netns: internet.clone(),
             address: (checkip, 80).into(),
         }),
+        api: Some(edge::config::Api {
+            netns: internet,
+            plain: (api, 80).into(),
+            tls: (api, 443).into(),
+            upstream: state.api_socket(),
+            certificate: certificates.endpoint(),
+            key: certificates.endpoint_key(),
+        }),
+        identity: Some(edge::config::Identity {
+            certificate: certificates.identity(),
+            key: certificates.identity_key(),
+        }),
+        trust: std::fs::read_to_string(certificates.authority()).ok(),
     }
 }
 

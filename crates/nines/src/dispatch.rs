@@ -6,7 +6,7 @@ use model::{Scope, zone};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Store, Tx};
-use wire::auth::Credential;
+use wire::auth::{Credential, Signed};
 use wire::{ApiError, Call, ErrorStyle, HttpRequest, HttpResponse, Protocol, Service};
 
 const DEFAULT_REGION: &str = "us-east-1";
@@ -43,6 +43,9 @@ impl Dispatcher {
                 return error.into_response(call.payload.protocol(), plain(), &request_id);
             }
         };
+        if let Err(error) = self.check_session(&request, &scope.1) {
+            return error.into_response(call.payload.protocol(), plain(), &request_id);
+        }
         if let Err(error) = self.prepare(&scope.0).await {
             return error.into_response(call.payload.protocol(), plain(), &request_id);
         }
@@ -75,6 +78,31 @@ impl Dispatcher {
                 service.failure(protocol, error, &request_id)
             }
         }
+    }
+
+    /// Any key works, but credentials of a role must be those that were given out: this is
+    /// how a program finds out that it missed their renewal.
+    fn check_session(&self, request: &HttpRequest, access_key: &str) -> Result<(), ApiError> {
+        let state = self.store.snapshot();
+        let Some(session) = state.session_credentials.get(access_key) else {
+            return Ok(());
+        };
+        let now = Timestamp::now();
+        let refused = |code, message: &str| Err(ApiError::new(403, code, message));
+        if session.expires <= now {
+            return refused(
+                "ExpiredToken",
+                "The security token included in the request is expired",
+            );
+        }
+        let signed = Signed::parse(request)?;
+        if signed.session_token.as_ref() != Some(&session.session_token) {
+            return refused(
+                "InvalidClientTokenId",
+                "The security token included in the request is invalid.",
+            );
+        }
+        wire::signature::verify(request, &signed, &session.secret_access_key, now)
     }
 
     /// S3 keeps bodies in files, so its calls run where blocking is allowed.

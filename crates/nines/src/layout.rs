@@ -1,5 +1,6 @@
 //! Where a cloud keeps its things, and how its parts are addressed.
 
+use crate::certificate::Certificates;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -47,6 +48,13 @@ impl State {
     pub fn registry(&self) -> PathBuf {
         self.0.join("registry")
     }
+    /// Where the APIs take what instances ask.
+    pub fn api_socket(&self) -> PathBuf {
+        self.0.join("api.sock")
+    }
+    pub fn certificates(&self) -> Certificates {
+        Certificates::of(self.0.join("certificates"))
+    }
     pub fn read_cloud(&self) -> Option<Cloud> {
         serde_json::from_slice(&std::fs::read(self.cloud_file()).ok()?).ok()
     }
@@ -69,6 +77,11 @@ pub fn registry_address(pool: Ipv4Net) -> Ipv4Addr {
 /// Tells a caller its public address, as checkip.amazonaws.com does.
 pub fn checkip_address(pool: Ipv4Net) -> Ipv4Addr {
     service_address(pool, 11)
+}
+
+/// The APIs, under AWS's names.
+pub fn api_address(pool: Ipv4Net) -> Ipv4Addr {
+    service_address(pool, 12)
 }
 
 /// What `images/build` builds; a machine in memory has them all.

@@ -1,6 +1,7 @@
 //! One binary: the control plane, its data-plane processes, and the command line.
 
 mod admin;
+mod certificate;
 mod cli;
 mod daemon;
 mod deliver;
@@ -90,6 +91,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Print a certificate of the cloud as PEM: `authority`, which instances trust, or
+    /// `identity`, which verifies their identity documents.
+    Certificate {
+        #[arg(value_parser = ["authority", "identity"])]
+        which: String,
+    },
     /// Walk the path FROM -> TO[:PORT], or explain a target group: the first thing that says no.
     Why {
         /// An instance, an address, `internet`; or `target-group/NAME` alone.
@@ -131,6 +138,9 @@ struct Up {
     /// No uplink: the cloud's internet ends in the cloud.
     #[arg(long)]
     offline: bool,
+    /// Refuse image ids that are not known here, instead of launching the nearest with a warning.
+    #[arg(long)]
+    strict: bool,
     /// Do not write load balancer names to /etc/hosts.
     #[arg(long)]
     no_hosts: bool,
@@ -195,6 +205,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Shell { instance, command } => {
             cli::instance::shell(&cli.state, &instance, &command)
         }
+        Command::Certificate { which } => cli::certificate::print(&cli.state, &which),
         Command::Why { from, to } => cli::why::run(cli.port, &from, to.as_deref()),
         Command::Break { kind, what } => cli::fault::start(cli.port, &kind, &what),
         Command::Heal => cli::fault::heal(cli.port),

@@ -2,6 +2,7 @@
 
 use crate::admin;
 use crate::dispatch::Dispatcher;
+use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -9,9 +10,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use wire::{ApiError, ErrorStyle, HttpRequest, HttpResponse, Protocol};
 
@@ -60,29 +63,65 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>) {
         let _ = stream.set_nodelay(true);
         let server = Arc::clone(&server);
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let server = Arc::clone(&server);
-                async move { Ok::<_, Infallible>(answer(&server, request).await) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_PATIENCE)
-                .max_headers(MAX_HEADERS)
-                .max_buf_size(HEAD_LIMIT)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a client's connection ended");
-            }
+            connection(stream, server, true).await;
             drop(place);
         });
     }
 }
 
-async fn answer(server: &Server, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// The socket at which instances reach the APIs by way of the edge.
+pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => UnixListener::bind(path),
+    }
+    .with_context(|| format!("failed to listen on {}", path.display()))
+}
+
+/// The same for instances, which the admin API is none of the business of.
+pub async fn serve_instances(listener: UnixListener, server: Arc<Server>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(connection(stream, Arc::clone(&server), false))),
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection of the edge");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    server: Arc<Server>,
+    from_host: bool,
+) {
+    let service = service_fn(move |request| {
+        let server = Arc::clone(&server);
+        async move { Ok::<_, Infallible>(answer(&server, request, from_host).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a client's connection ended");
+    }
+}
+
+async fn answer(
+    server: &Server,
+    request: Request<Incoming>,
+    from_host: bool,
+) -> Response<Full<Bytes>> {
     let head_only = request.method() == hyper::Method::HEAD;
     let protocol = protocol_of(&request);
     let response = match read(request, protocol).await {
-        Ok(request) if request.path.starts_with("/_nines/") => server.admin.answer(&request),
+        Ok(request) if from_host && request.path.starts_with("/_nines/") => {
+            server.admin.answer(&request)
+        }
         Ok(request) => server.dispatcher.answer(request).await,
         Err(error) => error.into_response(protocol, ErrorStyle::default(), "-"),
     };

@@ -8,7 +8,7 @@ use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
 use model::event::{Event, Fault};
 use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
-use model::iam::{InstanceProfile, Policy, Role, ServerCertificate};
+use model::iam::{InstanceProfile, Policy, Role, ServerCertificate, SessionCredentials};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::instance_refresh::InstanceRefresh;
 use model::logs::{LogEvent, LogEventKey, LogGroup, LogStream, LogStreamKey};
@@ -17,6 +17,7 @@ use model::region_settings::RegionSettings;
 use model::s3::{Bucket, MultipartUpload, Object, Part};
 use model::ssm::Parameter;
 use model::subnet_group::{SubnetGroup, SubnetGroupKey};
+use model::snapshot::{OwnImage, Snapshot};
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
@@ -121,6 +122,8 @@ tables! {
     flow_logs: FlowLog, FlowLogId, |r| r.id.clone();
     instances: Instance, InstanceId, |r| r.id.clone();
     volumes: Volume, VolumeId, |r| r.id.clone();
+    snapshots: Snapshot, SnapshotId, |r| r.id.clone();
+    images: OwnImage, ImageId, |r| r.id.clone();
     launch_templates: LaunchTemplate, LaunchTemplateId, |r| r.id.clone();
     key_pairs: KeyPair, KeyPairId, |r| r.id.clone();
     load_balancers: LoadBalancer, String, |r| r.arn.clone();
@@ -139,6 +142,7 @@ tables! {
     roles: Role, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     instance_profiles: InstanceProfile, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     policies: Policy, String, |r| r.arn.clone();
+    session_credentials: SessionCredentials, String, |r| r.access_key_id.clone();
     server_certificates: ServerCertificate, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     certificates: Certificate, String, |r| r.arn.clone();
     certificate_authorities: CertificateAuthority, (), |_| ();

@@ -1,14 +1,17 @@
-//! Images, from the model's catalogue. Callers own none: an image is made by a recipe.
+//! Images: the model's catalogue, and those that accounts made of snapshots.
 
 use super::error::{Result, dry_run, error};
 use super::filter::{Field, Filter, Filters, maybe, one};
 use super::page::Page;
-use super::tag::Tag;
+use super::tag::{self, Tag};
 use crate::Ctx;
 use jiff::ToSpan;
 use model::image::{self, Image};
-use model::{ImageId, SnapshotId, Tags, zone};
+use model::snapshot::OwnImage;
+use model::{ImageId, Scope, SnapshotId, Tags, zone};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use store::State;
 use wire::ApiError;
 
 #[derive(Deserialize)]
@@ -42,7 +45,8 @@ struct Shape {
     image_id: String,
     image_location: String,
     image_state: &'static str,
-    image_owner_id: &'static str,
+    state_reason: Option<StateReason>,
+    image_owner_id: String,
     image_owner_alias: Option<&'static str>,
     creation_date: String,
     deprecation_time: String,
@@ -62,7 +66,15 @@ struct Shape {
     sriov_net_support: &'static str,
     boot_mode: &'static str,
     imds_support: Option<&'static str>,
+    source_instance_id: Option<String>,
     tag_set: Vec<Tag>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StateReason {
+    code: &'static str,
+    message: String,
 }
 
 #[derive(Serialize)]
@@ -86,19 +98,26 @@ struct Ebs {
 
 fn shape(image: &Image) -> Shape {
     let gp3 = image.root_volume_type == "gp3";
+    let own = image.own.as_ref();
     Shape {
         image_id: image.id.to_string(),
         image_location: format!(
             "{}/{}",
-            image.owner_alias.unwrap_or(image.owner),
+            image.owner_alias.unwrap_or(&image.owner),
             image.name
         ),
-        image_state: "available",
-        image_owner_id: image.owner,
+        image_state: state(image),
+        state_reason: own
+            .and_then(|own| own.reason.clone())
+            .map(|message| StateReason {
+                code: "Server.InternalError",
+                message,
+            }),
+        image_owner_id: image.owner.to_string(),
         image_owner_alias: image.owner_alias,
         creation_date: date(image.created),
         deprecation_time: date(deprecation(image)),
-        is_public: true,
+        is_public: own.is_none(),
         architecture: image.architecture.name(),
         image_type: "machine",
         platform_details: "Linux/UNIX",
@@ -125,7 +144,10 @@ fn shape(image: &Image) -> Shape {
         sriov_net_support: "simple",
         boot_mode: image.boot_mode,
         imds_support: image.imds_v2.then_some("v2.0"),
-        tag_set: Vec::new(),
+        source_instance_id: own
+            .and_then(|own| own.source.as_ref())
+            .map(ToString::to_string),
+        tag_set: own.map(|own| tag::list(&own.tags)).unwrap_or_default(),
     }
 }
 
@@ -142,8 +164,15 @@ fn deprecation(image: &Image) -> jiff::Timestamp {
         .unwrap_or(image.created)
 }
 
-/// The snapshot behind the root device, by the image's own digits.
+fn state(image: &Image) -> &'static str {
+    image.own.as_ref().map_or("available", |own| own.state)
+}
+
+/// The snapshot behind the root device; of the catalogue's images, by the image's own digits.
 pub(super) fn snapshot(image: &Image) -> SnapshotId {
+    if let Some(own) = &image.own {
+        return own.snapshot.clone();
+    }
     let digits = image.id.as_str().trim_start_matches("ami-");
     format!("snap-{digits}")
         .parse()
@@ -173,14 +202,14 @@ const FILTERS: &[Field<Image>] = &[
     ("image-id", |_, i| one(&i.id)),
     ("image-type", |_, _| one("machine")),
     ("imds-support", |_, i| maybe(i.imds_v2.then_some("v2.0"))),
-    ("is-public", |_, _| one(true)),
+    ("is-public", |_, i| one(i.own.is_none())),
     ("kernel-id", |_, _| Vec::new()),
     ("manifest-location", |_, i| {
-        one(format!("{}/{}", i.owner_alias.unwrap_or(i.owner), i.name))
+        one(format!("{}/{}", i.owner_alias.unwrap_or(&i.owner), i.name))
     }),
     ("name", |_, i| one(&i.name)),
     ("owner-alias", |_, i| maybe(i.owner_alias)),
-    ("owner-id", |_, i| one(i.owner)),
+    ("owner-id", |_, i| one(&i.owner)),
     // Linux images have no platform.
     ("platform", |_, _| Vec::new()),
     ("platform-details", |_, _| one("Linux/UNIX")),
@@ -191,12 +220,14 @@ const FILTERS: &[Field<Image>] = &[
     ("ramdisk-id", |_, _| Vec::new()),
     ("source-image-id", |_, _| Vec::new()),
     ("source-image-region", |_, _| Vec::new()),
-    ("source-instance-id", |_, _| Vec::new()),
+    ("source-instance-id", |_, i| {
+        maybe(i.own.as_ref().and_then(|own| own.source.as_ref()))
+    }),
     ("state-reason-code", |_, _| Vec::new()),
     ("state-reason-message", |_, _| Vec::new()),
     ("root-device-name", |_, i| one(i.root_device)),
     ("root-device-type", |_, _| one("ebs")),
-    ("state", |_, _| one("available")),
+    ("state", |_, i| one(state(i))),
     ("sriov-net-support", |_, _| one("simple")),
     ("usage-operation", |_, _| one("RunInstances")),
     ("virtualization-type", |_, _| one("hvm")),
@@ -212,10 +243,11 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
     let mut unknown = Vec::new();
     for given in &input.image_id {
         let id = parse(given)?;
-        match image::find(&id) {
-            Some(known) if *known.region == *region => {}
-            Some(_) => return Err(not_found(given)),
-            None => {
+        match named(&ctx.tx, &ctx.scope, &id) {
+            Named::Known(_) => {}
+            Named::Gone => return Err(not_found(given)),
+            Named::Unknown if ctx.cloud.strict_images => return Err(not_found(given)),
+            Named::Unknown => {
                 let region = zone::region(&region).ok_or_else(|| not_found(given))?;
                 unknown.push(image::unknown(&id, region.name));
             }
@@ -228,21 +260,34 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
             || input.owner.iter().any(|owner| match owner.as_str() {
                 "self" => *i.owner == *account,
                 alias @ ("amazon" | "aws-marketplace") => i.owner_alias == Some(alias),
-                id => i.owner == id,
+                id => *i.owner == *id,
             })
     };
     // All are public: anyone's to run, by nobody's explicit permission.
     let executable = |who: &String| who == "all";
     let public = input.executable_by.is_empty() || input.executable_by.iter().any(executable);
-    let named = |i: &Image| {
+    let named_by_caller = |i: &Image| {
         input.image_id.is_empty() || input.image_id.iter().any(|id| id == i.id.as_str())
     };
     let catalogue: Vec<&Image> = image::in_region(&region).collect();
+    let own: Vec<Image> = super::resource::owned::<OwnImage>(&ctx.tx, &ctx.scope)
+        .filter(|image| !image.deregistered)
+        .filter_map(|image| {
+            image::of_account(
+                image,
+                ctx.tx.snapshots.get(&image.snapshot).map(AsRef::as_ref),
+            )
+        })
+        .collect();
+    let no_tags = Tags::new();
+    let tags = |i: &Image| i.own.as_ref().map_or(&no_tags, |own| &own.tags).clone();
     let mut found: Vec<&Image> = catalogue
         .into_iter()
         .chain(&unknown)
-        .filter(|i| public && owned(i) && named(i))
-        .filter(|i| filters.match_tagged(&ctx.tx, i, &Tags::new()))
+        .filter(|_| public)
+        .chain(&own)
+        .filter(|i| owned(i) && named_by_caller(i))
+        .filter(|i| filters.match_tagged(&ctx.tx, i, &tags(i)))
         .collect();
     found.sort_by(|a, b| a.id.cmp(&b.id));
     found.dedup_by(|a, b| a.id == b.id);
@@ -251,6 +296,32 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
         images_set: found.into_iter().map(shape).collect(),
         next_token,
     })
+}
+
+/// What an id means to a caller.
+pub(super) enum Named {
+    Known(Cow<'static, Image>),
+    /// Of another region or account, or no more.
+    Gone,
+    /// Of no image here; AWS may have it.
+    Unknown,
+}
+
+pub(super) fn named(state: &State, scope: &Scope, id: &ImageId) -> Named {
+    if let Some(image) = image::find(id) {
+        return match *image.region == *scope.region {
+            true => Named::Known(Cow::Borrowed(image)),
+            false => Named::Gone,
+        };
+    }
+    let Some(own) = state.images.get(id) else {
+        return Named::Unknown;
+    };
+    let snapshot = state.snapshots.get(&own.snapshot).map(AsRef::as_ref);
+    match image::of_account(own, snapshot) {
+        Some(image) if own.scope == *scope && !own.deregistered => Named::Known(Cow::Owned(image)),
+        _ => Named::Gone,
+    }
 }
 
 /// The id that a text spells.

@@ -48,6 +48,7 @@ pub mod network_interface_attribute;
 mod network_interface_filter;
 pub mod network_interface_ipv6;
 pub mod network_interface_shape;
+mod own_image;
 pub mod page;
 pub mod placement_group;
 pub mod prefix_list;
@@ -65,6 +66,7 @@ pub mod security_group;
 pub mod security_group_reference;
 pub mod security_group_rule;
 mod security_group_rule_update;
+mod snapshot;
 pub mod subnet;
 mod subnet_cidr_block;
 pub mod tag;
@@ -221,6 +223,12 @@ fn compute_actions() -> Vec<Action<Ctx>> {
         action("DescribeKeyPairs", key_pair::describe_all),
         action("DeleteKeyPair", key_pair::delete),
         action("DescribeImages", image::describe_all),
+        action("CreateImage", own_image::create),
+        action("RegisterImage", own_image::register),
+        action("DeregisterImage", own_image::deregister),
+        action("CreateSnapshot", snapshot::create),
+        action("DescribeSnapshots", snapshot::describe_all),
+        action("DeleteSnapshot", snapshot::delete),
         action("DescribeInstanceTypes", instance_type::describe_all),
         action(
             "DescribeInstanceTypeOfferings",

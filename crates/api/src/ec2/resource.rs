@@ -6,6 +6,7 @@ use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::placement_group::PlacementGroup;
+use model::snapshot::{OwnImage, Snapshot};
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
@@ -72,6 +73,8 @@ resources! {
     PlacementGroup: "placement-group", "InvalidPlacementGroupId.Malformed", "InvalidPlacementGroup.Unknown", "The placement group '{}' is unknown.";
     Instance: "instance", "InvalidInstanceID.Malformed", "InvalidInstanceID.NotFound", "The instance ID '{}' does not exist";
     Volume: "volume", "InvalidVolumeID.Malformed", "InvalidVolume.NotFound", "The volume '{}' does not exist.";
+    Snapshot: "snapshot", "InvalidSnapshotID.Malformed", "InvalidSnapshot.NotFound", "The snapshot '{}' does not exist.";
+    OwnImage: "image", "InvalidAMIID.Malformed", "InvalidAMIID.NotFound", "The image id '[{}]' does not exist";
     LaunchTemplate: "launch-template", "InvalidLaunchTemplateId.Malformed", "InvalidLaunchTemplateId.NotFound", "The specified launch template, with template ID {}, does not exist.";
     KeyPair: "key-pair", "InvalidKeyPair.NotFound", "InvalidKeyPair.NotFound", "The key pair ID '{}' does not exist";
 }

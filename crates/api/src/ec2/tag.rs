@@ -11,6 +11,7 @@ use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::placement_group::PlacementGroup;
+use model::snapshot::{OwnImage, Snapshot};
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
@@ -254,6 +255,8 @@ taggable! {
     "pg": PlacementGroup;
     "i": Instance;
     "vol": Volume;
+    "snap": Snapshot;
+    "ami": OwnImage;
     "lt": LaunchTemplate;
     "key": KeyPair;
 }

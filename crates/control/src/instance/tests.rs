@@ -22,6 +22,7 @@ fn record(desired: DesiredInstance, state: InstanceState) -> Instance {
         reservation: ReservationId::random(),
         launch_index: 0,
         image: ImageId::random(),
+        contents: None,
         root_device: "/dev/xvda".into(),
         architecture: "x86_64".into(),
         instance_type: "t3.micro".into(),

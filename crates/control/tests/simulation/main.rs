@@ -3,6 +3,7 @@
 
 mod certificate;
 mod cloud;
+mod image;
 mod instance;
 mod network;
 mod plane;

@@ -70,6 +70,11 @@ impl Zone {
         if let Some(known) = self.own.get(name).or_else(|| self.shared.names.get(name)) {
             return Found::Addresses(known.addresses.clone(), known.ttl);
         }
+        if let Some((_, parent)) = name.split_once('.')
+            && let Some(known) = self.shared.names.get(&format!("*.{parent}"))
+        {
+            return Found::Addresses(known.addresses.clone(), known.ttl);
+        }
         if let Some(host) = below(name, &self.internal) {
             return match address_of(host).filter(|a| self.contains(*a)) {
                 Some(address) => Found::Addresses(vec![address], ADDRESS_NAME_TTL),

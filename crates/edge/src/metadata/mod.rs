@@ -5,12 +5,13 @@
 //! [`token`] who may; this file holds the rules of the protocol:
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>
 //!
-//! Every version answers the same tree. Not done: IPv6, signed identity
-//! documents, and AWS's packet rate limit.
+//! Every version answers the same tree. Not done: IPv6, and AWS's packet rate limit.
 
+mod identity;
 mod token;
 mod tree;
 
+pub use identity::{Identities, Identity};
 pub use token::Signer;
 
 use crate::config::Instance;
@@ -58,8 +59,9 @@ const VERSIONS: &[&str] = &[
     "latest",
 ];
 
-/// Gives the instance that has an address now.
-pub type CurrentInstance = Arc<dyn Fn(Ipv4Addr) -> Option<Arc<Instance>> + Send + Sync>;
+/// Gives the instance that has an address now, and what signs its identity.
+pub type CurrentInstance =
+    Arc<dyn Fn(Ipv4Addr) -> Option<(Arc<Instance>, Option<Arc<Identity>>)> + Send + Sync>;
 
 /// Calls without a token by instance id, since they were last taken.
 #[derive(Default)]
@@ -106,14 +108,14 @@ async fn connection(
     let handle = |request: hyper::Request<_>| {
         let now = jiff::Timestamp::now().as_second().unsigned_abs();
         let outcome = match instance(address) {
-            Some(instance) => {
+            Some((instance, identity)) => {
                 let (method, headers) = (request.method(), request.headers());
                 let call = Call {
                     method,
                     path: request.uri().path(),
                     headers,
                 };
-                let outcome = respond(&call, &instance, &signer, now);
+                let outcome = respond(&call, &instance, identity.as_deref(), &signer, now);
                 if outcome.without_token {
                     counters.add(&instance.id);
                 }
@@ -158,7 +160,13 @@ impl From<Answer> for Outcome {
     }
 }
 
-fn respond(call: &Call<'_>, instance: &Instance, signer: &Signer, now: u64) -> Outcome {
+fn respond(
+    call: &Call<'_>,
+    instance: &Instance,
+    identity: Option<&Identity>,
+    signer: &Signer,
+    now: u64,
+) -> Outcome {
     if !instance.options.endpoint {
         return error(StatusCode::FORBIDDEN);
     }
@@ -173,7 +181,7 @@ fn respond(call: &Call<'_>, instance: &Instance, signer: &Signer, now: u64) -> O
                 None => !instance.options.tokens_required,
             };
             let outcome = match allowed {
-                true => read(call.path, instance),
+                true => read(call.path, instance, identity),
                 false => error(StatusCode::UNAUTHORIZED),
             };
             Outcome {
@@ -204,7 +212,7 @@ fn issue(call: &Call<'_>, instance: &Instance, signer: &Signer, now: u64) -> Out
     }
 }
 
-fn read(path: &str, instance: &Instance) -> Outcome {
+fn read(path: &str, instance: &Instance, identity: Option<&Identity>) -> Outcome {
     let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let path = path.strip_prefix('/').unwrap_or(&path);
     if path.is_empty() {
@@ -218,7 +226,7 @@ fn read(path: &str, instance: &Instance) -> Outcome {
         "user-data" => "application/octet-stream",
         _ => "text/plain",
     };
-    match tree::tree(instance).get(rest) {
+    match tree::tree(instance, identity).get(rest) {
         Some(content) => http::answer(StatusCode::OK, kind, content).into(),
         None => error(StatusCode::NOT_FOUND),
     }
@@ -267,7 +275,7 @@ mod tests {
             path,
             headers: &headers,
         };
-        let outcome = respond(&call, instance, signer, NOW);
+        let outcome = respond(&call, instance, None, signer, NOW);
         let mut status = outcome.answer.status().as_u16().to_string();
         if let Some(hops) = outcome.hops {
             status += &format!(", {hops} hops");

@@ -4,6 +4,7 @@
 //! disagree with what is there. Source of the keys:
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html>
 
+use super::identity::Identity;
 use crate::config::{Instance, Interface, Profile};
 use base64::Engine;
 use serde_json::json;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 pub struct Tree(BTreeMap<String, Vec<u8>>);
 
 /// Builds the tree of an instance.
-pub fn tree(instance: &Instance) -> Tree {
+pub fn tree(instance: &Instance, identity: Option<&Identity>) -> Tree {
     let mut tree = Tree::default();
     let mut meta = tree.at("meta-data/");
     let i = instance;
@@ -85,8 +86,14 @@ pub fn tree(instance: &Instance) -> Tree {
     }
 
     let document = identity_document(instance);
-    tree.at("dynamic/")
-        .put("instance-identity/document", document);
+    let mut dynamic = tree.at("dynamic/instance-identity/");
+    if let Some(signatures) = identity.and_then(|identity| identity.sign(&document)) {
+        dynamic.put("signature", &signatures.plain);
+        // AWS's is by another algorithm, for which nobody makes keys any more.
+        dynamic.put("pkcs7", &signatures.pkcs7);
+        dynamic.put("rsa2048", &signatures.pkcs7);
+    }
+    dynamic.put("document", document);
     if let Some(data) = &i.user_data {
         // The API has refused anything that is no base64 before it came here.
         match base64::engine::general_purpose::STANDARD.decode(data) {
@@ -159,7 +166,6 @@ fn credentials(meta: &mut At<'_>, profile: &Profile) {
     meta.put(&path, pretty(&credentials));
 }
 
-/// `signature` and `pkcs7` are absent: nobody could verify ours against AWS's certificates.
 fn identity_document(instance: &Instance) -> String {
     let address = instance
         .interfaces
@@ -252,7 +258,9 @@ mod tests {
     use crate::testing::instance;
 
     fn check(instance: &Instance, path: &str, expected: &str) {
-        let content = tree(instance).get(path).unwrap_or_else(|| b"404".to_vec());
+        let content = tree(instance, None)
+            .get(path)
+            .unwrap_or_else(|| b"404".to_vec());
         assert_eq!(String::from_utf8_lossy(&content), expected, "{path}");
     }
 
@@ -384,7 +392,7 @@ mod tests {
         check(&i, "meta-data/iam/", "info\nsecurity-credentials/");
         check(&i, "meta-data/iam/security-credentials/", "web-role");
         let read = |path| -> serde_json::Value {
-            serde_json::from_slice(&tree(&i).get(path).unwrap()).unwrap()
+            serde_json::from_slice(&tree(&i, None).get(path).unwrap()).unwrap()
         };
         let credentials = read("meta-data/iam/security-credentials/web-role");
         assert_eq!(credentials["Code"], "Success");

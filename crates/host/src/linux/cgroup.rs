@@ -150,6 +150,12 @@ impl Cgroups {
             .collect())
     }
 
+    /// Holds every process of an instance still, or lets them go on.
+    pub fn freeze(&self, id: &str, frozen: bool) -> Result<()> {
+        let file = self.instance(id).join("cgroup.freeze");
+        write(&file, u8::from(frozen))
+    }
+
     /// Kills every process of an instance; an absent group is fine.
     pub fn kill(&self, id: &str) -> Result<()> {
         let file = self.instance(id).join("cgroup.kill");

@@ -3,12 +3,12 @@
 use super::instance::{self, Instances};
 use super::namespace;
 use super::network::{self, Networks};
-use crate::instance::{InstanceError, InstanceSpec, ObservedInstance};
+use crate::instance::{InstanceError, InstanceSpec, ObservedInstance, SnapshotOutcome};
 use crate::network::{Network, Owner};
 use crate::{Host, NetworkFailures};
 use ipnet::Ipv4Net;
-use model::InstanceId;
-use std::collections::BTreeSet;
+use model::{InstanceId, SnapshotId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -140,6 +140,18 @@ impl Host for LinuxHost {
             tracing::warn!(%error, "failed to list instances");
             Vec::new()
         })
+    }
+
+    fn snapshot(&self, id: &InstanceId, snapshot: &SnapshotId) -> Result<(), InstanceError> {
+        self.instances.snapshot(id, snapshot)
+    }
+
+    fn snapshots(&self) -> BTreeMap<SnapshotId, SnapshotOutcome> {
+        self.instances.snapshots()
+    }
+
+    fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<(), InstanceError> {
+        self.instances.remove_snapshot(snapshot)
     }
 
     fn console(&self, id: &InstanceId) -> Option<Vec<u8>> {

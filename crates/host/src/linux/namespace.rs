@@ -165,6 +165,20 @@ pub fn try_user_namespace() -> io::Result<()> {
     mapped
 }
 
+/// A user namespace that makes ids from `from` on appear as those from `to` on in a mount
+/// that is shifted by it; it ends with the file.
+pub fn mapping(from: u32, to: u32) -> io::Result<File> {
+    let mut holder = hold_namespaces()?;
+    let proc = PathBuf::from(format!("/proc/{}", holder.id()));
+    let map = format!("{from} {to} {IDS}\n");
+    let made = fs::write(proc.join("uid_map"), &map)
+        .and_then(|()| fs::write(proc.join("gid_map"), &map))
+        .and_then(|()| File::open(proc.join("ns/user")));
+    drop(holder.stdin.take());
+    holder.wait()?;
+    made.map_err(|e| wrap(e, format!("map ids {from} to {to}")))
+}
+
 /// Sets kernel parameters (`ipv4/ip_forward`, `1`) in a network namespace.
 pub fn set_parameters(name: &str, parameters: &[(String, String)]) -> io::Result<()> {
     enter(name, || {

@@ -2,10 +2,12 @@
 
 use super::Clock;
 use super::instance::{SimInstance, after};
-use crate::instance::{Exit, InstanceError, InstanceSpec, ObservedInstance, RunState};
+use crate::instance::{
+    Exit, InstanceError, InstanceSpec, ObservedInstance, RunState, SnapshotOutcome,
+};
 use crate::network::{Network, Owner};
 use crate::{Host, NetworkFailures};
-use model::{InstanceId, Timestamp};
+use model::{InstanceId, SnapshotId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,6 +51,8 @@ struct Machine {
     /// Zones in which boots never become ready.
     hanging: BTreeSet<String>,
     launches: u64,
+    /// Each is done as soon as it is begun.
+    snapshots: BTreeSet<SnapshotId>,
 }
 
 impl Machine {
@@ -183,6 +187,23 @@ impl SimHost {
 }
 
 impl Host for SimHost {
+    fn snapshot(&self, id: &InstanceId, snapshot: &SnapshotId) -> Result<()> {
+        let mut machine = self.machine();
+        machine.get(id)?;
+        machine.snapshots.insert(snapshot.clone());
+        Ok(())
+    }
+
+    fn snapshots(&self) -> BTreeMap<SnapshotId, SnapshotOutcome> {
+        let done = |id: &SnapshotId| (id.clone(), SnapshotOutcome::Done);
+        self.machine().snapshots.iter().map(done).collect()
+    }
+
+    fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<()> {
+        self.machine().snapshots.remove(snapshot);
+        Ok(())
+    }
+
     fn apply_network(&self, network: &Network) -> NetworkFailures {
         let mut machine = self.machine();
         machine.network = network.clone();

@@ -57,6 +57,8 @@ impl Cloud {
             memory_bytes: 1 << 30,
             pids_max: 2048,
             root_bytes: None,
+            trust: None,
+            layers: Vec::new(),
             binds: vec![Bind {
                 source: disabled,
                 target: "/etc/cloud/cloud-init.disabled".into(),

@@ -121,6 +121,7 @@ fn remove_state(dir: &Path) -> Result<()> {
         "cloud.json",
         "doorbell",
         "terraform.rc",
+        "api.sock",
     ] {
         match std::fs::remove_file(dir.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -136,6 +137,8 @@ fn remove_state(dir: &Path) -> Result<()> {
         "instances",
         "trash",
         "volumes",
+        "snapshots",
+        "certificates",
         "s3",
         "log",
         "namespaces",

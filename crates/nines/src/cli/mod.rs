@@ -1,6 +1,7 @@
 //! The commands. All but `up`, `down`, `console` and `shell` only ask the running cloud.
 
 pub mod ca;
+pub mod certificate;
 pub mod coverage;
 pub mod doctor;
 pub mod down;

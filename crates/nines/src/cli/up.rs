@@ -34,6 +34,7 @@ pub fn run(state: &Path, port: u16, up: &Up) -> Result<()> {
         port,
         speed: up.speed,
         offline: up.offline,
+        strict: up.strict,
         public_pool: up.public_pool,
         hosts_file: (!up.no_hosts).then(|| PathBuf::from("/etc/hosts")),
         millicores_per_vcpu: up.vcpu.map_or_else(

@@ -14,6 +14,7 @@ mod volume;
 pub(super) use options::profile as instance_profile;
 
 use super::error::{Result, error, invalid_combination, invalid_parameter, invalid_value};
+use super::image::Named;
 use super::launch_template_data::LaunchTemplateData;
 use super::resource::{Resource, owned, parse_id};
 use super::{launch_template, placement_group, tag};
@@ -25,8 +26,10 @@ use model::instance::{
     DesiredInstance, Instance, InstanceState, KeyPair, LaunchError, TemplateLaunch,
 };
 use model::instance_type::{self, InstanceType};
+use model::snapshot::Contents;
 use model::vpc::Subnet;
 use model::{ImageId, InstanceId, LaunchTemplateId, ReservationId, Scope, Tags, Timestamp, zone};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::{State, Tx};
@@ -48,6 +51,8 @@ pub struct Site<'a> {
     pub public_pool: Ipv4Net,
     /// Names of the image recipes that are built.
     pub images: &'a [String],
+    /// An image id that is not known here is refused.
+    pub strict_images: bool,
     /// Instances get no user namespace, on a host that has none to give.
     pub privileged: bool,
 }
@@ -59,6 +64,7 @@ impl<'a> Site<'a> {
             now,
             public_pool: cloud.public_pool,
             images: &cloud.images,
+            strict_images: cloud.strict_images,
             privileged: cloud.privileged_instances,
         }
     }
@@ -107,8 +113,10 @@ fn one_from_template(
         data.instance_requirements = None;
     }
     if let Some(requirements) = data.instance_requirements.take() {
-        let image = image::find(&image_id(&data, site)?);
-        let architecture = image.map(|i| i.architecture);
+        let architecture = match super::image::named(tx, site.scope, &image_id(&data, site)?) {
+            Named::Known(image) => Some(image.architecture),
+            Named::Gone | Named::Unknown => None,
+        };
         data.instance_type = Some(requirements.choose(architecture)?.name.clone());
     }
     let mut subnet = Some(request.subnet.to_string());
@@ -142,7 +150,9 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
     options::refuse_unserved(data)?;
     check_count(launch.count)?;
     let instance_type = instance_type_of(data)?;
-    let (image_id, image) = image_of(data, site, instance_type)?;
+    let (image_id, image) = image_of(tx, data, site, instance_type)?;
+    let contents = contents(tx, image.as_deref())?;
+    let image = image.as_deref();
     check_key_pair(tx, site.scope, data.key_name.as_deref())?;
     let profile = data.iam_instance_profile.as_ref();
     let profile = profile
@@ -166,7 +176,8 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
 
     let mut warnings = options::not_emulated(data, instance_type);
     warnings.extend(volume::not_emulated(&volumes));
-    warnings.extend(image::backing(&image_id, site.images).differs);
+    let base = contents.as_ref().map_or(&image_id, |c| &c.base);
+    warnings.extend(image::backing(base, site.images).differs);
 
     let user_data = data.user_data_bytes()?;
     let cpu_options = options::cpu(data, instance_type)?;
@@ -193,6 +204,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             reservation: reservation.clone(),
             launch_index,
             image: image_id.clone(),
+            contents: contents.clone(),
             root_device: volumes
                 .first()
                 .map(|v| v.device.clone())
@@ -297,16 +309,18 @@ fn image_id(data: &LaunchTemplateData, site: &Site<'_>) -> Result<ImageId> {
 }
 
 fn image_of(
+    state: &State,
     data: &LaunchTemplateData,
     site: &Site<'_>,
     instance_type: &InstanceType,
-) -> Result<(ImageId, Option<&'static Image>)> {
+) -> Result<(ImageId, Option<Cow<'static, Image>>)> {
     let id = image_id(data, site)?;
-    let image = image::find(&id);
-    if image.is_some_and(|i| *i.region != *site.scope.region) {
-        return Err(super::image::not_found(id.as_str()));
-    }
-    if let Some(image) = image
+    let image = match super::image::named(state, site.scope, &id) {
+        Named::Known(image) => Some(image),
+        Named::Unknown if !site.strict_images => None,
+        Named::Unknown | Named::Gone => return Err(super::image::not_found(id.as_str())),
+    };
+    if let Some(image) = &image
         && image.architecture != instance_type.architecture
     {
         return Err(invalid_value(format!(
@@ -316,6 +330,20 @@ fn image_of(
         )));
     }
     Ok((id, image))
+}
+
+/// What an account's image is made of; it must be there by now.
+fn contents(state: &State, image: Option<&Image>) -> Result<Option<Contents>> {
+    let Some((image, own)) = image.and_then(|i| Some((i, i.own.as_ref()?))) else {
+        return Ok(None);
+    };
+    match state.snapshots.get(&own.snapshot) {
+        Some(snapshot) if own.state == "available" => Ok(Some(snapshot.contents.clone())),
+        _ => Err(error(
+            "InvalidAMIID.Unavailable",
+            format!("The image id '[{}]' is not available", image.id),
+        )),
+    }
 }
 
 fn check_key_pair(state: &State, scope: &Scope, name: Option<&str>) -> Result<()> {

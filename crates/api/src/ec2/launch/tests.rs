@@ -79,6 +79,7 @@ fn a_refused_launch_leaves_nothing() {
             public_pool: "198.18.0.0/31".parse().unwrap(),
             state_dir: Default::default(),
             images: Vec::new(),
+            strict_images: false,
             privileged_instances: false,
             speed: Default::default(),
             console: Box::new(|_| None),

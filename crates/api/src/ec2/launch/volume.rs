@@ -90,6 +90,7 @@ pub fn plan(image: Option<&Image>, data: &LaunchTemplateData) -> Result<Vec<Plan
         if let (Some(ebs), None, true) = (&mapping.ebs, &mapping.no_device, device != root_device) {
             let snapshot = ebs.snapshot_id.as_deref();
             if let Some(snapshot) = snapshot {
+                // Those that are there hold root volumes, which nothing else can be made of.
                 return Err(error(
                     "InvalidSnapshot.NotFound",
                     format!("The snapshot '{snapshot}' does not exist."),

@@ -20,7 +20,7 @@ use nix::unistd::{execve, fchdir, pivot_root, setsid};
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -193,12 +193,46 @@ fn files(spec: &InstanceSpec, first: bool) -> Result<()> {
     if first {
         replace("/etc/hostname", &format!("{}\n", spec.hostname))?;
         replace("/etc/hosts", &hosts(spec))?;
+        if let Some(certificate) = &spec.trust {
+            trust(certificate)?;
+        }
     }
     let resolver = format!(
         "nameserver {}\nsearch {}\noptions timeout:2 attempts:5\n",
         spec.resolver, spec.domain
     );
     replace("/etc/resolv.conf", &resolver)
+}
+
+/// Where distributions keep authorities that the machine's owner adds, and the bundle that
+/// their tools make of all: Debian's and Red Hat's families.
+const TRUST: [(&str, &str); 2] = [
+    (
+        "/usr/local/share/ca-certificates",
+        "/etc/ssl/certs/ca-certificates.crt",
+    ),
+    (
+        "/etc/pki/ca-trust/source/anchors",
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    ),
+];
+
+/// As those tools would do it, which are slow. An image without authorities gets none.
+fn trust(certificate: &str) -> Result<()> {
+    for (directory, bundle) in TRUST {
+        // Absent, or of an image that was made of an instance.
+        if !fs::read_to_string(bundle).is_ok_and(|known| !known.contains(certificate)) {
+            continue;
+        }
+        make_dirs(Path::new(directory))?;
+        replace(&format!("{directory}/nines.crt"), certificate)?;
+        fs::OpenOptions::new()
+            .append(true)
+            .open(bundle)
+            .and_then(|mut file| file.write_all(certificate.as_bytes()))
+            .during(|| format!("add to {bundle}"))?;
+    }
+    Ok(())
 }
 
 fn hosts(spec: &InstanceSpec) -> String {

@@ -4,15 +4,16 @@ use super::doorbell::{Waker, Watch};
 use super::shim::{self, Order};
 use super::status::{Process, Status};
 use super::wish::Request;
-use super::{SPEC, console, enter, usage};
+use super::{SPEC, console, enter, snapshot, usage};
 use crate::instance::{
-    During, Exit, InstanceError, InstanceSpec, ObservedInstance, RunState, Usage,
+    During, Exit, InstanceError, InstanceSpec, ObservedInstance, RunState, SnapshotOutcome, Usage,
 };
 use crate::linux::cgroup::Cgroups;
 use crate::linux::namespace;
-use model::InstanceId;
+use model::{InstanceId, SnapshotId};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -50,6 +51,7 @@ impl Instances {
         let instances = Self { settings, cgroups };
         for directory in [
             instances.settings.state.join("instances"),
+            instances.settings.state.join(snapshot::DIRECTORY),
             instances.trash(),
         ] {
             DirBuilder::new()
@@ -59,6 +61,7 @@ impl Instances {
                 .create(&directory)
                 .during(|| format!("create {}", directory.display()))?;
         }
+        snapshot::forget_interrupted(&instances.settings.state);
         instances.empty_trash();
         Ok(instances)
     }
@@ -248,6 +251,26 @@ impl Instances {
         }
     }
 
+    /// Begins to keep what the instance has changed on top of its image.
+    pub fn snapshot(&self, id: &InstanceId, snapshot: &SnapshotId) -> Result<()> {
+        let status = self
+            .status(id)
+            .ok_or_else(|| InstanceError::Missing(id.clone()))?;
+        let runs = !matches!(status.state, RunState::Stopped(_));
+        let cgroups = runs.then(|| self.cgroups.clone());
+        snapshot::begin(&self.settings.state, id, snapshot, cgroups)
+    }
+
+    pub fn snapshots(&self) -> BTreeMap<SnapshotId, SnapshotOutcome> {
+        snapshot::list(&self.settings.state)
+    }
+
+    pub fn remove_snapshot(&self, id: &SnapshotId) -> Result<()> {
+        snapshot::remove(&self.settings.state, id, &self.trash())?;
+        self.empty_trash();
+        Ok(())
+    }
+
     /// The last 64 KiB of console output.
     pub fn console(&self, id: &InstanceId) -> Result<Vec<u8>> {
         let directory = self.directory(id);
@@ -324,17 +347,18 @@ impl Instances {
 fn as_begun(spec: &InstanceSpec, directory: &Path) -> Result<InstanceSpec> {
     let before = fs::read(directory.join(SPEC)).ok();
     let before = before.and_then(|order| serde_json::from_slice::<Order>(&order).ok());
-    let (image, root_bytes) = match before {
-        Some(order) => (order.instance.image, order.instance.root_bytes),
+    let (image, root_bytes, layers) = match before {
+        Some(Order { instance, .. }) => (instance.image, instance.root_bytes, instance.layers),
         None => {
             let image = fs::canonicalize(&spec.image)
                 .during(|| format!("find image {}", spec.image.display()))?;
-            (image, spec.root_bytes)
+            (image, spec.root_bytes, spec.layers.clone())
         }
     };
     Ok(InstanceSpec {
         image,
         root_bytes,
+        layers,
         ..spec.clone()
     })
 }

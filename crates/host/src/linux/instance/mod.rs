@@ -21,6 +21,7 @@ mod proc_files;
 mod proc_text;
 mod root;
 mod shim;
+mod snapshot;
 mod status;
 mod usage;
 mod volume;

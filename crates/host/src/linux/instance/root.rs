@@ -8,6 +8,7 @@
 
 use super::{mount, proc_files, volume};
 use crate::instance::{During, InstanceError, InstanceSpec};
+use crate::linux::namespace;
 use nix::mount::{MntFlags, MsFlags, umount2};
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -105,17 +106,39 @@ fn root(spec: &InstanceSpec, user_namespace: &File) -> Result<OwnedFd> {
     }
     mount::make_read_only(&image)?;
     mount::attach(&image, Path::new(LOWER))?;
+    let mut lower = layers(spec)?;
+    lower.push(LOWER.to_owned());
     // Relative paths need no escaping of ':' and ','.
     let options = format!(
-        "lowerdir={LOWER},upperdir={volume}/upper,workdir={volume}/work",
+        "lowerdir={},upperdir={volume}/upper,workdir={volume}/work",
+        lower.join(":"),
         volume = volume::DIRECTORY
     );
     mount::file_system("overlay", MERGED, MsFlags::empty(), &options)?;
     let root = mount::detached(Path::new(MERGED))?;
-    for name in [MERGED, LOWER] {
+    for name in lower.iter().map(String::as_str).chain([MERGED]) {
         umount2(name, MntFlags::MNT_DETACH).during(|| format!("unmount {name}"))?;
     }
     Ok(root)
+}
+
+/// Mounts what snapshots kept, under the ids of this instance; gives the names.
+fn layers(spec: &InstanceSpec) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (n, layer) in spec.layers.iter().enumerate() {
+        let name = format!("layer{n}");
+        make_dir(Path::new(&name), 0o755)?;
+        let tree = mount::detached(&super::snapshot::upper(&layer.snapshot))?;
+        if layer.uid_base != spec.uid_base {
+            let ids = namespace::mapping(layer.uid_base, spec.uid_base)
+                .during(|| "shift the ids of a snapshot".into())?;
+            mount::shift_ids(&tree, &ids)?;
+        }
+        mount::make_read_only(&tree)?;
+        mount::attach(&tree, Path::new(&name))?;
+        names.push(name);
+    }
+    Ok(names)
 }
 
 fn devices() -> Result<Vec<(&'static str, OwnedFd)>> {

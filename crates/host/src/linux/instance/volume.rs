@@ -23,7 +23,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 type Result<T> = std::result::Result<T, InstanceError>;
@@ -119,6 +119,27 @@ fn copy_sparse(from: &File, to: &File) -> io::Result<()> {
         to.write_all_at(&piece, data as u64)?;
     }
     Ok(())
+}
+
+/// The file of an instance's volume that has a size.
+pub fn file(instance: &Path) -> PathBuf {
+    instance.join(FILE)
+}
+
+/// The loop device that shows a volume's file. A second one on the same file would be a second
+/// file system that knows nothing of the first.
+pub fn device_of(file: &Path) -> Result<String> {
+    let file = fs::canonicalize(file).during(|| format!("find {}", file.display()))?;
+    for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let backing = fs::read_to_string(entry.path().join("loop/backing_file"));
+        if backing.is_ok_and(|path| Path::new(path.trim_end()) == file) {
+            return Ok(format!("/dev/{}", entry.file_name().to_string_lossy()));
+        }
+    }
+    Err(InstanceError::refused(
+        "find the volume's loop device",
+        format!("none shows {}", file.display()),
+    ))
 }
 
 /// Repairs a volume that was not unmounted: the host lost its power.

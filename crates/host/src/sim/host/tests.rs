@@ -22,6 +22,8 @@ fn spec(id: &InstanceId) -> InstanceSpec {
         memory_bytes: 1 << 30,
         pids_max: 4096,
         root_bytes: None,
+        trust: None,
+        layers: Vec::new(),
         binds: Vec::new(),
     }
 }

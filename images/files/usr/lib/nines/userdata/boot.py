@@ -5,10 +5,11 @@ the work starts: a reboot in the middle of a script does not run it again, as wi
 is the key, so an image made of a configured instance runs its user data anew.
 """
 
+import json
 import os
 import time
 
-from . import VERSION, cloudconfig, formats
+from . import VERSION, cloudconfig, formats, system
 from .imds import Metadata, Refused, Unreachable
 from .machine import uptime
 
@@ -21,6 +22,7 @@ class Boot:
         self.metadata = metadata
         self.instance = ""
         self.config = {}
+        self.ending = None  # the command of power_state, for after the last word
         self.failed = None  # exit code of the last user script that failed
 
     def once(self, module, work, *arguments):
@@ -58,12 +60,19 @@ class Boot:
     def parts(self):
         data = self.metadata.get("user-data") or b""
         self.machine.write(f"var/lib/cloud/instances/{self.instance}/user-data.txt", data, 0o600)
-        parts = formats.split(data, fetch, self.machine.warn)
+        parts = formats.split(data, fetch, self.machine.warn, self.fill)
         for part in parts:
             if part.kind not in (formats.SCRIPT, formats.CONFIG, formats.BOOTHOOK):
                 what = "not of a known kind" if part.kind == formats.UNKNOWN else f"a {part.kind}, which is not emulated"
                 self.machine.warn(f"user data {part.name} is {what}; ignored")
         return parts
+
+    def fill(self, text):
+        return system.template(text, system.query(self.metadata, self.instance, self.machine), self.machine.warn)
+
+    def end(self):
+        if self.config.get("power_state"):
+            self.ending = system.power_state(self.machine, self.config)
 
     def keys(self):
         listing = self.metadata.get("meta-data/public-keys/") or b""
@@ -94,6 +103,13 @@ class Boot:
         self.once("ssh", cloudconfig.ssh, machine, config, list(self.keys()))
         if "timezone" in config:
             self.once("timezone", cloudconfig.timezone, machine, config)
+        if "chpasswd" in config:
+            self.once("set_passwords", system.chpasswd, machine, config)
+        if "ca_certs" in config or "ca-certs" in config:
+            self.once("ca_certs", system.ca_certs, machine, config)
+        system.not_here(machine, config)
+        if "apt" in config:
+            self.once("apt_configure", system.apt, machine, config)
         self.once("package_update_upgrade_install", cloudconfig.package_update_upgrade_install, machine, config)
         if "write_files" in config:
             self.once("write_files_deferred", cloudconfig.write_files, machine, config, True)
@@ -107,6 +123,7 @@ class Boot:
         scripts = f"var/lib/cloud/instances/{self.instance}/scripts"
         run = self.always if cloudconfig.scripts_always(config) else self.once
         run("scripts_user", self.run_parts, scripts)
+        self.once("power_state_change", self.end)
         self.machine.write(f"var/lib/cloud/instances/{self.instance}/boot-finished", f"{uptime():.2f} - {time.ctime()}\n")
 
     def write_script(self, name, commands):
@@ -183,3 +200,5 @@ def main(machine, metadata=None):
     machine.say(boot.final_message())
     machine.set_status("error" if machine.errors else "done", boot.instance)
     machine.close_output()
+    if boot.ending:
+        machine.run(boot.ending)

@@ -19,9 +19,13 @@ APT = ["apt-get", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Op
 KNOWN = {
     "bootcmd", "write_files", "package_update", "package_upgrade", "packages", "runcmd", "hostname", "fqdn",
     "preserve_hostname", "users", "groups", "ssh_authorized_keys", "final_message", "timezone",
-    "cloud_final_modules",
+    "cloud_final_modules", "apt", "ca_certs", "ca-certs", "chpasswd", "power_state",
+    # Of no effect, which `system.not_here` tells.
+    "swap", "ntp", "disk_setup", "fs_setup", "mounts",
     # Said of things that are so already: output goes to the log, hosts and root's log-in are as asked.
     "output", "manage_etc_hosts", "disable_root", "ssh_pwauth", "locale",
+    "growpart", "resize_rootfs", "package_reboot_if_required", "apt_preserve_sources_list", "cloud_config_modules",
+    "cloud_init_modules", "ssh_deletekeys", "ssh_genkeytypes", "repo_update", "repo_upgrade", "mount_default_fields",
     # Short forms of package_update and package_upgrade.
     "apt_update", "apt_upgrade",
 }

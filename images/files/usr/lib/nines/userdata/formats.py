@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 SCRIPT, CONFIG, BOOTHOOK, INCLUDE = "script", "cloud-config", "boothook", "include"
+TEMPLATE = "jinja template"
 UNKNOWN = "unknown"
 
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html and cloud-init's own list.
@@ -16,7 +17,7 @@ STARTS = [
     (b"#include", INCLUDE),
     (b"#part-handler", "part-handler"),
     (b"#upstart-job", "upstart-job"),
-    (b"## template: jinja", "jinja template"),
+    (b"## template: jinja", TEMPLATE),
 ]
 MIME_TYPES = {
     "text/x-shellscript": SCRIPT,
@@ -27,7 +28,7 @@ MIME_TYPES = {
     "text/part-handler": "part-handler",
     "text/upstart-job": "upstart-job",
     "text/cloud-config-archive": "cloud-config-archive",
-    "text/jinja2": "jinja template",
+    "text/jinja2": TEMPLATE,
 }
 MIME = re.compile(rb"^(mime-version|content-type):", re.IGNORECASE | re.MULTILINE)
 DEPTH = 8  # archives in archives, includes of includes
@@ -40,11 +41,26 @@ class Part:
     content: bytes
 
 
-def split(data, fetch, warn):
-    """All parts in order. `fetch(url)` gives bytes; `warn(text)` takes what had to be left out."""
+def split(data, fetch, warn, fill=None):
+    """All parts in order. `fetch(url)` gives bytes; `warn(text)` takes what had to be left out;
+    `fill(text)` gives the text that a template makes."""
     parts = []
     walk(data, None, None, fetch, warn, parts, 0)
-    return parts
+    return [part for part in (filled(part, warn, fill) for part in parts) if part]
+
+
+def filled(part, warn, fill):
+    """A template is of the kind that its second line tells."""
+    if part.kind != TEMPLATE or fill is None:
+        return part
+    text = part.content.decode("utf-8", "replace")
+    if text.startswith("## template"):
+        text = text.partition("\n")[2]
+    try:
+        content = fill(text).encode()
+    except ValueError as error:
+        return warn(f"user data {part.name}: {error}; ignored")
+    return Part(kind_of(content), part.name, content)
 
 
 def walk(data, kind, name, fetch, warn, parts, depth):

@@ -63,13 +63,13 @@ class Machine:
         self.errors.append(text)
         self.say(f"cloud-init: {text}")
 
-    def run(self, command, **environment):
-        """Runs to its end with closed input, in `/`, output to the log and console; gives the exit code."""
+    def run(self, command, input=None, **environment):
+        """Runs to its end with closed input or the given text, in `/`, output to the log and console; gives the exit code."""
         self.log(f"running {command}")
         done = subprocess.run(
             command,
             cwd=self.root,
-            stdin=subprocess.DEVNULL,
+            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input.encode()}),
             stdout=self.output or subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             env=os.environ | environment,
@@ -77,8 +77,8 @@ class Machine:
         # A death by signal is told as a shell would.
         return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
-    def must_run(self, command, **environment):
-        code = self.run(command, **environment)
+    def must_run(self, command, input=None, **environment):
+        code = self.run(command, input=input, **environment)
         if code:
             raise OSError(f"{command[0]} failed with exit code {code}")
 
@@ -113,7 +113,7 @@ class Machine:
 
 
 def uptime():
-    """Seconds since the instance's init started; /proc/uptime would tell the host's."""
+    """Seconds since the instance's init started; /proc/uptime tells the host's on kernels without time namespaces."""
     with open("/proc/1/stat") as file:
         started = int(file.read().rsplit(")", 1)[1].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,141 @@
+//! The cloud's certificates: an authority that its instances trust, what its APIs show them
+//! under AWS's names, and what identity documents are signed with.
+//!
+//! They lie in `<state>/certificates`; `nines certificate` prints the two that others need.
+//! Nothing on the host trusts the authority unless its owner makes it so.
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rsa::RsaPrivateKey;
+use rsa::pkcs8::{EncodePrivateKey, LineEnding};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Paths of PEM files.
+#[derive(Debug, Clone)]
+pub struct Certificates(PathBuf);
+
+impl Certificates {
+    pub fn of(directory: PathBuf) -> Self {
+        Self(directory)
+    }
+    /// The authority's certificate.
+    pub fn authority(&self) -> PathBuf {
+        self.0.join("authority.pem")
+    }
+    /// Verifies identity documents.
+    pub fn identity(&self) -> PathBuf {
+        self.0.join("identity.pem")
+    }
+    pub fn identity_key(&self) -> PathBuf {
+        self.0.join("identity.key")
+    }
+    pub fn endpoint(&self) -> PathBuf {
+        self.0.join("endpoint.pem")
+    }
+    pub fn endpoint_key(&self) -> PathBuf {
+        self.0.join("endpoint.key")
+    }
+
+    /// Makes those that are not there yet.
+    pub fn ensure(&self, cloud: &str, names: &[String]) -> Result<()> {
+        fs::create_dir_all(&self.0)
+            .with_context(|| format!("failed to create {}", self.0.display()))?;
+        let authority_key = self.0.join("authority.key");
+        if !self.authority().exists() || !authority_key.exists() {
+            let key = KeyPair::generate()?;
+            let mut params = params(&format!("{cloud} (nines)"), Vec::new())?;
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+            write(&authority_key, &key.serialize_pem())?;
+            write(&self.authority(), &params.self_signed(&key)?.pem())?;
+        }
+        if !self.identity().exists() || !self.identity_key().exists() {
+            let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048)
+                .context("failed to make an RSA key")?;
+            let pem = key.to_pkcs8_pem(LineEnding::LF)?;
+            let signing = KeyPair::from_pem(&pem)?;
+            let params = params(&format!("{cloud} instance identity"), Vec::new())?;
+            write(&self.identity_key(), &pem)?;
+            write(&self.identity(), &params.self_signed(&signing)?.pem())?;
+        }
+        if !self.endpoint().exists() || !self.endpoint_key().exists() {
+            let authority = KeyPair::from_pem(&fs::read_to_string(&authority_key)?)?;
+            let issuer =
+                Issuer::from_ca_cert_pem(&fs::read_to_string(self.authority())?, authority)?;
+            let key = KeyPair::generate()?;
+            let mut params = params(&format!("{cloud} APIs"), names.to_vec())?;
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            params.use_authority_key_identifier_extension = true;
+            write(&self.endpoint_key(), &key.serialize_pem())?;
+            write(&self.endpoint(), &params.signed_by(&key, &issuer)?.pem())?;
+        }
+        Ok(())
+    }
+}
+
+fn params(name: &str, names: Vec<String>) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    // A cloud may outlive any sensible term, and its keys never leave the machine.
+    params.not_before = rcgen::date_time_ymd(2024, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2049, 12, 31);
+    Ok(params)
+}
+
+/// Whole or not at all, and for root alone.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let new = path.with_extension("new");
+    let written = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&new, path));
+    written.with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// AWS's names of this cloud's APIs, as wildcards of one label. Other names of
+/// `amazonaws.com` (package mirrors, say) remain what they are on the internet.
+pub fn names() -> Vec<String> {
+    let mut names: Vec<String> = ["iam", "sts", "s3", "*.s3", "ssm", "ec2", "autoscaling"]
+        .map(|service| format!("{service}.amazonaws.com"))
+        .into();
+    for region in model::zone::REGIONS {
+        names.push(format!("*.{}.amazonaws.com", region.name));
+        names.push(format!("*.s3.{}.amazonaws.com", region.name));
+        names.push(format!("*.{}.api.aws", region.name));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_made_once() {
+        let directory = std::env::temp_dir().join(format!("nines-pki-{}", std::process::id()));
+        let certificates = Certificates::of(directory.clone());
+        certificates.ensure("test", &names()).expect("made");
+        let read = || {
+            [
+                certificates.authority(),
+                certificates.identity(),
+                certificates.endpoint(),
+            ]
+            .map(|path| fs::read_to_string(path).expect("read"))
+        };
+        let first = read();
+        certificates.ensure("test", &names()).expect("there");
+        assert_eq!(read(), first);
+        fs::remove_dir_all(directory).expect("removed");
+    }
+}

@@ -1,0 +1,2 @@
+# SDKs that bring authorities of their own find the cloud's among the machine's.
+export AWS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
