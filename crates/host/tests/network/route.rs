@@ -2,8 +2,9 @@
 
 use crate::lab::*;
 use host::linux::network::names;
-use host::linux::{conntrack, namespace};
+use host::linux::namespace;
 use host::network::*;
+use netfilter::conntrack;
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 
