@@ -299,14 +299,7 @@ def parts(c):
         (c.describe_warm_pool, "Instances"),
     ):
         check(key, call(**group)[key], [])
-    hook = {"LifecycleHookName": "x", "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING"}
-    check("hook", code_of(c.put_lifecycle_hook, **group, **hook), "ValidationError")
     refreshes(c, group)
-    schedule = {"ScheduledActionName": "x", "Recurrence": "0 0 * * *", "MinSize": 1}
-    check("schedule", code_of(c.put_scheduled_update_group_action, **group, **schedule), "ValidationError")
-    check("pool", code_of(c.put_warm_pool, **group), "ValidationError")
-    configuration = {"LaunchConfigurationName": "x", "ImageId": "ami-1", "InstanceType": "t3.micro"}
-    check("configuration", code_of(c.create_launch_configuration, **configuration), "UnsupportedOperation")
     check("no instance", code_of(c.set_instance_health, InstanceId="i-0", HealthStatus="Healthy"), "ValidationError")
 
 

@@ -5,6 +5,7 @@ use crate::index::{Interfaces, Members};
 use crate::instance::private_name;
 use edge::config as cfg;
 use jiff::{SignedDuration, Timestamp};
+use model::autoscaling::{AutoScalingGroup, GroupInstance};
 use model::iam::SessionCredentials;
 use model::instance::{Instance, InstanceState};
 use model::vpc::NetworkInterface;
@@ -304,7 +305,7 @@ fn self_view(
             public: pair.public_key.clone(),
         })
     });
-    let group = members.of(instance.id.as_str()).map(|(_, member)| member);
+    let group = members.of(instance.id.as_str());
     let root = instance.root_device.clone();
     Some(cfg::Instance {
         id: instance.id.to_string(),
@@ -349,15 +350,30 @@ fn self_view(
             tags: instance.metadata.instance_metadata_tags == "enabled",
         },
         life_cycle: "on-demand".into(),
-        target_lifecycle_state: group.map(|member| match member.lifecycle {
-            model::autoscaling::LifecycleState::Terminating => "Terminated".into(),
-            model::autoscaling::LifecycleState::Detaching => "Detached".into(),
-            model::autoscaling::LifecycleState::EnteringStandby
-            | model::autoscaling::LifecycleState::Standby => "Standby".into(),
-            _ => "InService".into(),
-        }),
+        target_lifecycle_state: group.map(|(group, member)| heading_for(group, member).into()),
         block_devices: BTreeMap::from([("ami".into(), root.clone()), ("root".into(), root)]),
     })
+}
+
+/// The state that a member is moving to, or is in.
+fn heading_for(group: &AutoScalingGroup, member: &GroupInstance) -> &'static str {
+    use model::autoscaling::LifecycleState as L;
+    let warm = group.warm.iter().any(|m| m.id == member.id);
+    let running = group.warm_pool.as_ref().is_some_and(|p| p.running);
+    let pool = if running {
+        "Warmed:Running"
+    } else {
+        "Warmed:Stopped"
+    };
+    match member.lifecycle {
+        state if state.is_terminating() && member.to_pool => pool,
+        state if state.is_terminating() && warm => "Warmed:Terminated",
+        state if state.is_terminating() => "Terminated",
+        L::Detaching => "Detached",
+        L::EnteringStandby | L::Standby => "Standby",
+        _ if warm => pool,
+        _ => "InService",
+    }
 }
 
 fn interface(state: &State, i: &NetworkInterface) -> Option<cfg::Interface> {

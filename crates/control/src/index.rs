@@ -88,7 +88,7 @@ impl<'a> Members<'a> {
         let groups = state.auto_scaling_groups.values();
         Self(
             groups
-                .flat_map(|g| g.instances.iter().map(|m| (m.id.as_str(), (&**g, m))))
+                .flat_map(|g| g.held().map(|m| (m.id.as_str(), (&**g, m))))
                 .collect(),
         )
     }

@@ -18,6 +18,7 @@ pub mod load_balancer;
 pub mod nat_gateway;
 pub mod network;
 pub mod policy;
+pub mod schedule;
 pub mod snapshot;
 pub mod usage;
 mod vpc_endpoint;
@@ -121,6 +122,9 @@ pub type Launcher = Box<
         + Send,
 >;
 
+/// Starts a stopped instance as `StartInstances` does.
+pub type Starter = Box<dyn Fn(&mut Tx, &InstanceId, Timestamp) -> Result<(), LaunchError> + Send>;
+
 /// Everything controllers work with.
 pub struct World {
     pub store: Arc<Store>,
@@ -133,6 +137,7 @@ pub struct World {
     pub launcher: Launcher,
     pub(crate) deliver: Deliver,
     pub(crate) deliveries: load_balancer::access_log::Deliveries,
+    pub starter: Starter,
     /// The network as it stands on the host.
     pub applied: network::Applied,
     pub balancer: load_balancer::Balancer,
@@ -173,6 +178,7 @@ pub struct Parts {
     pub bell: Bell,
     pub launcher: Launcher,
     pub deliver: Deliver,
+    pub starter: Starter,
     /// Start again what ran when the cloud was taken down.
     pub resume: bool,
 }
@@ -205,6 +211,7 @@ impl World {
             launcher: parts.launcher,
             deliver: parts.deliver,
             deliveries: Default::default(),
+            starter: parts.starter,
             applied: Default::default(),
             balancer: Default::default(),
             edge: Default::default(),
@@ -237,6 +244,7 @@ impl World {
             load_balancer::pass,
             policy::pass,
             load_balancer::access_log::pass,
+            schedule::pass,
             group::pass,
             network::pass,
             edge::pass,

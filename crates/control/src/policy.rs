@@ -229,12 +229,10 @@ fn out_or_in(desired: u32, out: u32, inward: u32, warming: u32) -> Option<u32> {
 
 /// An activity that adds or removes an instance is under way.
 fn busy(group: &AutoScalingGroup) -> bool {
-    group.instances.iter().any(|m| {
-        matches!(
-            m.lifecycle,
-            LifecycleState::Pending | LifecycleState::Terminating
-        )
-    })
+    group
+        .instances
+        .iter()
+        .any(|m| m.lifecycle.is_pending() || m.lifecycle.is_terminating())
 }
 
 fn warming(group: &AutoScalingGroup, warmup: Option<u32>, speed: Speed, now: Timestamp) -> u32 {
@@ -242,7 +240,7 @@ fn warming(group: &AutoScalingGroup, warmup: Option<u32>, speed: Speed, now: Tim
         .or(group.default_instance_warmup)
         .unwrap_or(group.default_cooldown);
     let warms = |m: &&GroupInstance| match m.lifecycle {
-        LifecycleState::Pending => true,
+        state if state.is_pending() => true,
         // The instances of the group's first fill warm up as well, but nothing was scaled for them.
         LifecycleState::InService => {
             group

@@ -68,6 +68,54 @@ pub struct AutoScalingGroup {
     /// Launch failures in a row, for back-off, and when to try again.
     pub launch_failures: u32,
     pub retry_at: Option<Timestamp>,
+    /// By name.
+    pub hooks: Vec<LifecycleHook>,
+    /// By topic.
+    pub notifications: Vec<GroupNotification>,
+    pub warm_pool: Option<WarmPool>,
+    /// Instances in the pool: no members yet. Their states read `Warmed:…`.
+    pub warm: Vec<GroupInstance>,
+}
+
+impl AutoScalingGroup {
+    /// Members, and what the warm pool holds.
+    pub fn held(&self) -> impl Iterator<Item = &GroupInstance> {
+        self.instances.iter().chain(&self.warm)
+    }
+
+    pub fn held_mut(&mut self) -> impl Iterator<Item = &mut GroupInstance> {
+        self.instances.iter_mut().chain(&mut self.warm)
+    }
+}
+
+/// Instances that have booted once and wait to become members.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WarmPool {
+    /// Members and pool together; the group's maximum where absent.
+    pub max_prepared: Option<u32>,
+    pub min_size: u32,
+    /// They run while they wait; otherwise they are stopped.
+    pub running: bool,
+    /// Members that a scale-in takes out come here.
+    pub reuse_on_scale_in: bool,
+    /// Asked to go; true is without waiting for hooks.
+    pub deleting: Option<bool>,
+}
+
+impl WarmPool {
+    /// How many it shall hold.
+    pub fn size(&self, max_size: u32, desired: u32) -> u32 {
+        let prepared = self.max_prepared.unwrap_or(max_size);
+        prepared.saturating_sub(desired).max(self.min_size)
+    }
+}
+
+/// What a topic is told of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupNotification {
+    pub topic: String,
+    /// `autoscaling:EC2_INSTANCE_LAUNCH`…
+    pub types: Vec<String>,
 }
 
 impl AutoScalingGroup {
@@ -121,6 +169,10 @@ impl AutoScalingGroup {
             booted_versions: Vec::new(),
             launch_failures: 0,
             retry_at: None,
+            hooks: Vec::new(),
+            notifications: Vec::new(),
+            warm_pool: None,
+            warm: Vec::new(),
             scope,
         }
     }
@@ -152,6 +204,22 @@ pub struct GroupTemplate {
     pub version: String,
     /// The template was given inside a MixedInstancesPolicy (kept as given, JSON of wire names).
     pub mixed: Option<String>,
+    /// Launches from the launch configuration of this name instead; the launch template then
+    /// means nothing.
+    pub configuration: Option<String>,
+}
+
+/// What instances are launched from; it never changes once made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LaunchConfiguration {
+    pub arn: String,
+    pub scope: Scope,
+    pub name: String,
+    /// The parameters that a launch template has as well, but no network interfaces.
+    pub data: instance::LaunchTemplateData,
+    /// For the only interface; the subnet's setting where absent.
+    pub associate_public_ip: Option<bool>,
+    pub created: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,6 +242,8 @@ pub struct GroupInstance {
     pub protected_from_scale_in: bool,
     /// Version 0, which no template has: attached by hand and not launched from a template.
     pub template: (LaunchTemplateId, String, u64),
+    /// Launched from the launch configuration of this name.
+    pub configuration: Option<String>,
     /// When it entered service; grace and warm-up count from here.
     pub in_service: Option<Timestamp>,
     /// The activity that brings it in or takes it out.
@@ -184,6 +254,83 @@ pub struct GroupInstance {
     pub rebalancing: bool,
     /// Launched ahead of the member whose place it takes: above the desired capacity until that one goes.
     pub replaces: Option<InstanceId>,
+    /// What its hooks of the transition that it is in wait for.
+    pub actions: Vec<LifecycleAction>,
+    /// Has been in the warm pool.
+    pub warmed: bool,
+    /// Taken out by a scale-in, it goes to the warm pool instead of its end.
+    pub to_pool: bool,
+    /// No hooks apply on its way: attached, back from standby, or they have been completed.
+    pub past_hooks: bool,
+}
+
+/// Holds members on their way in or out until somebody says to go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LifecycleHook {
+    pub name: String,
+    pub transition: Transition,
+    /// Seconds without a sign of life after which the default result counts.
+    pub heartbeat_timeout: u32,
+    pub default_result: LifecycleResult,
+    /// Text for whoever completes it.
+    pub metadata: Option<String>,
+    pub target: Option<String>,
+    pub role: Option<String>,
+    /// Measured: the longest that an action took until it was completed, in milliseconds.
+    /// `--speed` never shrinks this part of the timeout.
+    pub longest_ms: Option<i64>,
+}
+
+impl LifecycleHook {
+    /// Seconds; no heartbeat prolongs an action beyond them: 48 hours, or a hundred heartbeats.
+    pub fn global_timeout(&self) -> u32 {
+        (48 * 3600).min(self.heartbeat_timeout.saturating_mul(100))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transition {
+    Launching,
+    Terminating,
+}
+
+impl Transition {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Launching => "autoscaling:EC2_INSTANCE_LAUNCHING",
+            Self::Terminating => "autoscaling:EC2_INSTANCE_TERMINATING",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LifecycleResult {
+    Continue,
+    Abandon,
+}
+
+impl LifecycleResult {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Continue => "CONTINUE",
+            Self::Abandon => "ABANDON",
+        }
+    }
+}
+
+/// One hook that holds one member.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LifecycleAction {
+    /// As it was when the action began: later changes are for later actions.
+    pub hook: LifecycleHook,
+    /// A UUID.
+    pub token: String,
+    pub started: Timestamp,
+    /// The start, or the last sign of life.
+    pub heartbeat: Timestamp,
+    pub result: Option<LifecycleResult>,
+    /// The result is the default one, because time ran out.
+    pub timed_out: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,23 +346,70 @@ pub enum UnhealthyBecause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LifecycleState {
     Pending,
+    PendingWait,
+    PendingProceed,
     InService,
     /// Deregistering from its target groups.
     Terminating,
+    TerminatingWait,
+    TerminatingProceed,
     Detaching,
     EnteringStandby,
     Standby,
+    /// In the warm pool only, where the other states are those on the way in and out.
+    WarmedStopped,
+    WarmedRunning,
 }
 
 impl LifecycleState {
+    /// On its way in.
+    pub fn is_pending(self) -> bool {
+        matches!(
+            self,
+            Self::Pending | Self::PendingWait | Self::PendingProceed
+        )
+    }
+
+    /// On its way to its end.
+    pub fn is_terminating(self) -> bool {
+        matches!(
+            self,
+            Self::Terminating | Self::TerminatingWait | Self::TerminatingProceed
+        )
+    }
+
+    /// Counts toward the desired capacity.
+    pub fn counts(self) -> bool {
+        self.is_pending() || self == Self::InService
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
+            Self::PendingWait => "Pending:Wait",
+            Self::PendingProceed => "Pending:Proceed",
             Self::InService => "InService",
             Self::Terminating => "Terminating",
+            Self::TerminatingWait => "Terminating:Wait",
+            Self::TerminatingProceed => "Terminating:Proceed",
             Self::Detaching => "Detaching",
             Self::EnteringStandby => "EnteringStandby",
             Self::Standby => "Standby",
+            Self::WarmedStopped => "Warmed:Stopped",
+            Self::WarmedRunning => "Warmed:Running",
+        }
+    }
+
+    /// As it reads in the warm pool.
+    pub fn warm_name(self) -> &'static str {
+        match self {
+            Self::Pending => "Warmed:Pending",
+            Self::PendingWait => "Warmed:Pending:Wait",
+            Self::PendingProceed => "Warmed:Pending:Proceed",
+            Self::Terminating => "Warmed:Terminating",
+            Self::TerminatingWait => "Warmed:Terminating:Wait",
+            Self::TerminatingProceed => "Warmed:Terminating:Proceed",
+            other => other.name(),
         }
     }
 }
@@ -302,4 +496,33 @@ pub struct Activity {
     pub progress: u8,
     /// JSON text with `Subnet ID` and `Availability Zone`.
     pub details: String,
+}
+
+/// Sizes that a group takes on at a time, once or again and again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduledAction {
+    pub arn: String,
+    pub scope: Scope,
+    pub group: String,
+    pub name: String,
+    /// Cron's five fields; absent is once.
+    pub recurrence: Option<String>,
+    /// IANA name; UTC where absent.
+    pub time_zone: Option<String>,
+    pub end: Option<Timestamp>,
+    pub min_size: Option<u32>,
+    pub max_size: Option<u32>,
+    pub desired_capacity: Option<u32>,
+    /// When the schedule says to run next, on the calendar.
+    pub next: Timestamp,
+    /// When it was put. `--speed N` shortens the wait from here to `next`, so that all runs
+    /// of a recurrence keep their distances on the calendar.
+    pub put: Timestamp,
+}
+
+impl ScheduledAction {
+    /// The end is past when the next run is due.
+    pub fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| end < self.next)
+    }
 }

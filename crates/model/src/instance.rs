@@ -225,6 +225,8 @@ pub struct TemplateLaunch {
     pub template: LaunchTemplateId,
     /// A number, `$Latest` or `$Default`.
     pub version: String,
+    /// Launch from the launch configuration of this name instead of the template.
+    pub configuration: Option<String>,
     /// The group's subnet; it takes the place of any that the template names.
     pub subnet: SubnetId,
     /// In place of the template's.

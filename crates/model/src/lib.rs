@@ -21,6 +21,7 @@ pub mod instance_type;
 pub mod logs;
 pub mod placement_group;
 pub mod region_settings;
+pub mod recurrence;
 pub mod s3;
 pub mod scope;
 pub mod snapshot;

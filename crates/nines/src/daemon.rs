@@ -140,6 +140,7 @@ pub fn run(up: &Up) -> Result<()> {
         bell: bell.clone(),
         launcher: crate::launch::launcher(Arc::clone(&cloud)),
         deliver: crate::deliver::deliver(Arc::clone(&store), Arc::clone(&cloud)),
+        starter: crate::launch::starter(Arc::clone(&cloud)),
     });
     let ended = Arc::clone(&stop);
     let controllers = std::thread::Builder::new()

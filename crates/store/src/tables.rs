@@ -2,7 +2,9 @@
 
 use imbl::OrdMap;
 use model::acm::{Certificate, CertificateAuthority};
-use model::autoscaling::{Activity, AutoScalingGroup, ScalingPolicy};
+use model::autoscaling::{
+    Activity, AutoScalingGroup, LaunchConfiguration, ScalingPolicy, ScheduledAction,
+};
 use model::cloudwatch::{AlarmHistoryItem, CompositeAlarm, Dashboard, MetricAlarm};
 use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
 use model::event::{Event, Fault};
@@ -132,7 +134,9 @@ tables! {
     target_groups: TargetGroup, String, |r| r.arn.clone();
     target_health: TargetHealth, TargetHealthKey, |r| TargetHealthKey { target_group: r.target_group.clone(), target: r.target.clone(), port: r.port };
     auto_scaling_groups: AutoScalingGroup, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    launch_configurations: LaunchConfiguration, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     scaling_policies: ScalingPolicy, String, |r| r.arn.clone();
+    scheduled_actions: ScheduledAction, (ScopedName, String), |r| (ScopedName::new(&r.scope, &r.group), r.name.clone());
     activities: Activity, String, |r| r.id.clone();
     instance_refreshes: InstanceRefresh, String, |r| r.id.clone();
     alarms: MetricAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name);

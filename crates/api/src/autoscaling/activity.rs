@@ -5,7 +5,7 @@ use super::group;
 use super::page::{Filter, page, unknown_filter};
 use crate::Ctx;
 use model::InstanceId;
-use model::autoscaling::{Activity, AutoScalingGroup};
+use model::autoscaling::{Activity, AutoScalingGroup, GroupInstance};
 use model::instance::Instance;
 use serde::{Deserialize, Serialize};
 use wire::Timestamp;
@@ -100,6 +100,20 @@ pub fn add(ctx: &mut Ctx, group: &AutoScalingGroup, new: New<'_>) -> Activity {
     };
     ctx.tx.put(activity.clone());
     activity
+}
+
+/// What brought a member in comes to nothing, since another call takes it out.
+pub fn cancel(ctx: &mut Ctx, member: &GroupInstance) {
+    let (now, Some(id)) = (ctx.now, &member.activity) else {
+        return;
+    };
+    ctx.tx.modify::<Activity>(id, |a| {
+        if a.ended.is_none() {
+            a.status = "Cancelled".into();
+            a.progress = 100;
+            a.ended = Some(now);
+        }
+    });
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,7 @@
 //! Instances that join or leave a group while they run.
 //!
-//! Leaving takes effect at once: AWS holds a member as `Detaching` until its
-//! connections have drained, here it drains as a plain instance that is still
-//! registered.
+//! A member that leaves stops counting at once, and is held as `Detaching` until the
+//! controller sees that its connections have drained.
 
 use super::activity::{self, Activities, New};
 use super::error::{Result, validation};
@@ -13,7 +12,6 @@ use model::autoscaling::{AutoScalingGroup, GroupInstance, LifecycleState};
 use model::instance::{Instance, InstanceState};
 use model::{InstanceId, LaunchTemplateId};
 use serde::Deserialize;
-use store::ScopedName;
 
 const GROUP_TAG: &str = "aws:autoscaling:groupName";
 /// Instances of one call.
@@ -143,11 +141,16 @@ fn new_member(
         unhealthy_because: None,
         protected_from_scale_in: group.new_instances_protected_from_scale_in,
         template,
+        configuration: None,
         in_service: None,
         activity: Some(activity),
         seen_healthy: false,
         rebalancing: false,
         replaces: None,
+        actions: Vec::new(),
+        to_pool: false,
+        warmed: false,
+        past_hooks: true,
     }
 }
 
@@ -179,7 +182,7 @@ pub fn check_leaving(
 
 pub fn detach(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
     let (group, ids) = check_leaving(ctx, &input)?;
-    let key = ScopedName::new(&ctx.scope, &group.name);
+    let mut capacity = member::capacity(&group);
     let mut activities = Vec::with_capacity(ids.len());
     for id in ids {
         let member = member::of(&group, id.as_str())?;
@@ -194,7 +197,13 @@ pub fn detach(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
             )));
         }
         member::deregister(&mut ctx.tx, &id, ctx.now);
-        let sentence = format!("instance {id} was detached in response to a user request.");
+        let sentence = format!(
+            "instance {id} was detached in response to a user request, shrinking the capacity from {capacity} to {}.",
+            capacity.saturating_sub(1)
+        );
+        if member.lifecycle == LifecycleState::InService {
+            capacity = capacity.saturating_sub(1);
+        }
         let activity = activity::add(
             ctx,
             &group,
@@ -202,13 +211,12 @@ pub fn detach(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
                 description: format!("Detaching EC2 instance: {id}"),
                 cause: cause::at(ctx.now, sentence),
                 instance: &id,
-                status: "Successful",
+                status: "InProgress",
             },
         );
-        ctx.tx
-            .modify::<AutoScalingGroup>(&key, |g| g.instances.retain(|m| m.id != id));
-        ctx.tx.modify::<Instance>(&id, |i| {
-            i.tags.remove(GROUP_TAG);
+        member::modify(ctx, &group.name, &id, |m| {
+            m.lifecycle = LifecycleState::Detaching;
+            m.activity = Some(activity.id.clone());
         });
         activities.push(activity);
     }

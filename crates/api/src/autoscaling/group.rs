@@ -3,7 +3,10 @@
 use super::cause;
 use super::error::{Result, error, group_not_found, refuse, validation};
 use super::setting::{self, CreateAutoScalingGroup, UpdateAutoScalingGroup};
-use super::{check, instance_refresh, lifecycle_hook, tag, target_group, traffic_source};
+use super::{
+    check, instance_refresh, launch_configuration, lifecycle_hook, tag, target_group, template,
+    traffic_source,
+};
 use crate::Ctx;
 use model::LaunchTemplateId;
 use model::autoscaling::{AutoScalingGroup, GroupTemplate, LifecycleState};
@@ -38,7 +41,7 @@ pub fn owned(ctx: &Ctx) -> impl Iterator<Item = &Arc<AutoScalingGroup>> {
 }
 
 pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
-    let (given, initial) = input.split();
+    let (mut given, initial) = input.split();
     let name = given.auto_scaling_group_name.clone();
     check::name(&name, "autoScalingGroupName")?;
     let key = ScopedName::new(&ctx.scope, &name);
@@ -56,12 +59,10 @@ pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
             format!("You have already reached the limit of {MAX_GROUPS} Auto Scaling groups."),
         ));
     }
-    refuse(&initial.instance_id, "InstanceId")?;
     let classic = initial
         .load_balancer_names
         .filter(|names| !names.is_empty());
     refuse(&classic, "LoadBalancerNames (Classic Load Balancers)")?;
-    lifecycle_hook::refuse_any(initial.lifecycle_hook_specification_list.as_deref())?;
     for (size, at) in [(given.min_size, "minSize"), (given.max_size, "maxSize")] {
         if size.is_none() {
             return Err(validation(format!(
@@ -69,24 +70,25 @@ pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
             )));
         }
     }
-    if given.launch_template.is_none()
-        && given.mixed_instances_policy.is_none()
-        && given.launch_configuration_name.is_none()
-    {
-        return Err(validation(
-            "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.",
-        ));
+    match (&initial.instance_id, has_source(&given)) {
+        (Some(_), true) | (None, false) => return Err(template::one_source()),
+        (Some(id), false) => {
+            launch_configuration::create_from_instance(ctx, &name, id)?;
+            given.launch_configuration_name = Some(name.clone());
+        }
+        (None, true) => {}
     }
 
     // Taken from the call, which must name one.
-    let template = GroupTemplate {
+    let unnamed = GroupTemplate {
         id: LaunchTemplateId::random(),
         name: String::new(),
         version: String::new(),
         mixed: None,
+        configuration: None,
     };
     let uuid = uuid::Uuid::new_v4().to_string();
-    let mut group = AutoScalingGroup::new(ctx.scope.clone(), &uuid, &name, template, ctx.now);
+    let mut group = AutoScalingGroup::new(ctx.scope.clone(), &uuid, &name, unnamed, ctx.now);
     let mut sizes = setting::sizes(&given, &group)?;
     if given.desired_capacity.is_none() {
         sizes.2 = sizes.0;
@@ -107,11 +109,23 @@ pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
     group.target_groups.dedup();
     target_group::check(ctx, &group, &group.target_groups)?;
     group.tags = tag::of_new_group(&name, initial.tags.unwrap_or_default())?;
+    for hook in initial
+        .lifecycle_hook_specification_list
+        .unwrap_or_default()
+    {
+        lifecycle_hook::put_in(ctx, &mut group, hook)?;
+    }
     (group.min_size, group.max_size) = (sizes.0, sizes.1);
     let why = "a user request created an AutoScalingGroup";
     cause::change_desired(&mut group, sizes.2, why, ctx.now);
     ctx.tx.put(group);
     Ok(())
+}
+
+fn has_source(given: &UpdateAutoScalingGroup) -> bool {
+    given.launch_template.is_some()
+        || given.mixed_instances_policy.is_some()
+        || given.launch_configuration_name.is_some()
 }
 
 pub fn update(ctx: &mut Ctx, input: UpdateAutoScalingGroup) -> Result<()> {
@@ -158,6 +172,12 @@ pub fn delete(ctx: &mut Ctx, input: DeleteAutoScalingGroup) -> Result<()> {
         return Err(error(
             "ResourceInUse",
             "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.",
+        ));
+    }
+    if !force && group.warm_pool.is_some() {
+        return Err(error(
+            "ResourceInUse",
+            "You cannot delete an AutoScalingGroup while it has a warm pool. Delete the warm pool first.",
         ));
     }
     let mut activities = ctx.tx.activities.values();

@@ -5,7 +5,7 @@ use super::group::find_alive;
 use crate::Ctx;
 use serde::{Deserialize, Serialize};
 
-/// The eight that every group has; warm pools and capacity units, which have more, are not served.
+/// The eight that every group has.
 pub const METRICS: [&str; 8] = [
     "GroupDesiredCapacity",
     "GroupInServiceInstances",
@@ -16,7 +16,7 @@ pub const METRICS: [&str; 8] = [
     "GroupTerminatingInstances",
     "GroupTotalInstances",
 ];
-/// Those that AWS also takes; there is nothing here for them to measure, so they stay without data.
+/// Capacity in units, of which every instance is one, and those of a group with a warm pool.
 const OTHERS: [&str; 13] = [
     "GroupAndWarmPoolDesiredCapacity",
     "GroupAndWarmPoolTotalCapacity",

@@ -11,6 +11,7 @@ use super::suspended_process::SuspendedProcess;
 use super::tag::TagDescription;
 use super::template::{LaunchTemplateSpecification, MixedInstancesPolicy, stored_policy};
 use super::traffic_source::TrafficSourceIdentifier;
+use super::warm_pool::WarmPoolConfiguration;
 use crate::Ctx;
 use model::autoscaling::{AutoScalingGroup, GroupInstance};
 use model::zone;
@@ -42,6 +43,7 @@ struct Shape {
     auto_scaling_group_name: String,
     #[serde(rename = "AutoScalingGroupARN")]
     auto_scaling_group_arn: String,
+    launch_configuration_name: Option<String>,
     launch_template: Option<LaunchTemplateSpecification>,
     mixed_instances_policy: Option<MixedInstancesPolicy>,
     min_size: u32,
@@ -62,6 +64,8 @@ struct Shape {
     vpc_zone_identifier: String,
     enabled_metrics: Vec<EnabledMetric>,
     status: Option<&'static str>,
+    warm_pool_configuration: Option<WarmPoolConfiguration>,
+    warm_pool_size: Option<usize>,
     tags: Vec<TagDescription>,
     termination_policies: Vec<String>,
     new_instances_protected_from_scale_in: bool,
@@ -89,13 +93,14 @@ struct EnabledMetric {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Instance {
+pub struct Instance {
     instance_id: String,
     instance_type: String,
     availability_zone: String,
     availability_zone_id: Option<String>,
     lifecycle_state: &'static str,
     health_status: &'static str,
+    launch_configuration_name: Option<String>,
     launch_template: Option<LaunchTemplateSpecification>,
     protected_from_scale_in: bool,
 }
@@ -142,10 +147,13 @@ fn shape(group: &AutoScalingGroup, with_instances: bool) -> Shape {
     Shape {
         auto_scaling_group_name: group.name.clone(),
         auto_scaling_group_arn: group.arn.clone(),
-        launch_template: mixed.is_none().then(|| LaunchTemplateSpecification {
-            launch_template_id: Some(group.template.id.to_string()),
-            launch_template_name: Some(group.template.name.clone()),
-            version: Some(group.template.version.clone()),
+        launch_configuration_name: group.template.configuration.clone(),
+        launch_template: (mixed.is_none() && group.template.configuration.is_none()).then(|| {
+            LaunchTemplateSpecification {
+                launch_template_id: Some(group.template.id.to_string()),
+                launch_template_name: Some(group.template.name.clone()),
+                version: Some(group.template.version.clone()),
+            }
         }),
         mixed_instances_policy: mixed,
         min_size: group.min_size,
@@ -179,6 +187,8 @@ fn shape(group: &AutoScalingGroup, with_instances: bool) -> Shape {
             })
             .collect(),
         status: group.deleting.map(|_| "Delete in progress"),
+        warm_pool_configuration: WarmPoolConfiguration::of(group),
+        warm_pool_size: group.warm_pool.as_ref().map(|_| group.warm.len()),
         tags: TagDescription::of(group),
         termination_policies: group.termination_policies.clone(),
         new_instances_protected_from_scale_in: group.new_instances_protected_from_scale_in,
@@ -217,6 +227,14 @@ fn template_of(member: &GroupInstance) -> Option<LaunchTemplateSpecification> {
     })
 }
 
+/// One of the warm pool.
+pub fn warm_instance(member: &GroupInstance) -> Instance {
+    Instance {
+        lifecycle_state: member.lifecycle.warm_name(),
+        ..instance(member)
+    }
+}
+
 fn instance(member: &GroupInstance) -> Instance {
     Instance {
         instance_id: member.id.to_string(),
@@ -229,6 +247,7 @@ fn instance(member: &GroupInstance) -> Instance {
         } else {
             "Unhealthy"
         },
+        launch_configuration_name: member.configuration.clone(),
         launch_template: template_of(member),
         protected_from_scale_in: member.protected_from_scale_in,
     }
@@ -261,6 +280,7 @@ struct InstanceDetails {
     lifecycle_state: &'static str,
     /// Here in capitals, other than in the description of a group.
     health_status: &'static str,
+    launch_configuration_name: Option<String>,
     launch_template: Option<LaunchTemplateSpecification>,
     protected_from_scale_in: bool,
 }
@@ -271,7 +291,7 @@ pub fn describe_instances(
 ) -> Result<AutoScalingInstances> {
     let page = page(input.max_records, input.next_token.as_deref(), 50)?;
     let ids = &input.instance_ids;
-    let members = owned(ctx).flat_map(|g| g.instances.iter().map(move |m| (g, m)));
+    let members = owned(ctx).flat_map(|g| g.held().map(move |m| (g, m)));
     let mut wanted: Vec<_> = members
         .filter(|(_, m)| ids.is_empty() || ids.iter().any(|id| *id == *m.id.as_str()))
         .collect();
@@ -284,8 +304,13 @@ pub fn describe_instances(
             auto_scaling_group_name: group.name.clone(),
             availability_zone: m.zone.clone(),
             availability_zone_id: zone::zone_id(&m.zone),
-            lifecycle_state: m.lifecycle.name(),
+            lifecycle_state: if group.warm.iter().any(|w| w.id == m.id) {
+                m.lifecycle.warm_name()
+            } else {
+                m.lifecycle.name()
+            },
             health_status: if m.healthy { "HEALTHY" } else { "UNHEALTHY" },
+            launch_configuration_name: m.configuration.clone(),
             launch_template: template_of(m),
             protected_from_scale_in: m.protected_from_scale_in,
         };

@@ -27,7 +27,8 @@ impl DesiredConfiguration {
             version: Some(template.version.clone()),
         };
         Self {
-            launch_template: mixed_instances_policy.is_none().then_some(single),
+            launch_template: (mixed_instances_policy.is_none() && template.configuration.is_none())
+                .then_some(single),
             mixed_instances_policy,
         }
     }

@@ -1,9 +1,9 @@
 //! What kinds of things there are: adjustments, policies, processes, and the account's limits.
 
 use super::error::Result;
-use super::group;
 use super::setting::TERMINATION_POLICIES;
 use super::suspended_process::PROCESSES;
+use super::{group, launch_configuration};
 use crate::Ctx;
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +29,9 @@ pub struct AccountLimits {
 pub fn account_limits(ctx: &mut Ctx, _: Nothing) -> Result<AccountLimits> {
     Ok(AccountLimits {
         max_number_of_auto_scaling_groups: group::MAX_GROUPS,
-        max_number_of_launch_configurations: 0,
+        max_number_of_launch_configurations: launch_configuration::MAX_CONFIGURATIONS,
         number_of_auto_scaling_groups: group::owned(ctx).count(),
-        number_of_launch_configurations: 0,
+        number_of_launch_configurations: launch_configuration::count(ctx),
     })
 }
 

@@ -90,13 +90,11 @@ pub fn deregister(tx: &mut Tx, id: &InstanceId, now: Timestamp) -> bool {
 
 /// Members that count toward the desired capacity.
 pub fn capacity(group: &AutoScalingGroup) -> usize {
-    let counts = |m: &&GroupInstance| {
-        matches!(
-            m.lifecycle,
-            LifecycleState::Pending | LifecycleState::InService
-        )
-    };
-    group.instances.iter().filter(counts).count()
+    group
+        .instances
+        .iter()
+        .filter(|m| m.lifecycle.counts())
+        .count()
 }
 
 #[derive(Deserialize)]
@@ -157,7 +155,7 @@ pub fn terminate(
     input: TerminateInstanceInAutoScalingGroup,
 ) -> Result<activity::OneActivity> {
     let (group, member) = find(ctx, &input.instance_id)?;
-    if member.lifecycle == LifecycleState::Terminating {
+    if member.lifecycle.is_terminating() {
         let under_way = member.activity.and_then(|id| ctx.tx.activities.get(&id));
         return match under_way {
             Some(activity) => Ok(activity::one(activity)),
@@ -180,6 +178,7 @@ pub fn terminate(
     let sentence =
         format!("an instance was taken out of service in response to a user request, {outcome}");
     let draining = deregister(&mut ctx.tx, &member.id, ctx.now);
+    activity::cancel(ctx, &member);
     let activity = activity::add(
         ctx,
         &group,
@@ -196,6 +195,8 @@ pub fn terminate(
     );
     modify(ctx, &group.name, &member.id, |m| {
         m.lifecycle = LifecycleState::Terminating;
+        m.actions.clear();
+        m.past_hooks = false;
         m.activity = Some(activity.id.clone());
     });
     if decrement {

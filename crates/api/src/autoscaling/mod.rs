@@ -9,6 +9,7 @@
 mod absent;
 mod activity;
 mod attachment;
+mod block_device;
 mod capacity;
 mod cause;
 mod check;
@@ -20,12 +21,15 @@ mod group_shape;
 mod instance_refresh;
 mod instance_refresh_shape;
 mod kind;
+mod launch_configuration;
 mod lifecycle_hook;
 mod member;
+mod notification;
 mod page;
 mod placement;
 mod policy;
 mod policy_shape;
+mod scheduled_action;
 mod setting;
 mod standby;
 mod suspended_process;
@@ -36,6 +40,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod traffic_source;
+mod warm_pool;
 
 use crate::Ctx;
 use wire::{QueryKind, Service, action};
@@ -99,32 +104,28 @@ pub fn service() -> Service<Ctx> {
             ),
             action("DescribeScalingProcessTypes", kind::scaling_process_types),
             action("PutLifecycleHook", lifecycle_hook::put),
-            action("DeleteLifecycleHook", absent::delete_lifecycle_hook),
+            action("DeleteLifecycleHook", lifecycle_hook::delete),
+            action("DescribeLifecycleHookTypes", lifecycle_hook::describe_types),
+            action("CompleteLifecycleAction", lifecycle_hook::complete),
+            action("RecordLifecycleActionHeartbeat", lifecycle_hook::heartbeat),
             action("DescribeLifecycleHooks", lifecycle_hook::describe),
-            action(
-                "CreateLaunchConfiguration",
-                absent::create_launch_configuration,
-            ),
-            action(
-                "DeleteLaunchConfiguration",
-                absent::delete_launch_configuration,
-            ),
+            action("CreateLaunchConfiguration", launch_configuration::create),
+            action("DeleteLaunchConfiguration", launch_configuration::delete),
             action(
                 "DescribeLaunchConfigurations",
-                absent::describe_launch_configurations,
+                launch_configuration::describe,
             ),
+            action("PutScheduledUpdateGroupAction", scheduled_action::put),
             action(
-                "PutScheduledUpdateGroupAction",
-                absent::put_scheduled_action,
+                "BatchPutScheduledUpdateGroupAction",
+                scheduled_action::batch_put,
             ),
-            action("DeleteScheduledAction", absent::delete_scheduled_action),
-            action(
-                "DescribeScheduledActions",
-                absent::describe_scheduled_actions,
-            ),
-            action("PutWarmPool", absent::put_warm_pool),
-            action("DeleteWarmPool", absent::delete_warm_pool),
-            action("DescribeWarmPool", absent::describe_warm_pool),
+            action("DeleteScheduledAction", scheduled_action::delete),
+            action("BatchDeleteScheduledAction", scheduled_action::batch_delete),
+            action("DescribeScheduledActions", scheduled_action::describe),
+            action("PutWarmPool", warm_pool::put),
+            action("DeleteWarmPool", warm_pool::delete),
+            action("DescribeWarmPool", warm_pool::describe),
             action("StartInstanceRefresh", instance_refresh::start),
             action("CancelInstanceRefresh", instance_refresh::cancel),
             action("RollbackInstanceRefresh", instance_refresh::rollback),
@@ -132,17 +133,12 @@ pub fn service() -> Service<Ctx> {
                 "DescribeInstanceRefreshes",
                 instance_refresh_shape::describe,
             ),
+            action("PutNotificationConfiguration", notification::put),
+            action("DeleteNotificationConfiguration", notification::delete),
+            action("DescribeNotificationConfigurations", notification::describe),
             action(
-                "PutNotificationConfiguration",
-                absent::put_notification_configuration,
-            ),
-            action(
-                "DeleteNotificationConfiguration",
-                absent::delete_notification_configuration,
-            ),
-            action(
-                "DescribeNotificationConfigurations",
-                absent::describe_notification_configurations,
+                "DescribeAutoScalingNotificationTypes",
+                notification::describe_types,
             ),
         ],
         ..Service::new("autoscaling")

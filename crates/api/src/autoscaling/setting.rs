@@ -6,7 +6,7 @@ use super::lifecycle_hook::LifecycleHookSpecification;
 use super::tag::Tag;
 use super::template::{self, LaunchTemplateSpecification, MixedInstancesPolicy};
 use super::traffic_source::TrafficSourceIdentifier;
-use super::{check, placement};
+use super::{check, launch_configuration, placement};
 use crate::Ctx;
 use model::autoscaling::AutoScalingGroup;
 use serde::{Deserialize, Serialize};
@@ -144,14 +144,16 @@ pub struct CapacityReservationSpecification {
 /// Writes every given setting but the sizes to the record.
 pub fn apply(ctx: &Ctx, given: UpdateAutoScalingGroup, group: &mut AutoScalingGroup) -> Result<()> {
     refuse_unserved(&given)?;
-    if let Some(name) = given.launch_configuration_name {
-        return Err(validation(format!(
-            "Launch configuration name not found - A launch configuration with the name: {name} does not exist"
-        )));
-    }
-    if let Some(template) = template::of(ctx, given.launch_template, given.mixed_instances_policy)?
-    {
-        group.template = template;
+    let template = template::of(ctx, given.launch_template, given.mixed_instances_policy)?;
+    match (given.launch_configuration_name, template) {
+        (Some(_), Some(_)) => return Err(template::one_source()),
+        (Some(name), None) => {
+            launch_configuration::check_exists(ctx, &name)?;
+            group.template.mixed = None;
+            group.template.configuration = Some(name);
+        }
+        (None, Some(template)) => group.template = template,
+        (None, None) => {}
     }
     let placement = placement::of(
         ctx,

@@ -1,7 +1,6 @@
 //! Standby: members that stay in the group but neither serve nor count.
 //!
-//! The member is in standby at once and drains meanwhile; AWS shows
-//! `EnteringStandby` until it has drained.
+//! They stop counting at once; the controller has them in standby once they have drained.
 
 use super::activity::{self, Activities, New};
 use super::attachment::{LeavingInstances, check_count, check_leaving};
@@ -39,12 +38,13 @@ pub fn enter(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
                 description: format!("Moving EC2 instance to Standby: {id}"),
                 cause: cause::at(ctx.now, sentence),
                 instance: &id,
-                status: "Successful",
+                status: "InProgress",
             },
         ));
+        let activity = activities.last().map(|a| a.id.clone());
         member::modify(ctx, &group.name, &id, |m| {
-            m.lifecycle = LifecycleState::Standby;
-            m.activity = None;
+            m.lifecycle = LifecycleState::EnteringStandby;
+            m.activity = activity;
             m.seen_healthy = false;
         });
     }
@@ -103,6 +103,7 @@ pub fn exit(ctx: &mut Ctx, input: ExitStandby) -> Result<Activities> {
         );
         member::modify(ctx, &group.name, &member.id, |m| {
             m.lifecycle = LifecycleState::Pending;
+            m.past_hooks = true;
             m.activity = Some(activity.id.clone());
             m.in_service = None;
         });

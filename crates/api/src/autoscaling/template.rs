@@ -66,13 +66,18 @@ pub fn of(
     mixed: Option<MixedInstancesPolicy>,
 ) -> Result<Option<GroupTemplate>> {
     match (single, mixed) {
-        (Some(_), Some(_)) => Err(validation(
-            "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.",
-        )),
+        (Some(_), Some(_)) => Err(one_source()),
         (Some(one), None) => specified(ctx, &one).map(|(template, _)| Some(template)),
         (None, Some(policy)) => mixed_template(ctx, policy).map(Some),
         (None, None) => Ok(None),
     }
+}
+
+/// A group launches from one thing.
+pub fn one_source() -> wire::ApiError {
+    validation(
+        "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.",
+    )
 }
 
 /// The policy as it was given, for answers.
@@ -107,6 +112,7 @@ fn specified(
         name: template.name.clone(),
         version: if wanted.is_empty() { default } else { wanted },
         mixed: None,
+        configuration: None,
     };
     Ok((group_template, data.instance_type))
 }

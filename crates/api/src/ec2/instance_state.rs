@@ -8,11 +8,14 @@ use super::instance::StateShape;
 use super::resource::find;
 use super::{Done, done, public_address};
 use crate::Ctx;
-use model::Timestamp;
+use ipnet::Ipv4Net;
+use model::instance::LaunchError;
 use model::instance::{DesiredInstance, Instance, InstanceState};
 use model::vpc::NetworkInterface;
+use model::{InstanceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use store::Tx;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,37 +56,59 @@ pub fn start(ctx: &mut Ctx, input: StartInstances) -> Result<StateChanges> {
         .iter()
         .filter(|i| i.state == InstanceState::Stopped)
     {
-        assign_public_ip(ctx, instance)?;
+        assign_public_ip(&mut ctx.tx, ctx.cloud.public_pool, instance)?;
     }
-    Ok(change(ctx, &instances, |instance, now| {
-        if instance.state == InstanceState::Stopped {
-            become_state(instance, InstanceState::Pending, now);
-            instance.desired = DesiredInstance::Running;
-            instance.launched = now;
-            instance.state_reason = None;
-            instance.state_transition_reason = String::new();
-        }
-    }))
+    Ok(change(ctx, &instances, become_pending))
+}
+
+fn become_pending(instance: &mut Instance, now: Timestamp) {
+    if instance.state == InstanceState::Stopped {
+        become_state(instance, InstanceState::Pending, now);
+        instance.desired = DesiredInstance::Running;
+        instance.launched = now;
+        instance.state_reason = None;
+        instance.state_transition_reason = String::new();
+    }
+}
+
+/// `StartInstances` for an Auto Scaling group, whose warm pool holds stopped instances.
+pub fn start_one(
+    tx: &mut Tx,
+    public_pool: Ipv4Net,
+    id: &InstanceId,
+    now: Timestamp,
+) -> Result<(), LaunchError> {
+    let Some(instance) = tx.get::<Instance>(id).cloned() else {
+        return Err(LaunchError {
+            code: "InvalidInstanceID.NotFound".into(),
+            message: format!("The instance ID '{id}' does not exist"),
+        });
+    };
+    assign_public_ip(tx, public_pool, &instance).map_err(|e| LaunchError {
+        code: e.code.into_owned(),
+        message: e.message,
+    })?;
+    tx.modify::<Instance>(id, |i| become_pending(i, now));
+    Ok(())
 }
 
 /// A public address that was assigned at launch went with the stop; now there is another.
-fn assign_public_ip(ctx: &mut Ctx, instance: &Instance) -> Result<()> {
+fn assign_public_ip(tx: &mut Tx, public_pool: Ipv4Net, instance: &Instance) -> Result<()> {
     if !instance.assign_public_ip {
         return Ok(());
     }
-    let primary = ctx.tx.network_interfaces.values().find(|i| {
+    let primary = tx.network_interfaces.values().find(|i| {
         let attachment = i.attachment.as_ref();
         attachment.is_some_and(|a| a.instance == instance.id && a.device_index == 0)
     });
     let Some(id) = primary.map(|p| p.id.clone()) else {
         return Ok(());
     };
-    let mut addresses = ctx.tx.addresses.values();
+    let mut addresses = tx.addresses.values();
     let elastic = addresses.any(|a| a.association.as_ref().is_some_and(|x| x.interface == id));
     if !elastic {
-        let ip = public_address::take(&ctx.tx, ctx.cloud.public_pool)?;
-        ctx.tx
-            .modify::<NetworkInterface>(&id, |i| i.auto_public_ip = Some(ip));
+        let ip = public_address::take(tx, public_pool)?;
+        tx.modify::<NetworkInterface>(&id, |i| i.auto_public_ip = Some(ip));
     }
     Ok(())
 }

@@ -82,6 +82,7 @@ pub mod vpc_peering;
 pub mod vpn_gateway;
 
 pub use default_vpc::{ensure_defaults, has_defaults};
+pub use instance_state::start_one;
 
 use crate::Ctx;
 use error::Result;

@@ -24,6 +24,13 @@ pub struct Fact {
     pub draining_in: BTreeSet<String>,
 }
 
+impl Fact {
+    /// No target group holds a target of it any more.
+    pub fn drained(&self) -> bool {
+        self.registered_in.is_empty() && self.draining_in.is_empty()
+    }
+}
+
 /// Groups look at the health that load balancers report once in a while, not all the time.
 /// The period is an assumption: AWS states none, captures show an instance marked 30 to 45 s
 /// after it was terminated.
@@ -76,9 +83,5 @@ pub fn facts(
         }
         fact
     };
-    group
-        .instances
-        .iter()
-        .map(|m| (m.id.clone(), fact(&m.id)))
-        .collect()
+    group.held().map(|m| (m.id.clone(), fact(&m.id))).collect()
 }

@@ -52,7 +52,8 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         });
         again = earliest(again, at);
         if !steps.is_empty() {
-            let (launcher, rebalancing) = (&world.launcher, &mut world.rebalancing);
+            let (launcher, starter) = (&world.launcher, &world.starter);
+            let rebalancing = &mut world.rebalancing;
             let template = template.clone();
             world.store.update(|tx| {
                 Apply {
@@ -61,6 +62,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
                     template,
                     speed,
                     launcher,
+                    starter,
                     rebalancing,
                     now,
                 }

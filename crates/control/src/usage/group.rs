@@ -6,12 +6,9 @@ use model::autoscaling::{AutoScalingGroup, LifecycleState};
 
 /// Those metrics that `EnableMetricsCollection` named.
 pub fn measure(metrics: &Metrics, group: &AutoScalingGroup, start: Timestamp) {
-    let count = |states: &[LifecycleState]| {
-        group
-            .instances
-            .iter()
-            .filter(|i| states.contains(&i.lifecycle))
-            .count() as f64
+    let count = |counts: fn(LifecycleState) -> bool| {
+        let members = group.instances.iter();
+        members.filter(|i| counts(i.lifecycle)).count() as f64
     };
     use LifecycleState as L;
     for name in &group.enabled_metrics {
@@ -19,14 +16,17 @@ pub fn measure(metrics: &Metrics, group: &AutoScalingGroup, start: Timestamp) {
             "GroupMinSize" => group.min_size.into(),
             "GroupMaxSize" => group.max_size.into(),
             "GroupDesiredCapacity" => group.desired_capacity.into(),
-            "GroupInServiceInstances" | "GroupInServiceCapacity" => count(&[L::InService]),
-            "GroupPendingInstances" | "GroupPendingCapacity" => count(&[L::Pending]),
+            "GroupInServiceInstances" | "GroupInServiceCapacity" => count(|s| s == L::InService),
+            "GroupPendingInstances" | "GroupPendingCapacity" => count(L::is_pending),
             "GroupStandbyInstances" | "GroupStandbyCapacity" => {
-                count(&[L::Standby, L::EnteringStandby])
+                count(|s| matches!(s, L::Standby | L::EnteringStandby))
             }
-            "GroupTerminatingInstances" | "GroupTerminatingCapacity" => count(&[L::Terminating]),
+            "GroupTerminatingInstances" | "GroupTerminatingCapacity" => count(L::is_terminating),
             "GroupTotalInstances" | "GroupTotalCapacity" => group.instances.len() as f64,
-            _ => continue,
+            other => match pool_metric(group, other) {
+                Some(value) => value,
+                None => continue,
+            },
         };
         metrics.put(
             MetricKey::new(
@@ -41,4 +41,30 @@ pub fn measure(metrics: &Metrics, group: &AutoScalingGroup, start: Timestamp) {
             1.0,
         );
     }
+}
+
+/// What only groups with a warm pool have; units are instances.
+fn pool_metric(group: &AutoScalingGroup, name: &str) -> Option<f64> {
+    let pool = group.warm_pool.as_ref()?;
+    let count = |counts: fn(LifecycleState) -> bool| {
+        group.warm.iter().filter(|m| counts(m.lifecycle)).count() as f64
+    };
+    let desired: f64 = pool.size(group.max_size, group.desired_capacity).into();
+    let total = group.warm.len() as f64;
+    Some(match name {
+        "WarmPoolMinSize" => pool.min_size.into(),
+        "WarmPoolDesiredCapacity" => desired,
+        "WarmPoolPendingCapacity" => count(LifecycleState::is_pending),
+        "WarmPoolTerminatingCapacity" => count(LifecycleState::is_terminating),
+        "WarmPoolWarmedCapacity" => count(|s| {
+            matches!(
+                s,
+                LifecycleState::WarmedStopped | LifecycleState::WarmedRunning
+            )
+        }),
+        "WarmPoolTotalCapacity" => total,
+        "GroupAndWarmPoolDesiredCapacity" => desired + f64::from(group.desired_capacity),
+        "GroupAndWarmPoolTotalCapacity" => total + group.instances.len() as f64,
+        _ => return None,
+    })
 }

@@ -160,6 +160,15 @@ impl Cloud {
             .unwrap_or_else(|e| panic!("{parameters}: {e}"))
     }
 
+    pub fn autoscaling(&self, parameters: &str) -> String {
+        self.try_autoscaling(parameters)
+            .unwrap_or_else(|e| panic!("{parameters}: {e}"))
+    }
+
+    pub fn try_autoscaling(&self, parameters: &str) -> Result<String, String> {
+        self.call(api::autoscaling::service(), "2011-01-01", parameters)
+    }
+
     /// Passes at this moment until nothing changes any more; says when to look again.
     pub fn settle(&mut self) -> Timestamp {
         for _ in 0..100 {
@@ -354,6 +363,7 @@ fn world(
     let inbox = Inbox::new(bell.clone());
     plane.connect(inbox.clone());
     let launching = context.clone();
+    let pool = context.public_pool;
     World::new(Parts {
         store: store.clone(),
         host: host.clone() as Arc<dyn Host>,
@@ -381,6 +391,7 @@ fn world(
         bell,
         // Nodes of this balancer write no logs.
         deliver: Box::new(|_| Ok(())),
+        starter: Box::new(move |tx, id, now| api::ec2::start_one(tx, pool, id, now)),
         launcher: Box::new(move |tx, scope, wanted, now| {
             let site = Site::new(&launching, scope, now);
             from_template(tx, &site, wanted)

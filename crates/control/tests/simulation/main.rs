@@ -3,8 +3,10 @@
 
 mod certificate;
 mod cloud;
+mod hook;
 mod image;
 mod instance;
+mod launch_configuration;
 mod network;
 mod plane;
 mod random;
@@ -12,7 +14,10 @@ mod refresh;
 mod replacement;
 mod restart;
 mod scaling;
+mod schedule;
 mod size;
 mod stack;
+mod standby;
 mod timeline;
+mod warm_pool;
 mod zone;

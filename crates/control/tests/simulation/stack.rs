@@ -24,6 +24,7 @@ pub fn group(cloud: &Cloud, name: &str, (min, max, desired): (u32, u32, u32)) {
         name: name.into(),
         version: "$Latest".into(),
         mixed: None,
+        configuration: None,
     };
     let record = AutoScalingGroup {
         min_size: min,

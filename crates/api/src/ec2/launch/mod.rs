@@ -5,12 +5,14 @@
 //! here, so it knows neither requests nor who calls. The records start as
 //! `pending`; the instance controller brings them to life.
 
+mod configuration;
 mod interface;
 mod options;
 #[cfg(test)]
 mod tests;
 mod volume;
 
+pub(crate) use configuration::check;
 pub(super) use options::profile as instance_profile;
 
 use super::error::{Result, error, invalid_combination, invalid_parameter, invalid_value};
@@ -105,6 +107,9 @@ fn one_from_template(
     site: &Site<'_>,
     request: &TemplateLaunch,
 ) -> Result<(InstanceId, u64)> {
+    if let Some(name) = &request.configuration {
+        return configuration::launch(tx, site, request, name);
+    }
     let template = record(tx, site.scope, request.template.as_str())?;
     let version = launch_template::version(&template, &request.version)?;
     let mut data = LaunchTemplateData::load(&version.data)?;

@@ -309,6 +309,7 @@ fn a_group_launches_from_its_template_in_its_subnet() {
         let mut request = TemplateLaunch {
             template,
             version: "$Latest".into(),
+            configuration: None,
             subnet: subnet.id.clone(),
             instance_type: Some("t2.micro".into()),
             tags: Tags::from([
@@ -344,6 +345,7 @@ fn a_group_launches_what_meets_its_templates_requirements() {
         let request = TemplateLaunch {
             template: ctx.tx.launch_templates.values().next().unwrap().id.clone(),
             version: "$Default".into(),
+            configuration: None,
             // Not every zone has every type, and ids are in random order.
             subnet: in_zone(ctx, "us-east-1a"),
             instance_type: None,

@@ -61,8 +61,7 @@ impl Apply<'_> {
         change: impl FnOnce(&mut Activity),
     ) {
         if let Some(activity) = group
-            .instances
-            .iter()
+            .held()
             .find(|m| m.id == *id)
             .and_then(|m| m.activity.clone())
         {

@@ -2,6 +2,7 @@
 
 use super::super::at;
 use super::super::plan::LaunchWhy;
+use super::notify::Told;
 use super::{Apply, settle_cause};
 use model::autoscaling::{Activity, AutoScalingGroup, GroupInstance, LifecycleState};
 use model::event::Severity;
@@ -24,46 +25,7 @@ impl Apply<'_> {
         if why != LaunchWhy::Rebalance && group.retry_at.is_some_and(|at| now < at) {
             return;
         }
-        let capacity = group
-            .instances
-            .iter()
-            .filter(|m| m.lifecycle != LifecycleState::Terminating)
-            .count();
-        let cause = match why {
-            LaunchWhy::Replacement => at(
-                now,
-                "an instance was launched in response to an unhealthy instance needing to be replaced.",
-            ),
-            LaunchWhy::Refresh => at(
-                now,
-                "an instance was launched in response to an instance refresh.",
-            ),
-            // Wordings are assumptions: the captures at hand show none.
-            LaunchWhy::Lifetime => at(
-                now,
-                "an instance was launched in response to an instance that reached its maximum lifetime.",
-            ),
-            LaunchWhy::Rebalance => at(
-                now,
-                &format!(
-                    "instances were launched to balance instances in zones {} with other zones resulting in more than desired number of instances in the group.",
-                    zones.join(" ")
-                ),
-            ),
-            LaunchWhy::Capacity => {
-                let follow = at(
-                    now,
-                    &format!(
-                        "an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {capacity} to {}.",
-                        capacity + 1
-                    ),
-                );
-                match &group.last_cause {
-                    Some(cause) => format!("{cause}  {follow}"),
-                    None => follow,
-                }
-            }
-        };
+        let cause = self.launch_cause(group, zones, why);
         let mut failed = None;
         for zone in zones {
             let Some(subnet) = group
@@ -77,6 +39,7 @@ impl Apply<'_> {
             let request = TemplateLaunch {
                 template: self.template.id.clone(),
                 version: self.template.version.clone(),
+                configuration: self.template.configuration.clone(),
                 subnet: subnet.clone(),
                 instance_type: None,
                 tags: tags(group),
@@ -104,6 +67,61 @@ impl Apply<'_> {
         }
     }
 
+    /// Why an instance is launched, or taken from the warm pool.
+    pub(super) fn launch_cause(
+        &self,
+        group: &AutoScalingGroup,
+        zones: &[String],
+        why: LaunchWhy,
+    ) -> String {
+        let now = self.now;
+        let capacity = group
+            .instances
+            .iter()
+            .filter(|m| !m.lifecycle.is_terminating())
+            .count();
+        match why {
+            LaunchWhy::Replacement => at(
+                now,
+                "an instance was launched in response to an unhealthy instance needing to be replaced.",
+            ),
+            LaunchWhy::Refresh => at(
+                now,
+                "an instance was launched in response to an instance refresh.",
+            ),
+            // Wordings are assumptions: the captures at hand show none.
+            LaunchWhy::Lifetime => at(
+                now,
+                "an instance was launched in response to an instance that reached its maximum lifetime.",
+            ),
+            LaunchWhy::Rebalance => at(
+                now,
+                &format!(
+                    "instances were launched to balance instances in zones {} with other zones resulting in more than desired number of instances in the group.",
+                    zones.join(" ")
+                ),
+            ),
+            // Wording is an assumption as well.
+            LaunchWhy::Warm => at(
+                now,
+                "an instance was launched in response to a difference between desired and actual size of the warm pool.",
+            ),
+            LaunchWhy::Capacity => {
+                let follow = at(
+                    now,
+                    &format!(
+                        "an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {capacity} to {}.",
+                        capacity + 1
+                    ),
+                );
+                match &group.last_cause {
+                    Some(cause) => format!("{cause}  {follow}"),
+                    None => follow,
+                }
+            }
+        }
+    }
+
     /// An attempt to balance the zones came to nothing. It waits on its own, so that capacity
     /// which is missing meanwhile does not.
     pub(super) fn put_off_rebalancing(&mut self) {
@@ -127,7 +145,10 @@ impl Apply<'_> {
     ) {
         let activity = self.activity(
             group,
-            format!("Launching a new EC2 instance: {id}"),
+            match why {
+                LaunchWhy::Warm => format!("Launching a new EC2 instance into warm pool: {id}"),
+                _ => format!("Launching a new EC2 instance: {id}"),
+            },
             cause,
             subnet.as_str(),
             zone,
@@ -151,15 +172,24 @@ impl Apply<'_> {
                 self.template.name.clone(),
                 version,
             ),
+            configuration: self.template.configuration.clone(),
             in_service: None,
             activity: Some(activity),
             seen_healthy: false,
             rebalancing: why == LaunchWhy::Rebalance,
             replaces,
+            actions: Vec::new(),
+            to_pool: false,
+            warmed: false,
+            past_hooks: false,
         };
         self.group(|g| {
-            g.instances.push(member);
-            settle_cause(g);
+            if why == LaunchWhy::Warm {
+                g.warm.push(member);
+            } else {
+                g.instances.push(member);
+                settle_cause(g);
+            }
         });
     }
 
@@ -180,6 +210,7 @@ impl Apply<'_> {
             a.ended = Some(now);
             a.progress = 100;
         });
+        self.notify(group, Told::LaunchError, "", Some(&id));
         self.event(Severity::Warning, message);
     }
 

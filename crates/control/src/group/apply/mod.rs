@@ -1,24 +1,29 @@
 //! Carries out the steps of a plan, one after another, in one transaction.
 
 mod activity;
+mod hook;
 mod launch;
+mod notify;
 mod refresh;
 mod terminate;
+mod warm;
 
 use super::Rebalancing;
 use super::plan::Step;
-use crate::Launcher;
 use crate::clock::Speed;
+use crate::{Launcher, Starter};
 use jiff::Timestamp;
 use model::InstanceId;
 use model::autoscaling::{
-    AutoScalingGroup, GroupInstance, GroupTemplate, LifecycleState, ScalingPolicy, UnhealthyBecause,
+    AutoScalingGroup, GroupInstance, GroupTemplate, LifecycleState, ScalingPolicy, ScheduledAction,
+    UnhealthyBecause,
 };
 use model::cloudwatch::MetricAlarm;
 use model::elbv2::{Target, TargetGroup};
 use model::event::Severity;
 use model::instance::{DesiredInstance, Instance, InstanceState};
 use model::instance_refresh::InstanceRefresh;
+use notify::Told;
 use store::{ScopedName, Tx};
 
 /// Template versions that a group remembers to have booted.
@@ -31,6 +36,7 @@ pub struct Apply<'a> {
     pub template: GroupTemplate,
     pub speed: Speed,
     pub launcher: &'a Launcher,
+    pub starter: &'a Starter,
     pub rebalancing: &'a mut Rebalancing,
     pub now: Timestamp,
 }
@@ -61,10 +67,13 @@ impl Apply<'_> {
             } => self.launch(group, &zones, why, replaces),
             Step::EnterService(id) => {
                 self.finish(group, &id, "Successful", None);
+                let activity = Self::activity_id(group, &id);
+                self.notify(group, Told::Launch, id.as_str(), activity.as_ref());
                 self.member(&id, |m| {
                     m.lifecycle = LifecycleState::InService;
                     m.in_service = Some(now);
                     m.activity = None;
+                    m.past_hooks = false;
                 });
                 self.group(|g| {
                     g.launch_failures = 0;
@@ -76,14 +85,20 @@ impl Apply<'_> {
             Step::LaunchFailed(id) => {
                 let why = self.tx.get::<Instance>(&id).and_then(|i| i.state_reason.clone()).map_or("Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: terminated".to_owned(), |(_, text)| text);
                 self.finish(group, &id, "Cancelled", Some(why));
+                let activity = Self::activity_id(group, &id);
+                self.notify(group, Told::LaunchError, id.as_str(), activity.as_ref());
                 let rebalancing = group.instances.iter().any(|m| m.id == id && m.rebalancing);
-                self.group(|g| g.instances.retain(|m| m.id != id));
+                self.forget(&id);
                 if rebalancing {
                     self.put_off_rebalancing();
                 } else {
                     self.back_off();
                 }
             }
+            Step::AwaitHooks(..)
+            | Step::HookTimedOut { .. }
+            | Step::Proceed(_)
+            | Step::Abandon(_) => self.hook(group, step),
             Step::Register { id, target_group } => self.register(&id, &target_group),
             Step::SeenHealthy(id) => self.seen_healthy(group, &id),
             Step::TargetGroupInService(arn) => self.group(|g| g.target_groups_in_service.push(arn)),
@@ -103,6 +118,7 @@ impl Apply<'_> {
                     a.status = "InProgress".into();
                     a.progress = 60;
                 });
+                self.member(&id, |m| m.past_hooks = true);
                 self.tx.modify::<Instance>(&id, |i| {
                     i.desired = DesiredInstance::Terminated;
                     if !matches!(
@@ -122,7 +138,29 @@ impl Apply<'_> {
             }
             Step::Leave(id) => {
                 self.finish(group, &id, "Successful", None);
+                let activity = Self::activity_id(group, &id);
+                self.notify(group, Told::Terminate, id.as_str(), activity.as_ref());
+                self.forget(&id);
+            }
+            Step::FromPool { .. }
+            | Step::ToPool(_)
+            | Step::Chill(_)
+            | Step::Warmed(..)
+            | Step::PoolGone => self.pool(group, step),
+            Step::StandBy(id) => {
+                self.finish(group, &id, "Successful", None);
+                self.member(&id, |m| {
+                    m.lifecycle = LifecycleState::Standby;
+                    m.activity = None;
+                });
+            }
+            Step::Detach(id) => {
+                self.finish(group, &id, "Successful", None);
                 self.group(|g| g.instances.retain(|m| m.id != id));
+                self.tx.modify::<Instance>(&id, |i| {
+                    i.tags.remove("aws:autoscaling:groupName");
+                });
+                self.event(Severity::Info, format!("{id} is detached"));
             }
             Step::SettleCause => self.group(|g| g.last_cause = None),
             Step::Refresh(change) => self.refresh(group, *change),
@@ -186,6 +224,11 @@ impl Apply<'_> {
         for id in refreshes {
             self.tx.remove::<InstanceRefresh>(&id);
         }
+        let actions = self.tx.scheduled_actions.keys();
+        let actions: Vec<_> = actions.filter(|(g, _)| *g == self.key).cloned().collect();
+        for action in actions {
+            self.tx.remove::<ScheduledAction>(&action);
+        }
         self.tx.remove::<AutoScalingGroup>(&self.key);
         self.event(Severity::Info, "is deleted".into());
     }
@@ -196,9 +239,17 @@ impl Apply<'_> {
 
     fn member(&mut self, id: &InstanceId, change: impl FnOnce(&mut GroupInstance)) {
         self.group(|g| {
-            if let Some(member) = g.instances.iter_mut().find(|m| m.id == *id) {
+            if let Some(member) = g.held_mut().find(|m| m.id == *id) {
                 change(member);
             }
+        });
+    }
+
+    /// It is gone: no member, and not in the pool.
+    fn forget(&mut self, id: &InstanceId) {
+        self.group(|g| {
+            g.instances.retain(|m| m.id != *id);
+            g.warm.retain(|m| m.id != *id);
         });
     }
 
@@ -218,12 +269,7 @@ fn settle_cause(group: &mut AutoScalingGroup) {
     let active = group
         .instances
         .iter()
-        .filter(|m| {
-            !matches!(
-                m.lifecycle,
-                LifecycleState::Terminating | LifecycleState::Detaching | LifecycleState::Standby
-            )
-        })
+        .filter(|m| m.lifecycle.counts())
         .count();
     if active == group.desired_capacity as usize {
         group.last_cause = None;

@@ -21,7 +21,7 @@ impl Apply<'_> {
         let capacity = group
             .instances
             .iter()
-            .filter(|m| m.lifecycle != LifecycleState::Terminating)
+            .filter(|m| !m.lifecycle.is_terminating())
             .count();
         let cause = match why {
             TerminateWhy::Unhealthy(because) => at(
@@ -45,6 +45,11 @@ impl Apply<'_> {
             TerminateWhy::Rebalance => at(
                 now,
                 "an instance was taken out of service in response to a difference between desired and actual capacity, after instances were launched to balance zones.",
+            ),
+            // Wording is an assumption: the captures at hand show none.
+            TerminateWhy::Warm => at(
+                now,
+                "an instance was taken out of the warm pool in response to a difference between desired and actual size of the warm pool.",
             ),
             TerminateWhy::Capacity => {
                 let follow = at(
@@ -74,8 +79,7 @@ impl Apply<'_> {
             .map(|i| i.subnet.to_string())
             .unwrap_or_default();
         let zone = group
-            .instances
-            .iter()
+            .held()
             .find(|m| m.id == *id)
             .map(|m| m.zone.clone())
             .unwrap_or_default();
@@ -84,6 +88,17 @@ impl Apply<'_> {
         } else {
             "InProgress"
         };
+        // A launch that is not done yet comes to nothing.
+        if group
+            .held()
+            .any(|m| m.id == *id && m.lifecycle.is_pending())
+        {
+            self.finish(group, id, "Cancelled", None);
+        }
+        let pool = group.warm_pool.as_ref().filter(|p| p.deleting.is_none());
+        let reuse = why == TerminateWhy::Capacity
+            && group.deleting.is_none()
+            && pool.is_some_and(|p| p.reuse_on_scale_in);
         let activity = self.activity(
             group,
             format!("Terminating EC2 instance: {id}"),
@@ -103,6 +118,9 @@ impl Apply<'_> {
         }
         self.member(id, |m| {
             m.lifecycle = LifecycleState::Terminating;
+            m.to_pool = reuse;
+            m.actions.clear();
+            m.past_hooks = false;
             m.activity = Some(activity);
             m.rebalancing = false;
         });

@@ -158,8 +158,8 @@ impl Planner<'_> {
             fact.is_some_and(|f| f.state == Some(InstanceState::Running))
         };
         let begun = |m: &&GroupInstance| match m.lifecycle {
-            L::Pending => true,
-            L::Terminating => !m.healthy && runs(m),
+            state if state.is_pending() => true,
+            state if state.is_terminating() => !m.healthy && runs(m),
             L::InService => {
                 m.healthy
                     && !self.group.target_groups.is_empty()

@@ -1,7 +1,8 @@
 //! Members move on as their instances do.
 
+use super::super::facts::Fact;
 use super::{Planner, Step};
-use model::autoscaling::LifecycleState as L;
+use model::autoscaling::{GroupInstance, LifecycleState as L, Transition};
 use model::instance::InstanceState;
 
 impl Planner<'_> {
@@ -10,40 +11,78 @@ impl Planner<'_> {
             let Some(fact) = self.facts.get(&member.id) else {
                 continue;
             };
-            match (member.lifecycle, fact.state) {
-                (L::Pending, Some(InstanceState::Running)) => {
-                    self.steps.push(Step::EnterService(member.id.clone()))
+            match member.lifecycle {
+                state if state.is_pending() => self.coming(member, fact),
+                L::InService => self.serving(member, fact),
+                state if state.is_terminating() => self.going(member, fact),
+                L::EnteringStandby if fact.drained() => {
+                    self.steps.push(Step::StandBy(member.id.clone()));
                 }
-                (
-                    L::Pending,
-                    None | Some(InstanceState::Terminated | InstanceState::ShuttingDown),
-                ) => {
-                    self.steps.push(Step::LaunchFailed(member.id.clone()));
-                }
-                (L::InService, Some(_)) if !self.suspended("AddToLoadBalancer") => {
-                    for target_group in &self.group.target_groups {
-                        if !fact.registered_in.contains(target_group)
-                            && !fact.draining_in.contains(target_group)
-                            && fact.state == Some(InstanceState::Running)
-                        {
-                            self.steps.push(Step::Register {
-                                id: member.id.clone(),
-                                target_group: target_group.clone(),
-                            });
-                        }
-                    }
-                }
-                (L::Terminating, None | Some(InstanceState::Terminated)) => {
-                    self.steps.push(Step::Leave(member.id.clone()))
-                }
-                (L::Terminating, Some(state)) => {
-                    let ending = matches!(state, InstanceState::ShuttingDown);
-                    if !ending && fact.registered_in.is_empty() && fact.draining_in.is_empty() {
-                        self.steps.push(Step::End(member.id.clone()));
-                    }
-                }
+                L::Detaching if fact.drained() => self.steps.push(Step::Detach(member.id.clone())),
                 _ => {}
             }
+        }
+    }
+
+    fn coming(&mut self, member: &GroupInstance, fact: &Fact) {
+        let id = member.id.clone();
+        match fact.state {
+            None | Some(InstanceState::Terminated | InstanceState::ShuttingDown) => {
+                self.steps.push(Step::LaunchFailed(id));
+            }
+            Some(InstanceState::Running) => match member.lifecycle {
+                L::PendingWait => self.wait(member),
+                L::Pending if self.held_by_hooks(member, Transition::Launching) => {
+                    self.steps.push(Step::AwaitHooks(id, Transition::Launching));
+                }
+                _ => self.steps.push(Step::EnterService(id)),
+            },
+            _ => {}
+        }
+    }
+
+    fn serving(&mut self, member: &GroupInstance, fact: &Fact) {
+        if self.suspended("AddToLoadBalancer") || fact.state != Some(InstanceState::Running) {
+            return;
+        }
+        for target_group in &self.group.target_groups {
+            if !fact.registered_in.contains(target_group)
+                && !fact.draining_in.contains(target_group)
+            {
+                self.steps.push(Step::Register {
+                    id: member.id.clone(),
+                    target_group: target_group.clone(),
+                });
+            }
+        }
+    }
+
+    /// Drained first, then the hooks, then the instance ends.
+    pub(super) fn going(&mut self, member: &GroupInstance, fact: &Fact) {
+        let id = member.id.clone();
+        let pool = self.group.warm_pool.as_ref();
+        let pool_forced = pool.is_some_and(|p| p.deleting == Some(true));
+        let warm = self.group.warm.iter().any(|m| m.id == id);
+        let forced = self.group.deleting.is_some() || (warm && pool_forced);
+        let drained = fact.drained();
+        match (member.lifecycle, fact.state) {
+            (_, None) => self.steps.push(Step::Leave(id)),
+            (L::TerminatingWait, _) if forced => self.steps.push(Step::Proceed(id)),
+            (L::TerminatingWait, _) => self.wait(member),
+            // Also of an instance that is gone already: whoever completes the hook saves what is left.
+            (L::Terminating, _)
+                if drained && !forced && self.held_by_hooks(member, Transition::Terminating) =>
+            {
+                self.steps
+                    .push(Step::AwaitHooks(id, Transition::Terminating));
+            }
+            (_, Some(InstanceState::Terminated)) => self.steps.push(Step::Leave(id)),
+            (_, Some(InstanceState::ShuttingDown)) => {}
+            (_, Some(InstanceState::Running)) if drained && member.to_pool && !forced => {
+                self.steps.push(Step::ToPool(id));
+            }
+            (_, Some(_)) if drained => self.steps.push(Step::End(id)),
+            _ => {}
         }
     }
 }

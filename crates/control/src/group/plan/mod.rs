@@ -3,6 +3,7 @@
 //! Source: `reference/autoscaling.md` §2–§5 (`https://docs.aws.amazon.com/autoscaling/ec2/userguide/`).
 
 mod health;
+mod hook;
 mod lifetime;
 mod member;
 mod refresh;
@@ -11,13 +12,14 @@ mod size;
 #[cfg(test)]
 mod tests;
 mod victim;
+mod warm;
 
 use super::facts::Fact;
 use crate::clock::Speed;
 use jiff::{SignedDuration, Timestamp};
 use model::InstanceId;
 use model::LaunchTemplateId;
-use model::autoscaling::{AutoScalingGroup, UnhealthyBecause};
+use model::autoscaling::{AutoScalingGroup, LifecycleState, Transition, UnhealthyBecause};
 use model::instance_refresh::InstanceRefresh;
 use std::collections::BTreeMap;
 
@@ -32,6 +34,17 @@ pub enum Step {
     },
     /// It runs: into service.
     EnterService(InstanceId),
+    /// Its hooks of this transition are told, and it waits for them.
+    AwaitHooks(InstanceId, Transition),
+    /// Nobody completed the hook in time: its default result counts.
+    HookTimedOut {
+        id: InstanceId,
+        token: String,
+    },
+    /// All hooks have been completed.
+    Proceed(InstanceId),
+    /// A hook said that it shall not come in.
+    Abandon(InstanceId),
     /// It never came to run.
     LaunchFailed(InstanceId),
     Register {
@@ -50,6 +63,22 @@ pub enum Step {
     End(InstanceId),
     /// It is gone for good.
     Leave(InstanceId),
+    /// A warmed instance becomes a member.
+    FromPool {
+        id: InstanceId,
+        why: LaunchWhy,
+    },
+    /// Drained: it goes to the warm pool.
+    ToPool(InstanceId),
+    /// Has booted for the warm pool, which keeps stopped ones.
+    Chill(InstanceId),
+    Warmed(InstanceId, LifecycleState),
+    /// A deleted warm pool without instances.
+    PoolGone,
+    /// Drained: it stands by.
+    StandBy(InstanceId),
+    /// Drained: it is no member any more.
+    Detach(InstanceId),
     /// The capacity is as desired: the cause of its last change has been told.
     SettleCause,
     /// The instance refresh as it was, and as it is now.
@@ -65,11 +94,15 @@ pub enum LaunchWhy {
     Rebalance,
     Refresh,
     Lifetime,
+    /// For the warm pool.
+    Warm,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TerminateWhy {
     Capacity,
+    /// The warm pool holds more than it shall.
+    Warm,
     Unhealthy(UnhealthyBecause),
     Rebalance,
     Refresh,
@@ -123,6 +156,7 @@ pub fn plan(situation: Situation<'_>) -> (Vec<Step>, Option<Timestamp>) {
     planner.refresh();
     planner.lifetime();
     planner.size();
+    planner.pool();
     (planner.steps, planner.again)
 }
 

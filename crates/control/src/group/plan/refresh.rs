@@ -51,7 +51,7 @@ impl<'a> Planner<'a> {
     }
 
     fn start(&mut self, refresh: &mut InstanceRefresh) {
-        let staying = |m: &&GroupInstance| m.lifecycle != L::Terminating;
+        let staying = |m: &&GroupInstance| !m.lifecycle.is_terminating();
         let members = self.group.instances.iter().filter(staying);
         refresh.present = members.map(|m| m.id.clone()).collect();
         refresh.replace = refresh.present.clone();
@@ -96,7 +96,9 @@ impl<'a> Planner<'a> {
 
     fn matches(&self, member: &GroupInstance) -> bool {
         let (id, _, version) = &member.template;
-        *id == self.current.0 && *version == self.current.1
+        member.configuration == self.group.template.configuration
+            && *id == self.current.0
+            && *version == self.current.1
     }
 
     fn replace_some(&mut self, refresh: &mut InstanceRefresh) {
@@ -319,7 +321,8 @@ impl<'a> Planner<'a> {
         let remaining = self.remaining(refresh);
         self.progress(refresh, &remaining, warmup);
         let in_transition = |m: &GroupInstance| {
-            matches!(m.lifecycle, L::Pending | L::Terminating)
+            m.lifecycle.is_pending()
+                || m.lifecycle.is_terminating()
                 || self.terminates(&m.id)
                 || self.is_ahead(m)
         };

@@ -45,15 +45,12 @@ pub fn limits(desired: usize, min_percent: u32, max_percent: u32) -> Limits {
 impl<'a> Planner<'a> {
     /// On its way out, or out of sight.
     pub(super) fn leaving(&self, member: &GroupInstance) -> bool {
-        matches!(
-            member.lifecycle,
-            L::Terminating | L::Detaching | L::Standby | L::EnteringStandby
-        ) || self.terminates(&member.id)
+        !member.lifecycle.counts() || self.terminates(&member.id)
     }
 
     pub(super) fn terminates(&self, id: &InstanceId) -> bool {
         self.steps.iter().any(
-            |s| matches!(s, Step::Terminate { id: gone, .. } | Step::LaunchFailed(gone) if gone == id),
+            |s| matches!(s, Step::Terminate { id: gone, .. } | Step::LaunchFailed(gone) | Step::Abandon(gone) if gone == id),
         )
     }
 
@@ -183,7 +180,7 @@ impl<'a> Planner<'a> {
             let alive = self.serves(member);
             if member.lifecycle != L::InService || !alive {
                 // It does nobody any good: nothing is lost with it.
-                if may_terminate && member.lifecycle != L::Pending {
+                if may_terminate && !member.lifecycle.is_pending() {
                     self.end(member, terminate);
                     limits.quota -= 1;
                 }

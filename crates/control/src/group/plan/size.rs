@@ -11,7 +11,7 @@ impl Planner<'_> {
     pub(super) fn size(&mut self) {
         let active = self.active();
         if self.group.deleting.is_some() {
-            if self.group.instances.is_empty() {
+            if self.group.instances.is_empty() && self.group.warm.is_empty() {
                 self.steps.push(Step::Vanish);
             }
             let all: Vec<InstanceId> = active.iter().map(|m| m.id.clone()).collect();
@@ -50,7 +50,7 @@ impl Planner<'_> {
         if self
             .steps
             .iter()
-            .any(|s| matches!(s, Step::LaunchFailed(_)))
+            .any(|s| matches!(s, Step::LaunchFailed(_) | Step::Abandon(_)))
         {
             return;
         }
@@ -63,7 +63,7 @@ impl Planner<'_> {
                 .group
                 .instances
                 .iter()
-                .any(|m| m.lifecycle == L::Terminating && !m.healthy)
+                .any(|m| m.lifecycle.is_terminating() && !m.healthy)
                 || self.steps.iter().any(|s| {
                     matches!(
                         s,
@@ -89,8 +89,18 @@ impl Planner<'_> {
                 None if lifetime => LaunchWhy::Lifetime,
                 None => LaunchWhy::Capacity,
             };
+            let mut ready = self.warmed();
             for _ in counted..desired {
                 let zones = by_fewest(&per_zone);
+                let warmed = zones
+                    .iter()
+                    .find_map(|z| ready.iter().position(|m| m.zone == *z));
+                if let Some(warmed) = warmed.map(|at| ready.remove(at)) {
+                    *per_zone.entry(&warmed.zone).or_default() += 1;
+                    let id = warmed.id.clone();
+                    self.steps.push(Step::FromPool { id, why });
+                    continue;
+                }
                 if let Some(count) = zones.first().and_then(|z| per_zone.get_mut(z.as_str())) {
                     *count += 1;
                 }

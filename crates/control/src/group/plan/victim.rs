@@ -34,7 +34,16 @@ pub fn victim(
             // Another template comes before an old version, and that before the current one.
             "OldestLaunchTemplate" | "Default" => keep(&mut chosen, |m| {
                 let (id, _, version) = &m.template;
-                (*id == current.0, *version == current.1, *version)
+                // Of launch configurations the oldest is to go, which the oldest instances are of.
+                let configured = m.configuration.is_some();
+                let since = configured.then_some(m.in_service);
+                (
+                    !configured,
+                    *id == current.0,
+                    *version == current.1,
+                    *version,
+                    since,
+                )
             }),
             // On-demand only, and no billing hours: nothing to prefer.
             _ => {}

@@ -1,0 +1,132 @@
+//! The warm pool: instances that boot once, wait, and become members when some are missing.
+//!
+//! Source: `https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-warm-pools.html`.
+
+use super::super::facts::Fact;
+use super::size::by_fewest;
+use super::{LaunchWhy, Planner, Step, TerminateWhy};
+use model::autoscaling::{GroupInstance, LifecycleState as L, Transition, UnhealthyBecause};
+use model::instance::InstanceState;
+use std::collections::BTreeMap;
+
+impl<'a> Planner<'a> {
+    /// Warmed instances that can become members at once.
+    pub(super) fn warmed(&self) -> Vec<&'a GroupInstance> {
+        let group = self.group;
+        let pool = group.warm_pool.as_ref();
+        if pool.is_none_or(|p| p.deleting.is_some()) {
+            return Vec::new();
+        }
+        let warm = group.warm.iter();
+        warm.filter(|m| {
+            let state = self.facts.get(&m.id).and_then(|f| f.state);
+            match m.lifecycle {
+                L::WarmedStopped => state == Some(InstanceState::Stopped),
+                L::WarmedRunning => state == Some(InstanceState::Running),
+                _ => false,
+            }
+        })
+        .collect()
+    }
+
+    pub(super) fn pool(&mut self) {
+        for member in &self.group.warm {
+            let Some(fact) = self.facts.get(&member.id) else {
+                continue;
+            };
+            match member.lifecycle {
+                state if state.is_pending() => self.warming(member, fact),
+                state if state.is_terminating() => self.going(member, fact),
+                L::WarmedRunning if fact.state == Some(InstanceState::Running) => {}
+                L::WarmedStopped if !ended(fact) => {}
+                _ => self.steps.push(Step::Terminate {
+                    id: member.id.clone(),
+                    why: TerminateWhy::Unhealthy(UnhealthyBecause::Ec2State),
+                }),
+            }
+        }
+        self.pool_size();
+    }
+
+    fn warming(&mut self, member: &GroupInstance, fact: &Fact) {
+        let running = self.group.warm_pool.as_ref().is_some_and(|p| p.running);
+        let id = member.id.clone();
+        let step = match (fact.state, member.lifecycle) {
+            _ if ended(fact) => Step::LaunchFailed(id),
+            (Some(InstanceState::Running), L::PendingWait) => return self.wait(member),
+            (Some(InstanceState::Running), L::Pending)
+                if self.held_by_hooks(member, Transition::Launching) =>
+            {
+                Step::AwaitHooks(id, Transition::Launching)
+            }
+            (Some(InstanceState::Running), _) if running => Step::Warmed(id, L::WarmedRunning),
+            (Some(InstanceState::Running), _) => Step::Chill(id),
+            (Some(InstanceState::Stopped), _) => Step::Warmed(id, L::WarmedStopped),
+            _ => return,
+        };
+        self.steps.push(step);
+    }
+
+    fn pool_size(&mut self) {
+        let group = self.group;
+        let leaves = |m: &GroupInstance| {
+            let named = |s: &Step| matches!(s, Step::Terminate { id, .. } | Step::LaunchFailed(id) | Step::Abandon(id) | Step::FromPool { id, .. } if *id == m.id);
+            m.lifecycle.is_terminating() || self.steps.iter().any(named)
+        };
+        let staying: Vec<&GroupInstance> = group.warm.iter().filter(|m| !leaves(m)).collect();
+        let pool = group.warm_pool.as_ref();
+        let going = group.deleting.is_some() || pool.is_none_or(|p| p.deleting.is_some());
+        let wanted = match pool {
+            Some(pool) if !going => pool.size(group.max_size, group.desired_capacity) as usize,
+            _ => 0,
+        };
+        if going && pool.is_some() && group.warm.is_empty() {
+            return self.steps.push(Step::PoolGone);
+        }
+        if staying.len() > wanted && (going || !self.suspended("Terminate")) {
+            // Those that joined last have warmed least.
+            let surplus = staying[wanted..].iter().map(|m| Step::Terminate {
+                id: m.id.clone(),
+                why: TerminateWhy::Warm,
+            });
+            return self.steps.extend(surplus);
+        }
+        if staying.len() == wanted || self.suspended("Launch") {
+            return;
+        }
+        if let Some(at) = group.retry_at.filter(|at| self.now < *at) {
+            return self.look_again(at);
+        }
+        let failed = |s: &Step| matches!(s, Step::LaunchFailed(_) | Step::Abandon(_));
+        if self.steps.iter().any(failed) {
+            return;
+        }
+        let mut per_zone: BTreeMap<&str, usize> =
+            group.zones.iter().map(|z| (z.as_str(), 0)).collect();
+        let members = group.instances.iter().filter(|m| m.lifecycle.counts());
+        for member in members.chain(staying.iter().copied()) {
+            if let Some(count) = per_zone.get_mut(member.zone.as_str()) {
+                *count += 1;
+            }
+        }
+        for _ in staying.len()..wanted {
+            let zones = by_fewest(&per_zone);
+            if let Some(count) = zones.first().and_then(|z| per_zone.get_mut(z.as_str())) {
+                *count += 1;
+            }
+            self.steps.push(Step::Launch {
+                zones,
+                why: LaunchWhy::Warm,
+                replaces: None,
+            });
+        }
+    }
+}
+
+/// The instance is gone, or on its way.
+fn ended(fact: &Fact) -> bool {
+    matches!(
+        fact.state,
+        None | Some(InstanceState::Terminated | InstanceState::ShuttingDown)
+    )
+}
