@@ -1,6 +1,6 @@
 //! Instance refreshes: a group's members replaced a few at a time, and what has been done of it.
 
-use crate::autoscaling::{AutoScalingGroup, GroupInstance, GroupTemplate, LifecycleState};
+use crate::autoscaling::{AutoScalingGroup, GroupInstance, GroupTemplate};
 use crate::*;
 use serde::{Deserialize, Serialize};
 
@@ -144,9 +144,8 @@ impl InstanceRefresh {
 
     /// Turns back: what it has launched is replaced by what was before.
     pub fn roll_back(&mut self, members: &[GroupInstance], reason: String, now: Timestamp) {
-        let launched = |m: &&GroupInstance| {
-            m.lifecycle != LifecycleState::Terminating && !self.present.contains(&m.id)
-        };
+        let launched =
+            |m: &&GroupInstance| !m.lifecycle.is_terminating() && !self.present.contains(&m.id);
         let replace = members
             .iter()
             .filter(launched)
