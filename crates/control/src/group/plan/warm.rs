@@ -67,6 +67,18 @@ impl<'a> Planner<'a> {
         self.steps.push(step);
     }
 
+    /// Members that a scale-in sends here, by this plan or an earlier one: nothing is launched
+    /// in their place while they drain.
+    fn incoming(&self) -> usize {
+        let pool = self.group.warm_pool.as_ref();
+        let reuse = pool.is_some_and(|p| p.reuse_on_scale_in);
+        let sent = |m: &&GroupInstance| {
+            let by_plan = |s: &Step| matches!(s, Step::Terminate { id, why: TerminateWhy::Capacity } if *id == m.id);
+            m.to_pool || reuse && self.steps.iter().any(by_plan)
+        };
+        self.group.instances.iter().filter(sent).count()
+    }
+
     fn pool_size(&mut self) {
         let group = self.group;
         let leaves = |m: &GroupInstance| {
@@ -91,7 +103,8 @@ impl<'a> Planner<'a> {
             });
             return self.steps.extend(surplus);
         }
-        if staying.len() == wanted || self.suspended("Launch") {
+        let held = staying.len() + self.incoming();
+        if held >= wanted || self.suspended("Launch") {
             return;
         }
         if let Some(at) = group.retry_at.filter(|at| self.now < *at) {
@@ -109,7 +122,7 @@ impl<'a> Planner<'a> {
                 *count += 1;
             }
         }
-        for _ in staying.len()..wanted {
+        for _ in held..wanted {
             let zones = by_fewest(&per_zone);
             if let Some(count) = zones.first().and_then(|z| per_zone.get_mut(z.as_str())) {
                 *count += 1;
