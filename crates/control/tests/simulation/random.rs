@@ -7,7 +7,7 @@ use crate::cloud::Cloud;
 use crate::{stack, timeline};
 use host::Host;
 use model::InstanceId;
-use model::autoscaling::{AutoScalingGroup, LifecycleState, UnhealthyBecause};
+use model::autoscaling::{AutoScalingGroup, UnhealthyBecause};
 use model::event::Fault;
 use model::instance::InstanceState;
 use model::instance_refresh::RefreshStatus;
@@ -301,7 +301,7 @@ fn always(cloud: &Cloud) {
     let staying = group
         .instances
         .iter()
-        .filter(|m| m.lifecycle != LifecycleState::Terminating)
+        .filter(|m| !m.lifecycle.is_terminating())
         .count();
     let desired = group.desired_capacity as usize;
     let check = |holds: bool, what: &str| {
@@ -369,8 +369,17 @@ fn at_rest(cloud: &Cloud) {
             .filter(|a| a.description.starts_with(start) && a.status == status)
             .count()
     };
+    // A launch that a termination overtook is cancelled, and its instance ends all the same.
+    let terminated = |id: &str| {
+        let mut all = state.activities.values();
+        all.any(|a| a.description.starts_with("Terminating") && a.description.ends_with(id))
+    };
+    let overtaken = state.activities.values().filter(|a| {
+        let id = a.description.rsplit(' ').next().unwrap_or_default();
+        a.description.starts_with("Launching") && a.status == "Cancelled" && terminated(id)
+    });
     let (launched, gone) = (
-        ended("Launching", "Successful"),
+        ended("Launching", "Successful") + overtaken.count(),
         ended("Terminating", "Successful"),
     );
     assert_eq!(
