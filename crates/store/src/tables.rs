@@ -17,9 +17,9 @@ use model::logs::{LogEvent, LogEventKey, LogGroup, LogStream, LogStreamKey};
 use model::placement_group::PlacementGroup;
 use model::region_settings::RegionSettings;
 use model::s3::{Bucket, MultipartUpload, Object, Part};
+use model::snapshot::{OwnImage, Snapshot};
 use model::ssm::Parameter;
 use model::subnet_group::{SubnetGroup, SubnetGroupKey};
-use model::snapshot::{OwnImage, Snapshot};
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,

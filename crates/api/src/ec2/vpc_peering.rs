@@ -148,7 +148,7 @@ fn side(side: &PeeredVpc, known: bool) -> Side {
                 cidr_block: c.to_string(),
             })
             .collect(),
-        peering_options: known.then(|| OptionsShape {
+        peering_options: known.then_some(OptionsShape {
             allow_dns_resolution_from_remote_vpc: side.dns_resolution,
             allow_egress_from_local_classic_link_to_remote_vpc: false,
             allow_egress_from_local_vpc_to_remote_classic_link: false,

@@ -183,10 +183,12 @@ struct Source {
     certificates: Vec<(String, Option<Certificate>)>,
 }
 
+type Built = Result<Arc<Server>, String>;
+
 /// The settings of all listeners, kept while nothing of them changes.
 #[derive(Debug, Default)]
 pub struct Servers {
-    built: BTreeMap<(String, u16), (Source, Result<Arc<Server>, String>)>,
+    built: BTreeMap<(String, u16), (Source, Built)>,
     ticketer: Option<Arc<dyn ProducesTickets>>,
 }
 

@@ -53,6 +53,7 @@ impl Cloud {
             state_dir: std::env::temp_dir(),
             images: vec!["debian-12".into()],
             privileged_instances: false,
+            strict_images: false,
             speed: Speed::new(speed),
             console: Box::new(|_| None),
         });
@@ -83,6 +84,7 @@ impl Cloud {
             state_dir: std::env::temp_dir(),
             images: self.context.images.clone(),
             privileged_instances: false,
+            strict_images: false,
             speed: Speed::new(self.speed),
             console: Box::new(|_| None),
         });

@@ -1,8 +1,8 @@
 //! Route tables, source checks, addresses and NAT gateways.
 
 use crate::lab::*;
-use host::linux::network::names;
 use host::linux::namespace;
+use host::linux::network::names;
 use host::network::*;
 use netfilter::conntrack;
 use std::io::{Read, Write};

@@ -59,12 +59,12 @@ pub fn check(state: &State, site: &Site<'_>, data: &LaunchTemplateData) -> Resul
     data.check()?;
     options::refuse_unserved(data)?;
     let instance_type = instance_type_of(data)?;
-    let (_, image) = image_of(data, site, instance_type)?;
+    let (_, image) = image_of(state, data, site, instance_type)?;
     check_key_pair(state, site.scope, data.key_name.as_deref())?;
     if let Some(profile) = &data.iam_instance_profile {
         options::profile(state, site.scope, profile)?;
     }
-    volume::plan(image, data)?;
+    volume::plan(image.as_deref(), data)?;
     for id in &data.security_group_ids {
         record::<SecurityGroup>(state, site.scope, id)?;
     }
