@@ -2,7 +2,6 @@
 
 use crate::cloud::{Cloud, text};
 use model::InstanceId;
-use model::snapshot::SnapshotState;
 
 fn launch(cloud: &Cloud, image: &str, more: &str) -> InstanceId {
     let answer = cloud.ec2(&format!(

@@ -84,7 +84,7 @@ fn a_protected_member_outlives_a_scale_in_but_not_a_failure() {
     ));
     cloud.resize("web", 0, 4, 0);
     cloud.run(300.0);
-    assert_eq!(cloud.in_service("web"), [id.clone()]);
+    assert_eq!(cloud.in_service("web"), std::slice::from_ref(&id));
     cloud.autoscaling(&format!(
         "SetInstanceHealth&InstanceId={id}&HealthStatus=Unhealthy&ShouldRespectGracePeriod=false"
     ));

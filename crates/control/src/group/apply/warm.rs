@@ -11,8 +11,8 @@ use model::instance::{DesiredInstance, Instance, InstanceState};
 impl Apply<'_> {
     pub(super) fn pool(&mut self, group: &AutoScalingGroup, step: Step) {
         match step {
-            Step::FromPool { id, why } => self.from_pool(group, &id, why),
-            Step::ToPool(id) => self.to_pool(group, &id),
+            Step::FromPool { id, why } => self.take_from_pool(group, &id, why),
+            Step::ToPool(id) => self.return_to_pool(group, &id),
             Step::Chill(id) => self.chill(&id),
             Step::Warmed(id, state) => {
                 self.finish(group, &id, "Successful", None);
@@ -32,7 +32,7 @@ impl Apply<'_> {
         }
     }
 
-    fn from_pool(&mut self, group: &AutoScalingGroup, id: &InstanceId, why: LaunchWhy) {
+    fn take_from_pool(&mut self, group: &AutoScalingGroup, id: &InstanceId, why: LaunchWhy) {
         let now = self.now;
         let Some(member) = group.warm.iter().find(|m| m.id == *id).cloned() else {
             return;
@@ -68,7 +68,7 @@ impl Apply<'_> {
         });
     }
 
-    fn to_pool(&mut self, group: &AutoScalingGroup, id: &InstanceId) {
+    fn return_to_pool(&mut self, group: &AutoScalingGroup, id: &InstanceId) {
         self.finish(group, id, "Successful", None);
         let subnet = self.tx.get::<Instance>(id).map(|i| i.subnet.to_string());
         let found = group.instances.iter().find(|m| m.id == *id).cloned();
