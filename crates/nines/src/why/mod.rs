@@ -91,10 +91,7 @@ fn walked(network: &Network, from: &End<'_>, to: &End<'_>, flow: Flow) -> Result
             if vpc == other {
                 path.within(place, target);
             } else {
-                path.walk.no(
-                    "route",
-                    format!("{vpc} and {other} are two VPCs, and nothing connects them"),
-                );
+                path.across(place, target);
             }
         }
         (End::Inside { place, .. }, End::Outside { address }) => {

@@ -127,6 +127,47 @@ impl Path<'_> {
         }
     }
 
+    /// Between interfaces of two VPCs, which only a peering connection joins.
+    pub fn across(&mut self, from: &Place<'_>, to: &Place<'_>) {
+        let (flow, back) = (self.flow, self.flow.reply());
+        self.fault(from);
+        self.fault(to);
+        self.group(from, Direction::Out, to.address, Some(to), flow);
+        self.acl(from.vpc, from.subnet(), Direction::Out, to.address, flow);
+        self.peering("route", from, to);
+        self.acl(to.vpc, to.subnet(), Direction::In, from.address, flow);
+        self.group(to, Direction::In, from.address, Some(from), flow);
+        self.acl(to.vpc, to.subnet(), Direction::Out, from.address, back);
+        self.peering("route back", to, from);
+        self.acl(from.vpc, from.subnet(), Direction::In, to.address, back);
+    }
+
+    /// Whether a table leads into the other's VPC; the VPC's own addresses never leave it.
+    fn peering(&mut self, what: &'static str, from: &Place<'_>, to: &Place<'_>) {
+        let (subnet, address) = (from.subnet(), to.address);
+        if from.vpc.cidrs.iter().any(|cidr| cidr.contains(&address)) {
+            let why = format!("{address} is local to the VPC of {}", from.name);
+            return self.walk.no(what, why);
+        }
+        match route(from.vpc, subnet, address) {
+            Some(Route {
+                destination,
+                target: RouteTarget::Peering(id),
+            }) => match from.vpc.peerings.get(id).map(|p| self.network.vpcs.get(&p.vpc)) {
+                None => self.walk.no(what, format!("{destination} leads to {id}, which is not active")),
+                Some(Some(vpc)) if std::ptr::eq(vpc, to.vpc) => {
+                    self.walk.yes(what, format!("{destination} leads to {id}"));
+                }
+                Some(_) => self.walk.no(what, format!("{destination} leads by {id} to another VPC")),
+            },
+            Some(Route { destination, .. }) => self.walk.no(
+                what,
+                format!("{destination} in the table of {subnet} leads elsewhere than to a peering connection"),
+            ),
+            None => self.walk.no(what, format!("the table of {subnet} has no route to {address}")),
+        }
+    }
+
     /// From an interface to the internet; the public address it leaves with.
     pub fn leave(&mut self, from: &Place<'_>, to: Ipv4Addr) -> Option<Ipv4Addr> {
         let flow = self.flow;

@@ -276,20 +276,61 @@ fn faults_say_no() {
     changed(gateway, WEB, OUTSIDE, "443", "fault: eni-nat is cut off");
 }
 
-#[test]
-fn two_vpcs_are_apart() {
-    let twin = |n: &mut Value| {
+/// A second VPC; where `peered`, joined, with routes both ways.
+fn second_vpc(cidr: &'static str, address: &'static str, peered: bool) -> impl FnOnce(&mut Value) {
+    move |n| {
         let mut other = n["vpcs"]["vpc-1"].clone();
-        other["interfaces"] = json!({ "eni-other": other["interfaces"]["eni-web"].clone() });
-        other["interfaces"]["eni-other"]["addresses"] = json!(["10.0.1.99"]);
+        let mut interface = other["interfaces"]["eni-web"].clone();
+        interface["addresses"] = json!([address]);
+        other["interfaces"] = json!({ "eni-other": interface });
+        other["cidrs"] = json!([cidr]);
+        if peered {
+            let to =
+                |cidr: &str| json!([{ "destination": cidr, "target": { "Peering": "pcx-1" } }]);
+            other["route_tables"]["private"] = to("10.0.0.0/16");
+            n["vpcs"]["vpc-1"]["route_tables"]["public"] = to(cidr);
+            other["peerings"] = json!({ "pcx-1": { "vpc": "vpc-1", "cidrs": ["10.0.0.0/16"] } });
+            n["vpcs"]["vpc-1"]["peerings"] =
+                json!({ "pcx-1": { "vpc": "vpc-2", "cidrs": [cidr] } });
+        }
         n["vpcs"]["vpc-2"] = other;
-    };
+    }
+}
+
+#[test]
+fn two_vpcs_are_apart_unless_they_are_peered() {
+    let (same, other) = ("10.0.0.0/16", "10.9.0.0/16");
     changed(
-        twin,
+        second_vpc(same, "10.0.1.99", false),
         NODE,
         "10.0.1.99",
         "80",
-        "two VPCs, and nothing connects them",
+        "route: 10.0.1.99 is local to the VPC of 10.0.0.10",
+    );
+    changed(
+        second_vpc(other, "10.9.1.9", false),
+        NODE,
+        "10.9.1.9",
+        "80",
+        "elsewhere than to a peering connection",
+    );
+    changed(
+        second_vpc(other, "10.9.1.9", true),
+        NODE,
+        "10.9.1.9",
+        "80",
+        "yes",
+    );
+    let one_way = |n: &mut Value| {
+        second_vpc(other, "10.9.1.9", true)(n);
+        n["vpcs"]["vpc-2"]["route_tables"]["private"] = json!([]);
+    };
+    changed(
+        one_way,
+        NODE,
+        "10.9.1.9",
+        "80",
+        "route back: the table of subnet-private has no route",
     );
 }
 
