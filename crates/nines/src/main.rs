@@ -21,14 +21,16 @@ use std::process::ExitCode;
 
 /// Reserved for benchmarks (RFC 2544): no host on the internet has an address in it.
 const PUBLIC_POOL: &str = "198.18.0.0/15";
+/// Of the endpoint of a cloud that was started without `--port`.
+const PORT: u16 = 4566;
 
 /// A small cloud on one Linux machine: AWS's APIs over a data plane that is real.
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
-    /// The endpoint's port on 127.0.0.1.
-    #[arg(long, global = true, default_value_t = 4566, env = "NINES_PORT")]
-    port: u16,
+    /// The endpoint's port on 127.0.0.1; by default that of the state directory's cloud, else 4566.
+    #[arg(long, global = true, env = "NINES_PORT")]
+    port: Option<u16>,
     /// Where the cloud keeps its records, logs and root volumes.
     #[arg(
         long,
@@ -185,20 +187,24 @@ fn run(cli: Cli) -> Result<()> {
         )
         .with_writer(std::io::stderr)
         .init();
+    let port = cli.port.unwrap_or_else(|| {
+        let cloud = layout::State(cli.state.clone()).read_cloud();
+        cloud.map_or(PORT, |cloud| cloud.port)
+    });
     match cli.command {
-        Command::Up(up) => cli::up::run(&cli.state, cli.port, &up),
+        Command::Up(up) => cli::up::run(&cli.state, port, &up),
         Command::Down { purge } => cli::down::run(&cli.state, purge),
         Command::Doctor { public_pool } => cli::doctor::run(&host::linux::doctor::Plan {
             state: &cli.state,
-            port: cli.port,
+            port: port,
             public_pool,
             privileged_instances: false,
         }),
-        Command::Env => cli::env::print(cli.port),
-        Command::Ca => cli::ca::print(cli.port),
-        Command::Tf { arguments } => cli::env::terraform(cli.port, &cli.state, &arguments),
-        Command::Ps { json } => cli::ps::run(cli.port, json),
-        Command::Events { follow } => cli::events::run(cli.port, follow),
+        Command::Env => cli::env::print(port),
+        Command::Ca => cli::ca::print(port),
+        Command::Tf { arguments } => cli::env::terraform(port, &cli.state, &arguments),
+        Command::Ps { json } => cli::ps::run(port, json),
+        Command::Events { follow } => cli::events::run(port, follow),
         Command::Console { instance, follow } => {
             cli::instance::console(&cli.state, &instance, follow)
         }
@@ -206,9 +212,9 @@ fn run(cli: Cli) -> Result<()> {
             cli::instance::shell(&cli.state, &instance, &command)
         }
         Command::Certificate { which } => cli::certificate::print(&cli.state, &which),
-        Command::Why { from, to } => cli::why::run(cli.port, &from, to.as_deref()),
-        Command::Break { kind, what } => cli::fault::start(cli.port, &kind, &what),
-        Command::Heal => cli::fault::heal(cli.port),
+        Command::Why { from, to } => cli::why::run(port, &from, to.as_deref()),
+        Command::Break { kind, what } => cli::fault::start(port, &kind, &what),
+        Command::Heal => cli::fault::heal(port),
         Command::Coverage {
             service,
             call,
