@@ -39,7 +39,6 @@ fn the_kernel_is_out_of_reach() {
         "swapon /etc/hostname",
         "dmesg",
         "nsenter -t 1 -m -p -- nsenter -t 2 -m true",
-        "chroot /proc/1/root/../../..  ls /work",
         "nice -n -20 ionice -c 1 chrt -f 99 true",
     ] {
         let (code, said) = cloud.sh(&format!("( {attempt} ) 2>&1"));
