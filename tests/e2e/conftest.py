@@ -84,12 +84,18 @@ def cloud():
         cloud.up()
         try:
             yield cloud
-        except BaseException:
-            print(cloud.events())
-            raise
         finally:
             cloud.nines("down", "--purge")
     assert traces() == before, "the cloud left something behind"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What happened in the cloud says more of a failure than the assertion."""
+    report = yield
+    if report.failed and (cloud := item.funcargs.get("cloud")):
+        report.sections.append(("the cloud's last events", cloud.events()[-8000:]))
+    return report
 
 
 def traces():

@@ -52,6 +52,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         (b"{}", scope("ssm") | {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "AmazonSSM.GetParameter"}, b"__type"),
         (b"{}", scope("quantum") | {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "Braket.Fly"}, b"not emulate"),
     ],
+    ids=lambda part: "" if not isinstance(part, bytes) else part[:40].decode(errors="replace"),
 )
 def test_malformed_calls(cloud, body, headers, expected):
     status, answer = raw(body, headers)
@@ -158,6 +159,7 @@ PUT_METRICS = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "Gr
         (b"Action=PutMetricData&" + b"&".join(b"MetricData.member.%d.MetricName=m" % i for i in range(200_000)), FORM),
         (b"Action=PutMetricData&Namespace=%ff", FORM),
     ],
+    ids=["deep", "member twice", "JSON not UTF-8", "parameter twice", "huge index", "200,000 members", "form not UTF-8"],
 )
 def test_hostile_metrics_have_no_effect(cloud, body, headers):
     status, answer = raw(body, scope("monitoring") | headers)
