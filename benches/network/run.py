@@ -3,8 +3,8 @@
 
     benches/network/run.py --nines target/release/nines --images .cache/images [--rounds 5]
 
-Needs root, iperf3 and boto3. A cloud of its own is started with two instances in one subnet, one in
-another subnet; iperf3 and a ping-pong of 64 bytes run in the instances' own network
+Needs root, iperf3 and boto3. A cloud of its own is started with two instances in a private subnet and one
+in a public one, whose public address is reached through a NAT gateway and the internet gateway; iperf3 and a ping-pong of 64 bytes run in the instances' own network
 namespaces, so every packet takes the path that an instance's would: source check, security groups,
 network ACLs, route tables. The bare pair joins two empty namespaces.
 """
@@ -74,7 +74,7 @@ def bare_pair():
 
 
 def network(ec2):
-    """Two instances in a private subnet, one in a public one; their namespaces and addresses."""
+    """Two instances in a private subnet, one in a public one: their namespaces and addresses, and the public one."""
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = lambda cidr: ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone="us-east-1a")["Subnet"]["SubnetId"]
     public, private = subnet("10.0.0.0/24"), subnet("10.0.1.0/24")
@@ -87,13 +87,23 @@ def network(ec2):
         ec2.associate_route_table(RouteTableId=id, SubnetId=of)
 
     table(public, GatewayId=gateway)
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    nat = ec2.create_nat_gateway(SubnetId=public, AllocationId=address)["NatGateway"]["NatGatewayId"]
+    ec2.get_waiter("nat_gateway_available").wait(NatGatewayIds=[nat], WaiterConfig={"Delay": 1})
+    table(private, NatGatewayId=nat)
     group = ec2.create_security_group(GroupName="bench", Description="bench", VpcId=vpc)["GroupId"]
-    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[{"IpProtocol": "tcp", "FromPort": 5201, "ToPort": 5302, "IpRanges": [{"CidrIp": "10.0.0.0/16"}]}])
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[{"IpProtocol": "tcp", "FromPort": 5201, "ToPort": 5302, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}])
     image = ec2.describe_images(Owners=["136693071363"])["Images"][0]["ImageId"]
-    launch = lambda subnet, count: ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=count, MaxCount=count, SubnetId=subnet, SecurityGroupIds=[group])["Instances"]
-    instances = launch(private, 2) + launch(public, 1)
-    ec2.get_waiter("instance_running").wait(InstanceIds=[i["InstanceId"] for i in instances], WaiterConfig={"Delay": 1})
-    return [(f"{NAME}-{i['InstanceId']}", i["PrivateIpAddress"]) for i in instances]
+
+    def launch(subnet, count):
+        interface = {"DeviceIndex": 0, "SubnetId": subnet, "Groups": [group], "AssociatePublicIpAddress": subnet == public}
+        run = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=count, MaxCount=count, NetworkInterfaces=[interface])
+        return [i["InstanceId"] for i in run["Instances"]]
+
+    ids = launch(private, 2) + launch(public, 1)
+    ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig={"Delay": 1})
+    found = {i["InstanceId"]: i for r in ec2.describe_instances(InstanceIds=ids)["Reservations"] for i in r["Instances"]}
+    return [(f"{NAME}-{id}", found[id]["PrivateIpAddress"]) for id in ids], found[ids[-1]]["PublicIpAddress"]
 
 
 def throughput(client, server, address, seconds):
@@ -133,11 +143,12 @@ def main():
         subprocess.run([*nines, "up", "-d", "--name", NAME, "--images", arguments.images, "--public-pool", POOL, "--no-hosts", "--offline"], check=True)
         try:
             ec2 = boto3.client("ec2", endpoint_url=f"http://127.0.0.1:{PORT}", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-            (a, _), (b, b_address), (c, c_address) = network(ec2)
+            ((a, _), (b, b_address), (c, c_address)), public_address = network(ec2)
             paths = {
                 "bare veth pair": bare,
                 "within a subnet": (a, b, b_address),
                 "to another subnet": (a, c, c_address),
+                "by NAT and internet gateway": (a, c, public_address),
             }
             rates, trips = ({name: [] for name in paths} for _ in range(2))
             for _ in range(arguments.rounds):
@@ -145,10 +156,10 @@ def main():
                     rates[name].append(throughput(*path, arguments.seconds))
                     trips[name].append(round_trip(*path))
             base_rate, base_trip = (statistics.median(of["bare veth pair"]) for of in (rates, trips))
-            print(f"{'path':24} {'Gbit/s':>8} {'ratio':>6} {'round trip µs':>14} {'ratio':>6}")
+            print(f"{'path':28} {'Gbit/s':>8} {'ratio':>6} {'round trip µs':>14} {'ratio':>6}")
             for name in paths:
                 rate, trip = statistics.median(rates[name]), statistics.median(trips[name])
-                print(f"{name:24} {rate:8.1f} {rate / base_rate:6.2f} {trip:14.1f} {trip / base_trip:6.2f}")
+                print(f"{name:28} {rate:8.1f} {rate / base_rate:6.2f} {trip:14.1f} {trip / base_trip:6.2f}")
         finally:
             subprocess.run([*nines, "down", "--purge"], check=True)
 
