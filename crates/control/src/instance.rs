@@ -53,9 +53,8 @@ pub fn plan(
         desired: None,
     };
     let run = seen.map(|o| o.state);
-    // A run from before the present state is an earlier one: a stop, then a start.
-    let this_run =
-        seen.is_some_and(|o| o.started >= record.state_since - SignedDuration::from_secs(1));
+    // What is seen of an earlier one is how it ended before the last start.
+    let this_run = seen.is_some_and(|o| o.run == record.run);
     let mut steps = Vec::new();
     match (record.desired, record.state) {
         (_, S::Terminated) => {
@@ -90,29 +89,20 @@ pub fn plan(
                 let why = seen
                     .and_then(|o| o.failure.clone())
                     .unwrap_or_else(|| format!("{exit:?}"));
-                steps.push(Step::Become {
-                    state: S::ShuttingDown,
-                    reason: Some((
-                        "Server.InternalError",
-                        format!("Server.InternalError: Internal error on launch ({why})"),
-                    )),
-                    desired: Some(DesiredInstance::Terminated),
-                });
+                steps.push(failed_start(record, &why));
             }
             Some(RunState::Stopped(_)) => steps.extend(attached.then_some(Step::Launch)),
-            Some(RunState::Running) => steps.push(become_(S::Running, None)),
+            Some(RunState::Running) if this_run => steps.push(become_(S::Running, None)),
             // Whatever makes its namespaces and mounts hangs; another try may not.
             Some(RunState::Starting) if this_run && now >= record.state_since + STUCK => {
-                steps.push(Step::Become {
-                    state: S::ShuttingDown,
-                    reason: Some((
-                        "Server.InternalError",
-                        "Server.InternalError: Internal error on launch (it did not start)".into(),
-                    )),
-                    desired: Some(DesiredInstance::Terminated),
-                });
+                steps.push(failed_start(record, "it did not start"));
             }
-            Some(RunState::Starting | RunState::Stopping) => {}
+            Some(RunState::Starting) if this_run => {}
+            // The run before goes on although it was taken for stopped.
+            Some(RunState::Starting | RunState::Running) => {
+                steps.push(Step::Stop { force: false });
+            }
+            Some(RunState::Stopping) => {}
         },
         (DesiredInstance::Running, _) => match run {
             Some(RunState::Stopped(Exit::PowerOff)) => {
@@ -139,7 +129,7 @@ pub fn plan(
             // and stays `running` meanwhile. One that vanishes before it has booted again
             // would only repeat that.
             None => steps.extend(attached.then_some(Step::Launch)),
-            Some(RunState::Stopped(Exit::Crashed(-1))) if record.ready.is_some() || !this_run => {
+            Some(RunState::Stopped(Exit::Crashed(-1))) if record.ready.is_some() => {
                 steps.extend(attached.then_some(Step::Launch))
             }
             Some(RunState::Stopped(exit)) => {
@@ -170,6 +160,29 @@ pub fn plan(
         steps.push(Step::Ready(ready));
     }
     steps
+}
+
+/// As AWS: what never ran is terminated. One that was started again keeps its root volume.
+fn failed_start(record: &Instance, why: &str) -> Step {
+    let (state, desired) = match record.run {
+        0 => (InstanceState::ShuttingDown, DesiredInstance::Terminated),
+        _ => (
+            InstanceState::Stopped,
+            DesiredInstance::Stopped { force: false },
+        ),
+    };
+    Step::Become {
+        state,
+        reason: Some(internal_error(why)),
+        desired: Some(desired),
+    }
+}
+
+fn internal_error(why: &str) -> (&'static str, String) {
+    (
+        "Server.InternalError",
+        format!("Server.InternalError: Internal error on launch ({why})"),
+    )
 }
 
 fn user_shutdown() -> (&'static str, String) {
@@ -245,19 +258,18 @@ fn apply(
     }
     world.store.update(|tx| match (step, done) {
         (Step::Launch, Err(why)) => {
-            // As AWS: an instance that cannot be launched goes from pending to terminated.
-            let reason = (
-                "Server.InternalError",
-                format!("Server.InternalError: Internal error on launch ({why})"),
-            );
-            become_state(
-                tx,
-                id,
-                InstanceState::Terminated,
-                Some(reason),
-                Some(DesiredInstance::Terminated),
-                now,
-            );
+            // Nothing of a first run is on the host, so there is nothing to shut down.
+            let (state, desired) = match (record.run, record.state) {
+                (0, InstanceState::Pending) => {
+                    (InstanceState::Terminated, DesiredInstance::Terminated)
+                }
+                _ => (
+                    InstanceState::Stopped,
+                    DesiredInstance::Stopped { force: false },
+                ),
+            };
+            let reason = Some(internal_error(&why));
+            become_state(tx, id, state, reason, Some(desired), now);
         }
         (Step::Launch, Ok(())) if record.state == InstanceState::Running => {
             tx.event(
@@ -456,6 +468,7 @@ fn spec(
     let (hostname, domain) = private_name(primary.primary_ip(), &record.scope.region);
     Ok(InstanceSpec {
         id: record.id.clone(),
+        run: record.run,
         image: world
             .settings
             .images_dir

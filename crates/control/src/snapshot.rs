@@ -6,7 +6,7 @@ use host::instance::SnapshotOutcome;
 use jiff::Timestamp;
 use model::SnapshotId;
 use model::event::Severity;
-use model::instance::Instance;
+use model::instance::{Instance, InstanceState};
 use model::snapshot::{Snapshot, SnapshotState};
 use std::collections::BTreeSet;
 use store::State;
@@ -41,7 +41,15 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             };
             tx.event(now, severity, &record.id, "snapshot", message);
             tx.modify::<Snapshot>(&record.id, |s| s.state = observed);
-            if record.reboot {
+            // Unless it was stopped and started meanwhile, which did the same.
+            let same_run =
+                |i: &&Instance| i.state == InstanceState::Running && i.launched <= record.started;
+            if record.reboot
+                && tx
+                    .get::<Instance>(&record.source)
+                    .filter(same_run)
+                    .is_some()
+            {
                 tx.modify::<Instance>(&record.source, |i| i.reboots_wanted += 1);
             }
         });

@@ -36,6 +36,7 @@ fn run(image: PathBuf, command: &[OsString]) -> Result<()> {
     })?;
     let spec = InstanceSpec {
         id: InstanceId::random(),
+        run: 0,
         image,
         uid_base: UID_BASE,
         hostname: "ip-10-0-0-5".into(),

@@ -13,6 +13,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceSpec {
     pub id: InstanceId,
+    /// Which run of the instance this launch begins; comes back in what is observed.
+    #[serde(default)]
+    pub run: u32,
     /// A directory with the AMI's root file system, shared and never written to.
     pub image: PathBuf,
     /// What was changed on top of it, the newest first.
@@ -107,6 +110,8 @@ pub enum Exit {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObservedInstance {
     pub id: InstanceId,
+    /// The run that all else here is of.
+    pub run: u32,
     pub state: RunState,
     /// Host process id of the init while it lives.
     pub init_pid: Option<i32>,

@@ -54,6 +54,10 @@ pub struct Instance {
     pub client_token: Option<String>,
     pub launch_template: Option<(LaunchTemplateId, u64)>,
     pub launched: Timestamp,
+    /// How often it was started again: the run that is wanted or under way. What the host saw
+    /// of an earlier one says nothing about this one.
+    #[serde(default)]
+    pub run: u32,
     /// Desired: what an API action last asked for.
     pub desired: DesiredInstance,
     /// Counts `RebootInstances`; the controller reboots until `reboots_done` agrees.

@@ -66,6 +66,9 @@ fn become_pending(instance: &mut Instance, now: Timestamp) {
         become_state(instance, InstanceState::Pending, now);
         instance.desired = DesiredInstance::Running;
         instance.launched = now;
+        instance.run += 1;
+        // Whatever a reboot was asked for, this boot does it as well.
+        instance.reboots_done = instance.reboots_wanted;
         instance.state_reason = None;
         instance.state_transition_reason = String::new();
     }

@@ -63,6 +63,7 @@ fn record(desired: DesiredInstance, state: InstanceState) -> Instance {
         launch_template: None,
         launched: second(100),
         desired,
+        run: 0,
         reboots_wanted: 0,
         reboots_done: 0,
         state,
@@ -75,13 +76,14 @@ fn record(desired: DesiredInstance, state: InstanceState) -> Instance {
     }
 }
 
-fn seen(state: RunState, started: i64) -> ObservedInstance {
+fn seen(state: RunState, run: u32) -> ObservedInstance {
     ObservedInstance {
         id: InstanceId::random(),
+        run,
         state,
         init_pid: None,
         ready: false,
-        started: second(started),
+        started: second(100),
         ready_at: None,
         boots: 1,
         usage: Usage::default(),
@@ -132,7 +134,7 @@ fn steps(record: &Instance, seen: Option<&ObservedInstance>) -> String {
 
 #[track_caller]
 fn check(desired: DesiredInstance, state: InstanceState, run: Option<RunState>, expected: &str) {
-    let seen = run.map(|run| seen(run, 100));
+    let seen = run.map(|run| seen(run, 0));
     assert_eq!(
         steps(&record(desired, state), seen.as_ref()),
         expected,
@@ -207,7 +209,7 @@ fn what_follows_from_what_was_seen() {
 
 #[test]
 fn a_start_that_hangs_fails_in_the_end() {
-    let starting = seen(RunState::Starting, 100);
+    let starting = seen(RunState::Starting, 0);
     let record = record(RUN, InstanceState::Pending);
     let at = |now| {
         plan(
@@ -229,12 +231,27 @@ fn a_start_that_hangs_fails_in_the_end() {
 }
 
 #[test]
-fn a_run_from_before_a_start_is_no_failure() {
-    // Stopped, then started by the API at 100 s: what is seen is the run before.
-    let earlier = seen(RunState::Stopped(Exit::PowerOff), 10);
-    assert_eq!(
-        steps(&record(RUN, InstanceState::Pending), Some(&earlier)),
-        "launch"
+fn what_is_seen_of_the_run_before_a_start_is_no_failure() {
+    let mut record = record(RUN, InstanceState::Pending);
+    record.run = 1;
+    let check = |state, run, expected: &str| {
+        assert_eq!(
+            steps(&record, Some(&seen(state, run))),
+            expected,
+            "{state:?} {run}"
+        );
+    };
+    // However short ago that run began.
+    check(RunState::Stopped(Exit::PowerOff), 0, "launch");
+    check(RunState::Stopping, 0, "");
+    check(RunState::Running, 0, "stop");
+    check(RunState::Starting, 1, "");
+    check(RunState::Running, 1, "running");
+    // It has a root volume to lose.
+    check(
+        RunState::Stopped(Exit::Crashed(1)),
+        1,
+        "stopped Server.InternalError -> Stopped { force: false }",
     );
 }
 
@@ -242,7 +259,7 @@ fn a_run_from_before_a_start_is_no_failure() {
 fn one_that_was_ready_and_vanished_is_recovered() {
     let mut record = record(RUN, InstanceState::Running);
     record.ready = Some(second(110));
-    let gone = seen(RunState::Stopped(Exit::Crashed(-1)), 100);
+    let gone = seen(RunState::Stopped(Exit::Crashed(-1)), 0);
     assert_eq!(steps(&record, Some(&gone)), "launch");
 }
 
@@ -250,7 +267,7 @@ fn one_that_was_ready_and_vanished_is_recovered() {
 fn shutdown_from_within_may_terminate() {
     let mut record = record(RUN, InstanceState::Running);
     record.shutdown_behavior = "terminate".into();
-    let off = seen(RunState::Stopped(Exit::PowerOff), 100);
+    let off = seen(RunState::Stopped(Exit::PowerOff), 0);
     assert_eq!(
         steps(&record, Some(&off)),
         "shutting-down Client.InstanceInitiatedShutdown -> Terminated"
@@ -261,7 +278,7 @@ fn shutdown_from_within_may_terminate() {
 fn reboots_happen_once_each() {
     let mut record = record(RUN, InstanceState::Running);
     record.reboots_wanted = 2;
-    let runs = seen(RunState::Running, 100);
+    let runs = seen(RunState::Running, 0);
     assert_eq!(steps(&record, Some(&runs)), "reboot");
     record.reboots_done = 2;
     assert_eq!(steps(&record, Some(&runs)), "");
@@ -269,14 +286,15 @@ fn reboots_happen_once_each() {
 
 #[test]
 fn ready_is_of_this_run() {
-    let record = record(RUN, InstanceState::Running);
-    let ready = |started| ObservedInstance {
+    let mut record = record(RUN, InstanceState::Running);
+    record.run = 1;
+    let ready = |run| ObservedInstance {
         ready: true,
         ready_at: Some(second(120)),
-        ..seen(RunState::Running, started)
+        ..seen(RunState::Running, run)
     };
-    assert_eq!(steps(&record, Some(&ready(100))), "ready");
-    assert_eq!(steps(&record, Some(&ready(10))), "");
+    assert_eq!(steps(&record, Some(&ready(1))), "ready");
+    assert_eq!(steps(&record, Some(&ready(0))), "");
 }
 
 #[test]

@@ -53,6 +53,45 @@ fn a_life_by_the_api() {
     insta::assert_snapshot!(timeline::of(&cloud));
 }
 
+/// All within the same second: no clock tells which run a stop was of.
+#[test]
+fn a_start_after_a_short_run() {
+    let mut cloud = Cloud::new(1.0);
+    let moment = std::time::Duration::from_millis(10);
+    cloud.host.set_timing(host::sim::Timing {
+        start: moment,
+        boot: moment,
+        stop: moment,
+    });
+    let becomes = |cloud: &mut Cloud, id: &InstanceId, wanted| {
+        // One pass begins it, the next sees it done.
+        for _ in 0..3 {
+            let at = cloud.now() + jiff::SignedDuration::from_millis(20);
+            cloud.clock.advance_to(at);
+            cloud.settle();
+        }
+        assert_eq!(state(cloud, id), Some(wanted));
+    };
+    let id = launch(&cloud, "");
+    becomes(&mut cloud, &id, S::Running);
+    for run in 1..4 {
+        cloud.ec2(&format!("CreateImage&InstanceId={id}&Name=image-{run}"));
+        cloud.ec2(&format!("StopInstances&InstanceId.1={id}"));
+        becomes(&mut cloud, &id, S::Stopped);
+        cloud.ec2(&format!("StartInstances&InstanceId.1={id}"));
+        becomes(&mut cloud, &id, S::Running);
+        cloud.ec2(&format!("RebootInstances&InstanceId.1={id}"));
+        becomes(&mut cloud, &id, S::Running);
+        let state = cloud.state();
+        let record = &state.instances[&id];
+        assert_eq!((record.run, &record.state_reason), (run, &None));
+        // Those of the images went with the stops.
+        assert_eq!((record.reboots_wanted, record.reboots_done), (run, run));
+    }
+    assert!(cloud.seconds() < 1.0, "too slow to tell anything");
+    assert_eq!(cloud.host.launches(), 4);
+}
+
 #[test]
 fn shutdown_from_within_stops_or_terminates() {
     let mut cloud = Cloud::new(1.0);

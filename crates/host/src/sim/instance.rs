@@ -123,6 +123,7 @@ impl SimInstance {
         };
         ObservedInstance {
             id: self.spec.id.clone(),
+            run: self.spec.run,
             state,
             init_pid: (state == RunState::Running).then_some(1),
             ready: ready_at.is_some(),

@@ -44,6 +44,7 @@ impl Cloud {
         std::fs::write(&disabled, "").expect("write");
         let spec = InstanceSpec {
             id: InstanceId::random(),
+            run: 0,
             image: image.into(),
             uid_base,
             hostname: "ip-10-0-1-5".into(),

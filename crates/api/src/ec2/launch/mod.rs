@@ -249,6 +249,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             launch_template: launch.template.clone(),
             launched: site.now,
             desired: DesiredInstance::Running,
+            run: 0,
             reboots_wanted: 0,
             reboots_done: 0,
             state: InstanceState::Pending,

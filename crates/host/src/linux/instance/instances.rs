@@ -223,6 +223,8 @@ impl Instances {
         let Some(status) = self.status(&id) else {
             return ObservedInstance {
                 id,
+                // None that can be told: whichever is wanted now is another one.
+                run: u32::MAX,
                 state: RunState::Stopped(Exit::Crashed(-1)),
                 init_pid: None,
                 ready: false,
@@ -239,6 +241,7 @@ impl Instances {
             .map(|init| usage::of(&self.cgroups, id.as_str(), init.pid));
         ObservedInstance {
             id,
+            run: status.run,
             state: status.state,
             init_pid: status.init.map(|p| p.pid),
             ready: status.ready,

@@ -13,6 +13,8 @@ pub const FILE: &str = "status.json";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    #[serde(default)]
+    pub run: u32,
     pub shim: Process,
     pub init: Option<Process>,
     pub state: RunState,
@@ -28,6 +30,7 @@ impl Status {
     /// Of a run that begins now and is in the hands of a process.
     pub fn starting(spec: &InstanceSpec, shim: Process) -> Self {
         Self {
+            run: spec.run,
             shim,
             init: None,
             state: RunState::Starting,

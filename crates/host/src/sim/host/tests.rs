@@ -9,6 +9,7 @@ const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 4);
 fn spec(id: &InstanceId) -> InstanceSpec {
     InstanceSpec {
         id: id.clone(),
+        run: 0,
         image: "/image".into(),
         uid_base: 1 << 20,
         hostname: "ip-10-0-0-4".into(),
