@@ -1,6 +1,7 @@
 """A real cloud for the session: `nines up`, the demo's stack by real Terraform, and everything gone afterwards.
 
-Each run has a name, port, state directory and public addresses of its own, so it disturbs no other cloud.
+Each run, and each of its workers (`pytest -n 2`), has a cloud with a name, port, state directory and public addresses of
+its own, so it disturbs no other.
 Nothing here waits for a fixed time: `eventually` asks until the answer is right or a generous limit has passed.
 """
 
@@ -17,9 +18,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NINES = os.environ.get("NINES", str(ROOT / "target/debug/nines"))
 IMAGES = os.environ.get("IMAGES", str(ROOT / ".cache/images"))
-NAME = f"e{os.getpid() % 10000}"
-PORT = 4700 + os.getpid() % 200
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+NAME = f"e{WORKER}{os.getpid() % 10000:04}"
+PORT = 4700 + 100 * WORKER + os.getpid() % 100
+# Of the range for benchmarks between networks, which nobody routes. More than two workers would starve two cores.
+POOL = ["198.19.0.0/17", "198.19.128.0/17"][WORKER]
 SPEED = 20
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """What shares a stack runs in one worker, which is the one that applies it."""
+    for item in items:
+        group = "web-ha" if "resting" in item.fixturenames else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def run(*command, check=True, timeout=120, **options):
@@ -54,13 +66,10 @@ class Cloud:
         return run(NINES, *arguments, env=self.environment, **options).stdout
 
     def up(self):
-        return self.nines("up", "-d", "--name", NAME, "--images", IMAGES, "--speed", str(SPEED), "--public-pool", "198.19.0.0/17")
+        return self.nines("up", "-d", "--name", NAME, "--images", IMAGES, "--speed", str(SPEED), "--public-pool", POOL)
 
     def ps(self):
         return json.loads(self.nines("ps", "--json"))
-
-    def events(self):
-        return self.nines("events")
 
     def client(self, service, region="us-east-1"):
         return boto3.client(service, endpoint_url=f"http://127.0.0.1:{PORT}", region_name=region, aws_access_key_id="test", aws_secret_access_key="test")
@@ -79,7 +88,7 @@ class Cloud:
 def cloud():
     assert os.geteuid() == 0, "the end-to-end tests need root"
     before = traces()
-    with tempfile.TemporaryDirectory(prefix="nines-e2e-") as directory:
+    with tempfile.TemporaryDirectory(prefix=f"nines-{NAME}-") as directory:
         cloud = Cloud(Path(directory) / "state")
         cloud.up()
         try:
@@ -94,7 +103,8 @@ def pytest_runtest_makereport(item, call):
     """What happened in the cloud says more of a failure than the assertion."""
     report = yield
     if report.failed and (cloud := item.funcargs.get("cloud")):
-        report.sections.append(("the cloud's last events", cloud.events()[-8000:]))
+        events = run(NINES, "events", env=cloud.environment, check=False)  # it may be down by now
+        report.sections.append(("the cloud's last events", events.stdout[-8000:] + events.stderr))
     return report
 
 
@@ -102,9 +112,9 @@ def traces():
     """What a cloud could leave on the host, of our name only: others may run beside."""
     namespaces = [line.split()[0] for line in run("ip", "netns", "list").stdout.splitlines() if line.startswith(NAME)]
     links = [line for line in run("ip", "-o", "link").stdout.splitlines() if NAME in line]
-    routes = [line for line in run("ip", "route").stdout.splitlines() if line.startswith("198.19.0.0/17") and NAME in line]
-    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if f"/{NAME}" in line or "nines-e2e" in line]
-    processes = [pid.name for pid in Path("/proc").iterdir() if pid.name.isdigit() and b"nines-e2e" in command_line(pid)]
+    routes = [line for line in run("ip", "route").stdout.splitlines() if line.startswith(POOL) and NAME in line]
+    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if f"/{NAME}" in line or f"nines-{NAME}" in line]
+    processes = [pid.name for pid in Path("/proc").iterdir() if pid.name.isdigit() and f"nines-{NAME}".encode() in command_line(pid)]
     groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{NAME}")]
     hosts = [line for line in Path("/etc/hosts").read_text().splitlines() if NAME in line]
     tables = [line for line in run("nft", "list", "tables").stdout.splitlines()]

@@ -1,5 +1,6 @@
 """A Network Load Balancer by Terraform: flows reach targets under their clients' addresses."""
 
+import ipaddress
 import json
 import socket
 import tempfile
@@ -7,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import NINES, ROOT, eventually, run
+from conftest import NINES, POOL, ROOT, eventually, run
 
 CONFIGURATION = f"{ROOT}/tests/e2e/network_load_balancer"
-HOST = "198.19.0.1"
+HOST = str(next(ipaddress.ip_network(POOL).hosts()))
 
 
 class Flows:
@@ -43,7 +44,8 @@ def flows(cloud):
             flows.tf("destroy", "-auto-approve", "-input=false", flows.state)
         finally:
             lock.unlink(missing_ok=True)
-        assert not cloud.client("elbv2").describe_load_balancers()["LoadBalancers"]
+        left = cloud.client("elbv2").describe_load_balancers()["LoadBalancers"]
+        assert not [b for b in left if b["Type"] == "network"]
 
 
 def ask_tcp(address):
