@@ -242,6 +242,8 @@ def listeners(c):
     listed = elb.describe_listener_attributes(ListenerArn=listener)["Attributes"]
     check("server header", {"Key": "routing.http.response.server.enabled", "Value": "true"} in listed, True)
     elb.modify_listener_attributes(ListenerArn=listener, Attributes=[{"Key": "routing.http.response.server.enabled", "Value": "false"}])
+    injected = [{"Key": "routing.http.response.x_frame_options.header_value", "Value": "DENY\r\nX: y"}]
+    check("a header in a header", code_of(elb.modify_listener_attributes, ListenerArn=listener, Attributes=injected), "ValidationError")
     check("certificates", elb.describe_listener_certificates(ListenerArn=listener)["Certificates"], [])
     check("neither", code_of(elb.describe_listeners), "ValidationError")
 
@@ -294,7 +296,19 @@ def rules(c, balancer, listener, group):
     cognito = [{"Type": "authenticate-cognito", "Order": 1, "AuthenticateCognitoConfig": {"UserPoolArn": "a", "UserPoolClientId": "b", "UserPoolDomain": "c"}}]
     check("authentication", code_of(create, priority=30, actions=cognito + FIXED), "InvalidConfigurationRequest")
     regex = [{"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["^/a"]}}]
-    check("regex", code_of(create, priority=30, conditions=regex), "InvalidConfigurationRequest")
+    by_regex = elb.create_rule(ListenerArn=listener, Priority=30, Conditions=regex, Actions=forward(second), Transforms=[
+        {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "^/a/(.*)", "Replace": "/$1"}]}},
+    ])["Rules"][0]
+    check("regex", by_regex["Conditions"][0]["PathPatternConfig"], {"RegexValues": ["^/a"]})
+    check("transform", by_regex["Transforms"][0]["UrlRewriteConfig"]["Rewrites"], [{"Regex": "^/a/(.*)", "Replace": "/$1"}])
+    arn = by_regex["RuleArn"]
+    host = [{"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": [{"Regex": "(", "Replace": "a"}]}}]
+    check("broken transform", code_of(elb.modify_rule, RuleArn=arn, Transforms=host), "ValidationError")
+    check("kept", len(elb.describe_rules(RuleArns=[arn])["Rules"][0]["Transforms"]), 1)
+    check("reset", elb.modify_rule(RuleArn=arn, ResetTransforms=True)["Rules"][0]["Transforms"], [])
+    elb.delete_rule(RuleArn=arn)
+    broken = [{"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["a(?=b)"]}}]
+    check("look-ahead", code_of(create, priority=30, conditions=broken), "ValidationError")
 
     listed = elb.describe_rules(ListenerArn=listener)["Rules"]
     check("order", [r["Priority"] for r in listed], ["10", "20", "default"])

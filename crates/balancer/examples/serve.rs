@@ -70,6 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             },
         ],
         action: Action::forward_to(group),
+        transforms: vec![],
     });
     let rules: Vec<Rule> = rules.collect();
     let listener = Listener {
@@ -79,6 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         tls: None,
         default_action: Action::forward_to(group),
         rules,
+        headers: Default::default(),
     };
     let secure = tls_port.map(|port| Listener {
         key: "s".into(),
@@ -88,7 +90,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             protocols: vec!["TLSv1.2".into(), "TLSv1.3".into()],
             ciphers: CIPHERS.map(str::to_owned).to_vec(),
             certificates: vec!["c".into()],
-            takes_client_certificates: false,
+            ..Tls::default()
         }),
         ..listener.clone()
     });

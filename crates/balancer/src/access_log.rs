@@ -4,28 +4,30 @@
 //! each time, so that whoever ships the file may simply rename it away. Lines are whole in every
 //! append, so workers do not cut into each other's.
 
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::config::TargetGroup;
 use crate::http::desync::{Classification, Tier};
+use crate::text::{push_address, push_number, push_quoted, push_seconds, push_time};
 use crate::tls::Session;
 
 /// What is known of a request; `None` and empty become `-`.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    pub load_balancer: String,
     pub created: Timestamp,
     pub client: SocketAddr,
     pub target: Option<SocketAddr>,
     pub is_websocket: bool,
     /// Of a connection over TLS.
-    pub session: Option<Session>,
+    pub session: Option<Rc<Session>>,
     pub request_processing_time: Option<Duration>,
     pub target_processing_time: Option<Duration>,
     pub response_processing_time: Option<Duration>,
@@ -34,26 +36,32 @@ pub struct Entry {
     pub target_status: Option<u16>,
     pub received_bytes: u64,
     pub sent_bytes: u64,
-    /// `METHOD url HTTP/1.x`
-    pub request: String,
-    pub user_agent: String,
-    pub target_group: String,
-    pub trace_id: String,
+    /// The request line and the user agent as the line has them, quotes and all: one piece of memory
+    /// instead of two texts that are copied again. Empty where no head was understood.
+    pub request: Vec<u8>,
+    pub target_group: Option<Arc<TargetGroup>>,
+    /// A new root of ours.
+    pub trace_id: Option<[u8; 35]>,
     pub rule_priority: Option<u32>,
     pub actions: &'static str,
     pub redirect_url: String,
     pub classification: Classification,
+    /// The connection's.
+    pub connection: u64,
+    /// Where a transform changed them.
+    pub transformed_host: String,
+    pub transformed_uri: String,
+    pub transform_status: &'static str,
 }
 
 impl Entry {
-    pub fn new(load_balancer: &str, client: SocketAddr, created: Timestamp) -> Entry {
+    pub fn new(client: SocketAddr, connection: u64, session: Option<&Rc<Session>>) -> Entry {
         Entry {
-            load_balancer: load_balancer.to_owned(),
-            created,
+            created: Timestamp::now(),
             client,
             target: None,
             is_websocket: false,
-            session: None,
+            session: session.cloned(),
             request_processing_time: None,
             target_processing_time: None,
             response_processing_time: None,
@@ -61,121 +69,136 @@ impl Entry {
             target_status: None,
             received_bytes: 0,
             sent_bytes: 0,
-            request: "- - -".into(),
-            user_agent: String::new(),
-            target_group: String::new(),
-            trace_id: String::new(),
+            request: Vec::new(),
+            target_group: None,
+            trace_id: None,
             rule_priority: None,
             actions: "",
             redirect_url: String::new(),
             classification: Classification::default(),
+            connection,
+            transformed_host: String::new(),
+            transformed_uri: String::new(),
+            transform_status: "",
         }
     }
 
     /// Appends the line, its newline included. `finished` is when the response was sent.
-    pub fn write(&self, out: &mut Vec<u8>, finished: Timestamp) {
-        let mut line = String::with_capacity(512);
-        let session = self.session.as_ref();
-        let kind = match (session, self.is_websocket) {
-            (None, false) => "http",
-            (None, true) => "ws",
-            (Some(session), _) if session.is_http2 => "h2",
-            (Some(_), false) => "https",
-            (Some(_), true) => "wss",
+    pub fn write(&self, out: &mut Vec<u8>, load_balancer: &str, finished: Timestamp) {
+        out.reserve(768);
+        let session = self.session.as_deref();
+        let kind: &[u8] = match (session, self.is_websocket) {
+            (None, false) => b"http ",
+            (None, true) => b"ws ",
+            (Some(session), _) if session.is_http2 => b"h2 ",
+            (Some(_), false) => b"https ",
+            (Some(_), true) => b"wss ",
         };
-        let _ = write!(
-            line,
-            "{kind} {finished:.6} {} {}",
-            self.load_balancer, self.client
-        );
-        field(&mut line, self.target);
+        out.extend_from_slice(kind);
+        push_time(out, finished);
+        word(out, load_balancer);
+        out.push(b' ');
+        push_address(out, self.client);
+        out.push(b' ');
+        match self.target {
+            Some(target) => push_address(out, target),
+            None => out.push(b'-'),
+        }
         for time in [
             self.request_processing_time,
             self.target_processing_time,
             self.response_processing_time,
         ] {
             match time {
-                Some(time) => _ = write!(line, " {:.3}", time.as_secs_f64()),
-                None => line.push_str(" -1"),
-            }
-        }
-        field(
-            &mut line,
-            Some(self.elb_status).filter(|&status| status > 0),
-        );
-        field(&mut line, self.target_status);
-        let _ = write!(line, " {} {}", self.received_bytes, self.sent_bytes);
-        quoted(&mut line, &self.request);
-        quoted(&mut line, &self.user_agent);
-        field(&mut line, session.map(|session| session.cipher));
-        field(&mut line, session.map(|session| session.version));
-        field(
-            &mut line,
-            Some(&self.target_group).filter(|group| !group.is_empty()),
-        );
-        quoted(&mut line, &self.trace_id);
-        let server_name = session.and_then(|session| session.server_name.as_deref());
-        quoted(&mut line, server_name.unwrap_or_default());
-        quoted(
-            &mut line,
-            session.map_or("", |session| &session.certificate),
-        );
-        field(&mut line, self.rule_priority);
-        let _ = write!(line, " {:.6}", self.created);
-        quoted(&mut line, self.actions);
-        quoted(&mut line, &self.redirect_url);
-        line.push_str(" \"-\"");
-        quoted(
-            &mut line,
-            &self
-                .target
-                .map_or(String::new(), |target| target.to_string()),
-        );
-        quoted(
-            &mut line,
-            &self
-                .target_status
-                .map_or(String::new(), |status| status.to_string()),
-        );
-        let tier = match self.classification.tier {
-            Tier::Compliant => "",
-            Tier::Acceptable => "Acceptable",
-            Tier::Ambiguous => "Ambiguous",
-            Tier::Severe => "Severe",
-        };
-        quoted(&mut line, tier);
-        quoted(&mut line, self.classification.reason);
-        line.push_str(" - \"-\" \"-\" \"-\"\n");
-        out.extend_from_slice(line.as_bytes());
-    }
-}
-
-fn field(line: &mut String, value: Option<impl std::fmt::Display>) {
-    match value {
-        Some(value) => _ = write!(line, " {value}"),
-        None => line.push_str(" -"),
-    }
-}
-
-/// Quotes, backslashes and control characters are escaped, so a client cannot forge a line.
-fn quoted(line: &mut String, value: &str) {
-    line.push_str(" \"");
-    if value.is_empty() {
-        line.push('-');
-    }
-    for character in value.chars() {
-        match character {
-            '"' | '\\' => line.extend(['\\', character]),
-            ' '..='~' => line.push(character),
-            other => {
-                let mut bytes = [0; 4];
-                for byte in other.encode_utf8(&mut bytes).bytes() {
-                    let _ = write!(line, "\\x{byte:02x}");
+                Some(time) => {
+                    out.push(b' ');
+                    push_seconds(out, time);
                 }
+                None => out.extend_from_slice(b" -1"),
             }
         }
+        number(out, Some(self.elb_status).filter(|&status| status > 0));
+        number(out, self.target_status);
+        number(out, Some(self.received_bytes));
+        number(out, Some(self.sent_bytes));
+        match self.request.as_slice() {
+            [] => out.extend_from_slice(b" \"- - -\" \"-\""),
+            request => out.extend_from_slice(request),
+        }
+        word(out, session.map_or("-", |session| session.cipher));
+        word(out, session.map_or("-", |session| session.version));
+        let group = self.target_group.as_ref();
+        word(out, group.map_or("-", |group| group.name_in_logs()));
+        match &self.trace_id {
+            Some(id) => {
+                out.extend_from_slice(b" \"Root=");
+                out.extend_from_slice(id);
+                out.push(b'"');
+            }
+            None => out.extend_from_slice(b" \"-\""),
+        }
+        let server_name = session.and_then(|session| session.server_name.as_deref());
+        push_quoted(out, server_name.unwrap_or_default().as_bytes());
+        let certificate = session.map_or("", |session| &session.certificate);
+        push_quoted(out, certificate.as_bytes());
+        number(out, self.rule_priority);
+        out.push(b' ');
+        push_time(out, self.created);
+        push_quoted(out, self.actions.as_bytes());
+        push_quoted(out, self.redirect_url.as_bytes());
+        out.extend_from_slice(b" \"-\"");
+        // Lists, were a request sent to several.
+        match self.target {
+            Some(target) => {
+                out.extend_from_slice(b" \"");
+                push_address(out, target);
+                out.push(b'"');
+            }
+            None => out.extend_from_slice(b" \"-\""),
+        }
+        match self.target_status {
+            Some(status) => {
+                out.extend_from_slice(b" \"");
+                push_number(out, status.into());
+                out.push(b'"');
+            }
+            None => out.extend_from_slice(b" \"-\""),
+        }
+        let tier: &[u8] = match self.classification.tier {
+            Tier::Compliant => b"",
+            Tier::Acceptable => b"Acceptable",
+            Tier::Ambiguous => b"Ambiguous",
+            Tier::Severe => b"Severe",
+        };
+        push_quoted(out, tier);
+        push_quoted(out, self.classification.reason.as_bytes());
+        out.push(b' ');
+        push_trace(out, self.connection);
+        push_quoted(out, self.transformed_host.as_bytes());
+        push_quoted(out, self.transformed_uri.as_bytes());
+        push_quoted(out, self.transform_status.as_bytes());
+        out.push(b'\n');
     }
-    line.push('"');
+}
+
+/// How logs name a connection.
+pub fn push_trace(out: &mut Vec<u8>, connection: u64) {
+    out.extend_from_slice(b"TID_");
+    let digit = |shift: u32| b"0123456789abcdef"[(connection >> shift & 15) as usize];
+    out.extend((0..16).rev().map(|place| digit(place * 4)));
+}
+
+fn word(out: &mut Vec<u8>, word: &str) {
+    out.push(b' ');
+    out.extend_from_slice(word.as_bytes());
+}
+
+fn number(out: &mut Vec<u8>, number: Option<impl Into<u64>>) {
+    out.push(b' ');
+    match number {
+        Some(number) => push_number(out, number.into()),
+        None => out.push(b'-'),
+    }
 }
 
 /// Appends to the node's file.
@@ -197,16 +220,17 @@ mod tests {
     fn lines() {
         let created: Timestamp = "2026-01-02T03:04:05.678901Z".parse().unwrap();
         let client: SocketAddr = "192.0.2.1:4711".parse().unwrap();
-        let mut entry = Entry::new("app/web/1", client, created);
+        let mut entry = Entry::new(client, 0xab, None);
+        entry.created = created;
         let check = |entry: &Entry, expected: &str| {
             let mut out = Vec::new();
-            entry.write(&mut out, created);
+            entry.write(&mut out, "app/web/1", created);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         };
         check(
             &entry,
             "http 2026-01-02T03:04:05.678901Z app/web/1 192.0.2.1:4711 - -1 -1 -1 - - 0 0 \"- - -\" \"-\" - - - \"-\" \
-             \"-\" \"-\" - 2026-01-02T03:04:05.678901Z \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" - \"-\" \"-\" \"-\"\n",
+             \"-\" \"-\" - 2026-01-02T03:04:05.678901Z \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" TID_00000000000000ab \"-\" \"-\" \"-\"\n",
         );
         entry.target = Some("10.0.1.5:80".parse().unwrap());
         entry.request_processing_time = Some(Duration::ZERO);
@@ -214,16 +238,20 @@ mod tests {
         entry.response_processing_time = Some(Duration::ZERO);
         entry.elb_status = 200;
         entry.target_status = Some(200);
-        entry.request = "GET http://h:80/\" HTTP/1.1".into();
-        entry.user_agent = "a\nb".into();
-        entry.target_group = "targetgroup/web/2".into();
+        push_quoted(&mut entry.request, b"GET http://h:80/\" HTTP/1.1");
+        push_quoted(&mut entry.request, b"a\nb");
+        entry.target_group = Some(Arc::new(TargetGroup {
+            key: "targetgroup/web/2".into(),
+            ..TargetGroup::default()
+        }));
+        entry.trace_id = Some(*b"1-00000000-000000000000000000000000");
         entry.rule_priority = Some(0);
         entry.actions = "forward";
         check(
             &entry,
             "http 2026-01-02T03:04:05.678901Z app/web/1 192.0.2.1:4711 10.0.1.5:80 0.000 0.002 0.000 200 200 0 0 \
-             \"GET http://h:80/\\\" HTTP/1.1\" \"a\\x0ab\" - - targetgroup/web/2 \"-\" \"-\" \"-\" 0 \
-             2026-01-02T03:04:05.678901Z \"forward\" \"-\" \"-\" \"10.0.1.5:80\" \"200\" \"-\" \"-\" - \"-\" \"-\" \"-\"\n",
+             \"GET http://h:80/\\\" HTTP/1.1\" \"a\\x0ab\" - - targetgroup/web/2 \"Root=1-00000000-000000000000000000000000\" \"-\" \"-\" 0 \
+             2026-01-02T03:04:05.678901Z \"forward\" \"-\" \"-\" \"10.0.1.5:80\" \"200\" \"-\" \"-\" TID_00000000000000ab \"-\" \"-\" \"-\"\n",
         );
     }
 }

@@ -9,6 +9,7 @@
 //! Every struct has AWS's defaults and ignores unknown fields, so that a balancer that restarts
 //! from its last config on disk reads one written by a slightly newer or older control plane.
 
+pub mod header;
 pub mod network;
 
 use std::collections::BTreeMap;
@@ -73,6 +74,9 @@ pub struct Listener {
     pub default_action: Action,
     /// In any order; evaluated from the lowest priority number up.
     pub rules: Vec<Rule>,
+    /// What it changes about heads on their way.
+    #[serde(default)]
+    pub headers: header::Changes,
 }
 
 /// How clients are spoken to over TLS.
@@ -87,6 +91,21 @@ pub struct Tls {
     pub certificates: Vec<String>,
     /// Clients are asked for a certificate, which targets get to see (mTLS passthrough).
     pub takes_client_certificates: bool,
+    /// Only clients with one that this vouches for get in (mTLS verify).
+    pub trust: Option<Trust>,
+}
+
+/// A trust store, and how it is used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trust {
+    /// PEM.
+    pub authorities: String,
+    /// Lists of revoked certificates, each in PEM.
+    pub revocations: Vec<String>,
+    pub ignores_expiry: bool,
+    /// Clients are told the authorities' names.
+    pub advertises_authorities: bool,
 }
 
 /// A certificate to serve.
@@ -131,6 +150,24 @@ pub struct Rule {
     /// All must hold.
     pub conditions: Vec<Condition>,
     pub action: Action,
+    /// Before a forward action; at most one of each kind.
+    #[serde(default)]
+    pub transforms: Vec<Transform>,
+}
+
+/// Rewrites a part of a request for its target: the first match of `regex` becomes `replace`, in
+/// which `$1` to `$9` stand for groups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Transform {
+    HostHeader {
+        regex: String,
+        replace: String,
+    },
+    /// Path and query.
+    Url {
+        regex: String,
+        replace: String,
+    },
 }
 
 /// One condition of a rule: any of its values suffices.
@@ -241,6 +278,8 @@ pub struct Attributes {
     /// A directory in which each node appends access log lines to a file named after its key;
     /// `None` is off.
     pub access_log: Option<PathBuf>,
+    /// The same of connections.
+    pub connection_log: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -392,6 +431,7 @@ impl Default for Attributes {
             drop_invalid_header_fields: false,
             desync_mitigation_mode: DesyncMode::Defensive,
             access_log: None,
+            connection_log: None,
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod access_log;
 pub mod config;
+mod connection_log;
 pub mod count;
 mod http;
 mod netns;
@@ -26,6 +27,7 @@ pub mod report;
 mod routing;
 mod run;
 mod sticky;
+mod text;
 mod tls;
 mod worker;
 

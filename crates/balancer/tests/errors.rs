@@ -303,6 +303,7 @@ fn answers_of_rules() {
                     port: "443".into(),
                     ..Redirect::default()
                 }),
+                transforms: vec![],
             },
             Rule {
                 priority: 1,
@@ -312,6 +313,7 @@ fn answers_of_rules() {
                     content_type: Some("application/json".into()),
                     body: "{}".into(),
                 }),
+                transforms: vec![],
             },
         ];
     });

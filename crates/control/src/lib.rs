@@ -26,7 +26,7 @@ mod vpc_peering;
 
 pub use bell::Bell;
 pub use clock::Speed;
-pub use load_balancer::access_log::{Deliver, Delivery};
+pub use load_balancer::log::{Deliver, Delivery};
 
 use host::Host;
 use ipnet::Ipv4Net;
@@ -136,7 +136,7 @@ pub struct World {
     pub bell: Bell,
     pub launcher: Launcher,
     pub(crate) deliver: Deliver,
-    pub(crate) deliveries: load_balancer::access_log::Deliveries,
+    pub(crate) deliveries: load_balancer::log::Deliveries,
     pub starter: Starter,
     /// The network as it stands on the host.
     pub applied: network::Applied,
@@ -243,7 +243,7 @@ impl World {
             certificate::pass,
             load_balancer::pass,
             policy::pass,
-            load_balancer::access_log::pass,
+            load_balancer::log::pass,
             schedule::pass,
             group::pass,
             network::pass,

@@ -1,7 +1,8 @@
 //! Load balancers: the balancer's configuration, the health it reports, and who may be in DNS.
 
-pub mod access_log;
 mod config;
+mod header;
+pub mod log;
 mod network;
 
 use crate::World;

@@ -93,7 +93,16 @@ pub struct Rule {
     pub priority: u32,
     pub conditions: Vec<Condition>,
     pub actions: Vec<Action>,
+    #[serde(default)]
+    pub transforms: Vec<Transform>,
     pub tags: Tags,
+}
+
+/// The first match of a regular expression in a part of the request, replaced for its target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Transform {
+    HostHeader { regex: String, replace: String },
+    Url { regex: String, replace: String },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,6 +117,13 @@ pub enum Condition {
     /// Key (any when absent) and value.
     QueryString(Vec<(Option<String>, String)>),
     SourceIp(Vec<ipnet::IpNet>),
+    /// Regular expressions instead of wildcards.
+    HostRegex(Vec<String>),
+    PathRegex(Vec<String>),
+    HttpHeaderRegex {
+        name: String,
+        values: Vec<String>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use wire::HttpRequest;
 /// By the very call a client makes, in the name of the bucket's owner, whose policy was asked when
 /// logs were turned on.
 pub fn deliver(store: Arc<Store>, cloud: Arc<Cloud>) -> Deliver {
-    Box::new(move |delivery: Delivery| {
+    Arc::new(move |delivery: Delivery| {
         let call = api::s3::Call {
             request: HttpRequest {
                 method: "PUT".into(),

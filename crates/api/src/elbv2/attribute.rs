@@ -36,6 +36,10 @@ pub enum Values {
     OneOf(&'static [&'static str]),
     /// Any text up to that many characters.
     Text(usize),
+    /// What may stand in a header: nothing, or printable characters, up to that many.
+    HeaderValue(usize),
+    /// The name of a header.
+    HeaderName,
 }
 
 /// What becomes of an attribute once it is set.
@@ -81,6 +85,17 @@ impl Values {
             Self::Text(most) => (
                 value.chars().count() <= most,
                 format!("a text of at most {most} characters"),
+            ),
+            Self::HeaderValue(most) => (
+                value.len() <= most && value.bytes().all(|b| matches!(b, b' '..=b'~')),
+                format!("at most {most} printable characters"),
+            ),
+            Self::HeaderName => (
+                (1..=256).contains(&value.len())
+                    && value
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+                "the name of a header: letters, digits, '-' and '_'".into(),
             ),
         };
         if fits {
@@ -174,6 +189,11 @@ mod tests {
         check(Values::OffOr(1, 100), "off", true);
         check(Values::OffOr(1, 100), "0", false);
         check(Values::OneOf(&["a", "b"]), "c", false);
+        check(Values::HeaderValue(9), "", true);
+        check(Values::HeaderValue(9), "a\r\nb: c", false);
+        check(Values::HeaderName, "X-Tls_2", true);
+        check(Values::HeaderName, "X: y", false);
+        check(Values::HeaderName, "", false);
         check(Values::Text(2), "éé", true);
         check(Values::Text(2), "ééé", false);
     }

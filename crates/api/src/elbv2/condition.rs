@@ -1,11 +1,11 @@
 //! Conditions of rules. Source: `A/rule-condition-types.html`.
 
 use super::check::length;
-use super::error::{Result, unsupported, validation};
+use super::error::{Result, validation};
+use super::regular_expression;
 use ipnet::IpNet;
 use model::elbv2::Condition;
 use serde::{Deserialize, Serialize};
-use std::mem::discriminant;
 
 /// Of one rule, over all its conditions.
 pub const MAX_VALUES: usize = 5;
@@ -23,7 +23,7 @@ pub struct ConditionShape {
     query_string_config: Option<QueryString>,
     http_request_method_config: Option<Values>,
     source_ip_config: Option<Values>,
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     regex_values: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ pub struct ConditionShape {
 struct Values {
     #[serde(default)]
     values: Vec<String>,
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     regex_values: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ struct HttpHeader {
     http_header_name: Option<String>,
     #[serde(default)]
     values: Vec<String>,
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     regex_values: Vec<String>,
 }
 
@@ -68,15 +68,8 @@ pub fn of(shapes: &[ConditionShape]) -> Result<Vec<Condition>> {
     let mut conditions: Vec<Condition> = Vec::with_capacity(shapes.len());
     for shape in shapes {
         let condition = shape.parse()?;
-        let repeatable = matches!(
-            condition,
-            Condition::HttpHeader { .. } | Condition::QueryString(_)
-        );
-        if !repeatable
-            && conditions
-                .iter()
-                .any(|c| discriminant(c) == discriminant(&condition))
-        {
+        let repeatable = ["http-header", "query-string"].contains(&field(&condition));
+        if !repeatable && conditions.iter().any(|c| field(c) == field(&condition)) {
             return Err(validation(format!(
                 "A rule can only have one '{}' condition",
                 field(&condition)
@@ -125,7 +118,9 @@ impl ConditionShape {
                 "The condition configuration does not match the field '{field}'"
             )));
         }
-        self.refuse_regex()?;
+        if let Some(condition) = self.regex(field)? {
+            return Ok(condition);
+        }
         match field {
             "host-header" => {
                 let values = self.values_of(field, self.host_header_config.as_ref())?;
@@ -152,19 +147,51 @@ impl ConditionShape {
         }
     }
 
-    fn refuse_regex(&self) -> Result<()> {
-        let configs = [&self.host_header_config, &self.path_pattern_config];
-        let given = !self.regex_values.is_empty()
-            || configs
-                .iter()
-                .any(|c| c.as_ref().is_some_and(|c| !c.regex_values.is_empty()))
-            || self
-                .http_header_config
-                .as_ref()
-                .is_some_and(|c| !c.regex_values.is_empty());
-        match given {
-            true => Err(unsupported("Regular expressions in conditions are")),
-            false => Ok(()),
+    /// The condition, if its values are regular expressions.
+    fn regex(&self, field: &str) -> Result<Option<Condition>> {
+        let config = match field {
+            "host-header" => self.host_header_config.as_ref(),
+            "path-pattern" => self.path_pattern_config.as_ref(),
+            "http-request-method" => self.http_request_method_config.as_ref(),
+            "source-ip" => self.source_ip_config.as_ref(),
+            _ => None,
+        };
+        let header = self.http_header_config.as_ref();
+        let inner = config.map(|c| (&c.values, &c.regex_values));
+        let inner = inner.or(header.map(|h| (&h.values, &h.regex_values)));
+        let none = Vec::new();
+        let (values, inner) = inner.unwrap_or((&none, &none));
+        let expressions = match (self.regex_values.as_slice(), inner.as_slice()) {
+            ([], given) | (given, []) => given,
+            (outer, given) if outer == given => given,
+            _ => {
+                return Err(validation(format!(
+                    "The regular expressions of a '{field}' condition can only be specified once"
+                )));
+            }
+        };
+        if expressions.is_empty() {
+            return Ok(None);
+        }
+        if !self.values.is_empty() || !values.is_empty() {
+            return Err(validation(format!(
+                "A '{field}' condition can have either values or regular expressions, not both"
+            )));
+        }
+        for expression in expressions {
+            regular_expression::check(expression, "regexValues.member", 128)?;
+        }
+        let values = expressions.to_vec();
+        match field {
+            "host-header" => Ok(Some(Condition::HostRegex(values))),
+            "path-pattern" => Ok(Some(Condition::PathRegex(values))),
+            "http-header" => {
+                let name = self.header_name()?;
+                Ok(Some(Condition::HttpHeaderRegex { name, values }))
+            }
+            _ => Err(validation(format!(
+                "Regular expressions cannot be specified for the condition field '{field}'"
+            ))),
         }
     }
 
@@ -182,7 +209,7 @@ impl ConditionShape {
         some(field, values)
     }
 
-    fn http_header(&self) -> Result<Condition> {
+    fn header_name(&self) -> Result<String> {
         let config = self.http_header_config.as_ref();
         let config = config.ok_or_else(|| no_values("http-header"))?;
         let name = config.http_header_name.clone().unwrap_or_default();
@@ -193,6 +220,13 @@ impl ConditionShape {
                 "HTTP header name '{name}' is not valid"
             )));
         }
+        Ok(name)
+    }
+
+    fn http_header(&self) -> Result<Condition> {
+        let name = self.header_name()?;
+        let config = self.http_header_config.as_ref();
+        let config = config.ok_or_else(|| no_values("http-header"))?;
         let values = some("http-header", &config.values)?;
         for value in &values {
             length(value, "httpHeaderConfig.values.member", 1, 128)?;
@@ -286,6 +320,9 @@ fn count(condition: &Condition) -> usize {
         Condition::HostHeader(values)
         | Condition::PathPattern(values)
         | Condition::HttpHeader { values, .. }
+        | Condition::HostRegex(values)
+        | Condition::PathRegex(values)
+        | Condition::HttpHeaderRegex { values, .. }
         | Condition::HttpRequestMethod(values) => values.len(),
         Condition::QueryString(values) => values.len(),
         Condition::SourceIp(values) => values.len(),
@@ -302,7 +339,11 @@ fn wildcards(condition: &Condition) -> usize {
             let texts = keys.chain(values.iter().map(|(_, value)| value));
             texts.map(|v| wildcards_in(v)).sum()
         }
-        Condition::HttpRequestMethod(_) | Condition::SourceIp(_) => 0,
+        Condition::HttpRequestMethod(_)
+        | Condition::SourceIp(_)
+        | Condition::HostRegex(_)
+        | Condition::PathRegex(_)
+        | Condition::HttpHeaderRegex { .. } => 0,
     }
 }
 
@@ -321,9 +362,9 @@ fn wildcards_in(text: &str) -> usize {
 
 fn field(condition: &Condition) -> &'static str {
     match condition {
-        Condition::HostHeader(_) => "host-header",
-        Condition::PathPattern(_) => "path-pattern",
-        Condition::HttpHeader { .. } => "http-header",
+        Condition::HostHeader(_) | Condition::HostRegex(_) => "host-header",
+        Condition::PathPattern(_) | Condition::PathRegex(_) => "path-pattern",
+        Condition::HttpHeader { .. } | Condition::HttpHeaderRegex { .. } => "http-header",
         Condition::HttpRequestMethod(_) => "http-request-method",
         Condition::QueryString(_) => "query-string",
         Condition::SourceIp(_) => "source-ip",
@@ -339,6 +380,12 @@ fn shape(condition: &Condition) -> ConditionShape {
         Some(Values {
             values: values.to_vec(),
             regex_values: Vec::new(),
+        })
+    };
+    let expressions = |values: &[String]| {
+        Some(Values {
+            values: Vec::new(),
+            regex_values: values.to_vec(),
         })
     };
     let mut shape = ConditionShape {
@@ -360,6 +407,21 @@ fn shape(condition: &Condition) -> ConditionShape {
                 http_header_name: Some(name.clone()),
                 values: values.clone(),
                 regex_values: Vec::new(),
+            });
+        }
+        Condition::HostRegex(hosts) => {
+            shape.regex_values = hosts.clone();
+            shape.host_header_config = expressions(hosts);
+        }
+        Condition::PathRegex(paths) => {
+            shape.regex_values = paths.clone();
+            shape.path_pattern_config = expressions(paths);
+        }
+        Condition::HttpHeaderRegex { name, values } => {
+            shape.http_header_config = Some(HttpHeader {
+                http_header_name: Some(name.clone()),
+                values: Vec::new(),
+                regex_values: values.clone(),
             });
         }
         Condition::HttpRequestMethod(methods) => {
@@ -408,6 +470,38 @@ mod tests {
         check(path("/img/#"), false);
         check(path("/*/*/*/*/*/*"), true);
         check(path("/*/*/*/*/*/*/*"), false);
+        let regex = |field: &str, config: &str, v: &str| json!([{"Field": field, config: {"RegexValues": [v]}}]);
+        check(
+            regex("path-pattern", "PathPatternConfig", "^/a(b|c)+$"),
+            true,
+        );
+        check(
+            regex(
+                "host-header",
+                "HostHeaderConfig",
+                "^[a-z]+\\.example\\.com$",
+            ),
+            true,
+        );
+        check(regex("path-pattern", "PathPatternConfig", "^/(a"), false);
+        check(regex("path-pattern", "PathPatternConfig", "a(?!b)"), false);
+        check(
+            regex("path-pattern", "PathPatternConfig", &"a".repeat(129)),
+            false,
+        );
+        check(regex("source-ip", "SourceIpConfig", "a"), false);
+        check(
+            json!([{"Field": "path-pattern", "RegexValues": ["a"], "Values": ["/a"]}]),
+            false,
+        );
+        check(
+            json!([{"Field": "path-pattern", "RegexValues": ["a"]}, {"Field": "path-pattern", "Values": ["/a"]}]),
+            false,
+        );
+        check(
+            json!([{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-A", "RegexValues": ["a"]}}]),
+            true,
+        );
         let method = |v: &str| json!([{"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": [v]}}]);
         check(method("GET"), true);
         check(method("get"), false);

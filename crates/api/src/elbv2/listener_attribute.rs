@@ -1,10 +1,9 @@
-//! Attributes of listeners: the response headers that a listener adds or replaces.
-//!
-//! Those of the requests' TLS headers belong to HTTPS listeners.
+//! Attributes of listeners: response headers that a listener adds or replaces, and the names of
+//! those about TLS that targets get (`A/header-modification.html`).
 
 use super::arn::find;
-use super::attribute::Effect::{Honoured, Reported};
-use super::attribute::Values::{Bool, Number, Text};
+use super::attribute::Effect::Honoured;
+use super::attribute::Values::{Bool, HeaderName, HeaderValue, Number, OneOf};
 use super::attribute::{Attribute, AttributeList, Definition, changed, list, report};
 use super::error::Result;
 use super::load_balancer_attribute::definitions;
@@ -12,18 +11,30 @@ use crate::Ctx;
 use model::elbv2::Listener;
 use serde::Deserialize;
 
-const ATTRIBUTES: &[Definition] = definitions! {
-    "routing.http.response.server.enabled", "true", Bool, Reported;
-    "routing.http.response.strict_transport_security.header_value", "", Text(1024), Reported;
-    "routing.http.response.access_control_allow_origin.header_value", "", Text(1024), Reported;
-    "routing.http.response.access_control_allow_methods.header_value", "", Text(1024), Reported;
-    "routing.http.response.access_control_allow_headers.header_value", "", Text(1024), Reported;
-    "routing.http.response.access_control_allow_credentials.header_value", "", Text(1024), Reported;
-    "routing.http.response.access_control_expose_headers.header_value", "", Text(1024), Reported;
-    "routing.http.response.access_control_max_age.header_value", "", Text(1024), Reported;
-    "routing.http.response.content_security_policy.header_value", "", Text(1024), Reported;
-    "routing.http.response.x_content_type_options.header_value", "", Text(1024), Reported;
-    "routing.http.response.x_frame_options.header_value", "", Text(1024), Reported;
+const RESPONSE: &[Definition] = definitions! {
+    "routing.http.response.server.enabled", "true", Bool, Honoured;
+    "routing.http.response.strict_transport_security.header_value", "", HeaderValue(1024), Honoured;
+    "routing.http.response.access_control_allow_origin.header_value", "", HeaderValue(1024), Honoured;
+    "routing.http.response.access_control_allow_methods.header_value", "", HeaderValue(1024), Honoured;
+    "routing.http.response.access_control_allow_headers.header_value", "", HeaderValue(1024), Honoured;
+    "routing.http.response.access_control_allow_credentials.header_value", "", OneOf(&["", "true"]), Honoured;
+    "routing.http.response.access_control_expose_headers.header_value", "", HeaderValue(1024), Honoured;
+    "routing.http.response.access_control_max_age.header_value", "", HeaderValue(1024), Honoured;
+    "routing.http.response.content_security_policy.header_value", "", HeaderValue(1024), Honoured;
+    "routing.http.response.x_content_type_options.header_value", "", OneOf(&["", "nosniff"]), Honoured;
+    "routing.http.response.x_frame_options.header_value", "", HeaderValue(1024), Honoured;
+};
+
+/// Of HTTPS listeners.
+const REQUEST: &[Definition] = definitions! {
+    "routing.http.request.x_amzn_mtls_clientcert_serial_number.header_name", "X-Amzn-Mtls-Clientcert-Serial-Number", HeaderName, Honoured;
+    "routing.http.request.x_amzn_mtls_clientcert_issuer.header_name", "X-Amzn-Mtls-Clientcert-Issuer", HeaderName, Honoured;
+    "routing.http.request.x_amzn_mtls_clientcert_subject.header_name", "X-Amzn-Mtls-Clientcert-Subject", HeaderName, Honoured;
+    "routing.http.request.x_amzn_mtls_clientcert_validity.header_name", "X-Amzn-Mtls-Clientcert-Validity", HeaderName, Honoured;
+    "routing.http.request.x_amzn_mtls_clientcert_leaf.header_name", "X-Amzn-Mtls-Clientcert-Leaf", HeaderName, Honoured;
+    "routing.http.request.x_amzn_mtls_clientcert.header_name", "X-Amzn-Mtls-Clientcert", HeaderName, Honoured;
+    "routing.http.request.x_amzn_tls_version.header_name", "X-Amzn-Tls-Version", HeaderName, Honoured;
+    "routing.http.request.x_amzn_tls_cipher_suite.header_name", "X-Amzn-Tls-Cipher-Suite", HeaderName, Honoured;
 };
 
 /// Of TCP listeners.
@@ -34,7 +45,8 @@ fn table(listener: &Listener) -> &'static [&'static [Definition]] {
     match listener.protocol.as_str() {
         "TCP" => &[NETWORK],
         "UDP" | "TCP_UDP" => &[],
-        _ => &[ATTRIBUTES],
+        "HTTPS" => &[REQUEST, RESPONSE],
+        _ => &[RESPONSE],
     }
 }
 

@@ -23,15 +23,15 @@ pub(super) use definitions;
 
 /// Source: `A/application-load-balancers.html#load-balancer-attributes`.
 ///
-/// There is no WAF, no zonal shift and no IPv6 that the others could apply to.
+/// There is no WAF, no zonal shift and no IPv6 that those could apply to which are only reported.
 const ATTRIBUTES: &[Definition] = definitions! {
     "access_logs.s3.enabled", "false", Bool, Honoured;
     "access_logs.s3.bucket", "", Text(1024), Honoured;
     "access_logs.s3.prefix", "", Text(1024), Honoured;
     "health_check_logs.s3.enabled", "false", Bool, Reported;
-    "health_check_logs.s3.bucket", "", Text(1024), Honoured;
-    "health_check_logs.s3.prefix", "", Text(1024), Honoured;
-    "connection_logs.s3.enabled", "false", Bool, Reported;
+    "health_check_logs.s3.bucket", "", Text(1024), Reported;
+    "health_check_logs.s3.prefix", "", Text(1024), Reported;
+    "connection_logs.s3.enabled", "false", Bool, Honoured;
     "connection_logs.s3.bucket", "", Text(1024), Honoured;
     "connection_logs.s3.prefix", "", Text(1024), Honoured;
     "idle_timeout.timeout_seconds", "60", Number(1, 4000), Honoured;
@@ -45,24 +45,24 @@ const ATTRIBUTES: &[Definition] = definitions! {
     "routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false", Bool, Honoured;
     "routing.http.xff_client_port.enabled", "false", Bool, Honoured;
     "routing.http.xff_header_processing.mode", "append", OneOf(&["append", "preserve", "remove"]), Honoured;
-    "waf.fail_open.enabled", "false", Bool, Honoured;
-    "zonal_shift.config.enabled", "false", Bool, Honoured;
+    "waf.fail_open.enabled", "false", Bool, Reported;
+    "zonal_shift.config.enabled", "false", Bool, Reported;
 };
 
 /// Source: the Network Load Balancer guide, `edit-load-balancer-attributes.html`.
 const NETWORK: &[Definition] = definitions! {
     "access_logs.s3.enabled", "false", Bool, Reported;
-    "access_logs.s3.bucket", "", Text(1024), Honoured;
-    "access_logs.s3.prefix", "", Text(1024), Honoured;
+    "access_logs.s3.bucket", "", Text(1024), Reported;
+    "access_logs.s3.prefix", "", Text(1024), Reported;
     DELETION_PROTECTION, "false", Bool, Honoured;
     CROSS_ZONE, "false", Bool, Honoured;
     "dns_record.client_routing_policy", "any_availability_zone", OneOf(&["any_availability_zone", "availability_zone_affinity", "partial_availability_zone_affinity"]), Reported;
     "secondary_ips.auto_assigned.per_subnet", "0", Number(0, 7), Reported;
-    "zonal_shift.config.enabled", "false", Bool, Honoured;
+    "zonal_shift.config.enabled", "false", Bool, Reported;
 };
 
-const INTERNET_FACING: &[Definition] = definitions! { IPV6_DENY, "false", Bool, Honoured; };
-const INTERNAL: &[Definition] = definitions! { IPV6_DENY, "true", Bool, Honoured; };
+const INTERNET_FACING: &[Definition] = definitions! { IPV6_DENY, "false", Bool, Reported; };
+const INTERNAL: &[Definition] = definitions! { IPV6_DENY, "true", Bool, Reported; };
 
 fn table(balancer: &LoadBalancer) -> [&'static [Definition]; 2] {
     let of_kind = match balancer.is_network() {

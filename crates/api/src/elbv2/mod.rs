@@ -27,6 +27,7 @@ mod log_bucket;
 mod network;
 mod page;
 mod redirect;
+mod regular_expression;
 mod rule;
 mod rule_priority;
 mod ssl_policy;
@@ -35,6 +36,7 @@ mod target;
 mod target_group;
 mod target_group_attribute;
 mod target_health;
+mod transform;
 
 use crate::Ctx;
 use wire::{QueryKind, Service, action as call};

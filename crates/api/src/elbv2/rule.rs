@@ -4,9 +4,10 @@ use super::action::{self, ActionShape};
 use super::arn::{self, find, owned};
 use super::check::within;
 use super::condition::{self, ConditionShape};
-use super::error::{Result, error, not_permitted, unsupported, validation};
+use super::error::{Result, error, not_permitted, validation};
 use super::page::page;
 use super::tag::{self, Tag};
+use super::transform::{self, TransformShape};
 use super::{Done, association};
 use crate::Ctx;
 use model::elbv2::{Listener, LoadBalancer, Rule};
@@ -27,6 +28,7 @@ pub struct Shape {
     conditions: Vec<ConditionShape>,
     actions: Vec<ActionShape>,
     is_default: bool,
+    transforms: Vec<TransformShape>,
 }
 
 pub fn shape(rule: &Rule) -> Shape {
@@ -36,6 +38,7 @@ pub fn shape(rule: &Rule) -> Shape {
         conditions: condition::shapes(&rule.conditions),
         actions: action::shapes(&rule.actions),
         is_default: false,
+        transforms: transform::shapes(&rule.transforms),
     }
 }
 
@@ -46,6 +49,7 @@ fn default_shape(listener: &Listener) -> Shape {
         conditions: Vec::new(),
         actions: action::shapes(&listener.default_actions),
         is_default: true,
+        transforms: Vec::new(),
     }
 }
 
@@ -77,27 +81,6 @@ pub fn refuse_default(ctx: &Ctx, arn: &str, change: &str) -> Result<()> {
     }
 }
 
-/// Rewrites of the request's host or path; the balancer has none.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Transform {
-    r#type: String,
-    #[serde(rename = "HostHeaderRewriteConfig")]
-    _host_header: Option<serde_json::Value>,
-    #[serde(rename = "UrlRewriteConfig")]
-    _url: Option<serde_json::Value>,
-}
-
-fn refuse_transforms(transforms: &[Transform]) -> Result<()> {
-    match transforms.first() {
-        Some(transform) => Err(unsupported(format_args!(
-            "Transforms of the type '{}' are",
-            transform.r#type
-        ))),
-        None => Ok(()),
-    }
-}
-
 fn of_listener<'a>(ctx: &'a Ctx, arn: &'a str) -> impl Iterator<Item = &'a Arc<Rule>> {
     owned::<Rule>(&ctx.tx, &ctx.scope).filter(move |r| r.listener == arn)
 }
@@ -112,7 +95,7 @@ pub struct CreateRule {
     #[serde(default)]
     tags: Vec<Tag>,
     #[serde(default)]
-    transforms: Vec<Transform>,
+    transforms: Vec<TransformShape>,
 }
 
 pub fn create(ctx: &mut Ctx, input: CreateRule) -> Result<Rules> {
@@ -123,10 +106,11 @@ pub fn create(ctx: &mut Ctx, input: CreateRule) -> Result<Rules> {
             "Rules are unsupported for load balancers of type 'network'",
         ));
     }
-    refuse_transforms(&input.transforms)?;
     let priority = priority(input.priority)?;
     let conditions = condition::of(&input.conditions)?;
     let actions = action::of(&input.actions)?;
+    let transforms = transform::of(&input.transforms)?;
+    transform::check_actions(&transforms, &actions)?;
     let tags = tag::of(&input.tags)?;
     if of_listener(ctx, &listener.arn).any(|r| r.priority == priority) {
         return Err(in_use(priority));
@@ -154,6 +138,7 @@ pub fn create(ctx: &mut Ctx, input: CreateRule) -> Result<Rules> {
         priority,
         conditions,
         actions,
+        transforms,
         tags,
     };
     let rules = vec![shape(&rule)];
@@ -222,17 +207,22 @@ pub struct ModifyRule {
     conditions: Option<Vec<ConditionShape>>,
     actions: Option<Vec<ActionShape>>,
     #[serde(default)]
-    transforms: Vec<Transform>,
-    /// There are none to reset.
-    #[serde(rename = "ResetTransforms")]
-    #[serde(default, deserialize_with = "wire::validated")]
-    _reset_transforms: Option<bool>,
+    transforms: Vec<TransformShape>,
+    reset_transforms: Option<bool>,
 }
 
 pub fn modify(ctx: &mut Ctx, input: ModifyRule) -> Result<Rules> {
     refuse_default(ctx, &input.rule_arn, "modified")?;
     let mut rule = Rule::clone(&*find::<Rule>(ctx, &input.rule_arn)?);
-    refuse_transforms(&input.transforms)?;
+    let resets = input.reset_transforms == Some(true);
+    if resets && !input.transforms.is_empty() {
+        return Err(validation(
+            "Transforms and ResetTransforms cannot be specified at the same time",
+        ));
+    }
+    if resets || !input.transforms.is_empty() {
+        rule.transforms = transform::of(&input.transforms)?;
+    }
     if let Some(conditions) = &input.conditions {
         rule.conditions = condition::of(conditions)?;
     }
@@ -242,6 +232,7 @@ pub fn modify(ctx: &mut Ctx, input: ModifyRule) -> Result<Rules> {
         let balancer = find::<LoadBalancer>(ctx, &listener.load_balancer)?;
         association::check(ctx, &balancer, &listener.protocol, &rule.actions)?;
     }
+    transform::check_actions(&rule.transforms, &rule.actions)?;
     let rules = vec![shape(&rule)];
     ctx.tx.put(rule);
     Ok(Rules {

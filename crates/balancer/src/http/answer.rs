@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::config::header::Changes;
+
 /// A whole answer, still without head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -35,12 +37,20 @@ impl Answer {
     }
 
     /// Appends head and, unless it answers a HEAD request, body.
-    pub fn write(&self, out: &mut Vec<u8>, date: &str, keep_alive: bool, to_head_request: bool) {
-        let mut head = format!(
-            "HTTP/1.1 {} {}\r\nServer: awselb/2.0\r\nDate: {date}\r\n",
-            self.status,
-            page_title(self.status)
-        );
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        date: &str,
+        keep_alive: bool,
+        to_head_request: bool,
+        changes: &Changes,
+    ) {
+        let title = page_title(self.status);
+        let mut head = format!("HTTP/1.1 {} {title}\r\n", self.status);
+        if !changes.hides_server {
+            head.push_str("Server: awselb/2.0\r\n");
+        }
+        let _ = write!(head, "Date: {date}\r\n");
         if let Some(content_type) = &self.content_type {
             let _ = write!(head, "Content-Type: {content_type}\r\n");
         }
@@ -55,6 +65,9 @@ impl Answer {
         }
         if let Some(location) = &self.location {
             let _ = write!(head, "Location: {location}\r\n");
+        }
+        for (name, value) in &changes.response {
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("\r\n");
         out.extend_from_slice(head.as_bytes());
@@ -148,7 +161,7 @@ mod tests {
             body: b"hi".to_vec(),
             ..Answer::page(301)
         };
-        answer.write(&mut out, "D", true, false);
+        answer.write(&mut out, "D", true, false, &Changes::default());
         let expected = "HTTP/1.1 301 Moved Permanently\r\nServer: awselb/2.0\r\nDate: D\r\nContent-Type: text/html\r\n\
                         Content-Length: 2\r\nConnection: keep-alive\r\nLocation: https://h:443/\r\n\r\nhi";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

@@ -3,7 +3,10 @@
 //! Bytes are handled in place: [`Body::advance`] looks at what was just read, moves the part to be
 //! forwarded to the front and says how much was used; the rest belongs to the next message. In the
 //! usual case nothing moves. Chunked bodies are checked strictly (no bare CR or LF, no sign, at most
-//! 16 digits) and passed on without extensions and trailers, which parsers famously disagree about.
+//! 16 digits) and passed on without extensions, which parsers famously disagree about. Trailers are
+//! read apart: [`Body::take_trailers`] hands out those that may be passed on.
+
+use super::trailer::may_follow;
 
 /// How a body is delimited, with what is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +21,8 @@ pub enum Body {
 /// What to keep of a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// The chunks, for a peer that reads chunks.
+    /// The chunks, for a peer that reads chunks; without the blank line that ends them if there are
+    /// trailers, which bring their own.
     Framing,
     /// Only the data, for an HTTP/1.0 client.
     Data,
@@ -51,6 +55,19 @@ impl Body {
         }
     }
 
+    /// Once the body is done: lines of trailers with the blank line after them, if there are any.
+    pub fn take_trailers(&mut self) -> Option<Vec<u8>> {
+        let Body::Chunked(chunked) = self else {
+            return None;
+        };
+        let mut trailers = chunked.trailers.take()?;
+        if chunked.state != State::Done || trailers.lines.is_empty() {
+            return None;
+        }
+        trailers.lines.extend_from_slice(b"\r\n");
+        Some(trailers.lines)
+    }
+
     pub fn advance(&mut self, data: &mut [u8], keep: Keep) -> Result<Progress, BadChunk> {
         match self {
             Body::Length(left) => {
@@ -76,8 +93,17 @@ pub struct Chunked {
     /// Data bytes left of this chunk; while reading its size, the size so far.
     left: u64,
     digits: u8,
-    /// Bytes of extensions and trailers dropped so far.
-    dropped: u32,
+    /// Bytes of extensions and trailers so far.
+    extra: u32,
+    trailers: Option<Box<Trailers>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Trailers {
+    /// The one that is being read.
+    line: Vec<u8>,
+    /// Those to pass on, with their ends.
+    lines: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +122,7 @@ enum State {
 }
 
 /// Extensions and trailers of one body may be this long in all; header limits are of this order.
-const DROPPED_LIMIT: u32 = 16 * 1024;
+const EXTRA_LIMIT: u32 = 16 * 1024;
 
 impl Default for Chunked {
     fn default() -> Self {
@@ -104,7 +130,8 @@ impl Default for Chunked {
             state: State::Size,
             left: 0,
             digits: 0,
-            dropped: 0,
+            extra: 0,
+            trailers: None,
         }
     }
 }
@@ -161,23 +188,37 @@ impl Chunked {
                 self.digits = 0;
                 (State::Size, true)
             }
-            (State::TrailerStart, b'\r') => (State::LastLf, true),
+            (State::TrailerStart, b'\r') => (State::LastLf, !self.has_trailers()),
             (State::TrailerStart | State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.trailers.get_or_insert_default().line.push(byte);
                 (State::Trailer, false)
             }
             (State::Trailer, b'\r') => (State::TrailerLf, false),
-            (State::TrailerLf, b'\n') => (State::TrailerStart, false),
-            (State::LastLf, b'\n') => (State::Done, true),
+            (State::TrailerLf, b'\n') => {
+                let trailers = self.trailers.get_or_insert_default();
+                let line = std::mem::take(&mut trailers.line);
+                if may_follow(&line).ok_or(BadChunk)? {
+                    trailers.lines.extend_from_slice(&line);
+                    trailers.lines.extend_from_slice(b"\r\n");
+                }
+                (State::TrailerStart, false)
+            }
+            (State::LastLf, b'\n') => (State::Done, !self.has_trailers()),
             _ => return Err(BadChunk),
         };
         self.state = next;
         if !framing {
-            self.dropped += 1;
-            if self.dropped > DROPPED_LIMIT {
+            self.extra += 1;
+            if self.extra > EXTRA_LIMIT {
                 return Err(BadChunk);
             }
         }
         Ok(framing)
+    }
+
+    fn has_trailers(&self) -> bool {
+        let trailers = self.trailers.as_ref();
+        trailers.is_some_and(|trailers| !trailers.lines.is_empty())
     }
 }
 
@@ -196,6 +237,9 @@ mod tests {
             let progress = body.advance(&mut piece, keep)?;
             out.extend_from_slice(&piece[..progress.kept]);
             at += progress.consumed;
+        }
+        if keep == Keep::Framing {
+            out.extend(body.take_trailers().into_iter().flatten());
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let rest = if body.is_done() {
@@ -234,8 +278,16 @@ mod tests {
         check(
             "0\r\nContent-Length: 5\r\nA: b\r\n\r\nX",
             Framing,
-            Ok(("0\r\n\r\n", "X")),
+            Ok(("0\r\nA: b\r\n\r\n", "X")),
         );
+        check(
+            "1\r\nx\r\n0\r\nA: b\r\nhost: h\r\nX-C:\r\n\r\nX",
+            Framing,
+            Ok(("1\r\nx\r\n0\r\nA: b\r\nX-C:\r\n\r\n", "X")),
+        );
+        check("0\r\nA: b\r\n\r\nX", Data, Ok(("", "X")));
+        check("0\r\nA b\r\n\r\n", Framing, Err(BadChunk));
+        check("0\r\nA: b\r\n c\r\n\r\n", Framing, Err(BadChunk));
         check(
             "A\r\n0123456789\r\n",
             Framing,

@@ -8,7 +8,7 @@ pub enum Field {
     Cookie,
     Expect,
     Host,
-    /// `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`: valid for one hop only.
+    /// `Keep-Alive`, `Proxy-Connection`, `TE`: valid for one hop only.
     HopByHop,
     SetCookie,
     TraceId,
@@ -29,7 +29,6 @@ pub fn field(name: &str) -> Field {
         6 if is("cookie") => Field::Cookie,
         6 if is("expect") => Field::Expect,
         7 if is("upgrade") => Field::Upgrade,
-        7 if is("trailer") => Field::HopByHop,
         10 if is("connection") => Field::Connection,
         10 if is("user-agent") => Field::UserAgent,
         10 if is("keep-alive") => Field::HopByHop,

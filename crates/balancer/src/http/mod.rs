@@ -12,3 +12,4 @@ pub mod field;
 pub mod request;
 pub mod response;
 pub mod target;
+pub mod trailer;

@@ -138,7 +138,18 @@ pub fn parse<'h, 'b>(
         classification: Classification::default(),
     };
     understand(&mut request)?;
+    if has_bare_line_feed(&buffer[..length]) {
+        // Another parser may take it for a part of a value.
+        request
+            .classification
+            .note(Tier::Ambiguous, "NonCompliantHeader");
+    }
     Ok(Some(request))
+}
+
+/// Whether a line of the head ends without CR.
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
 }
 
 /// Fills in what the fields say.

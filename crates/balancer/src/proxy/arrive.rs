@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -11,9 +11,11 @@ use tokio::time::timeout;
 
 use super::client::serve;
 use super::h2;
+use crate::config::header::Changes;
+use crate::connection_log::{self, Handshake};
 use crate::count::{Open, bump};
 use crate::http::answer::Answer;
-use crate::tls::{self, Accepted, Server};
+use crate::tls::{self, Accepted, Server, UNMAPPED};
 use crate::worker::Core;
 use crate::worker::node::Node;
 
@@ -27,6 +29,8 @@ pub struct Arrival {
     /// The listener's.
     pub port: u16,
     pub peer: SocketAddr,
+    /// Tells it from all others, in logs.
+    pub trace: u64,
     /// Counts it as active.
     pub open: Open,
 }
@@ -37,6 +41,7 @@ pub fn arrive(core: &Rc<Core>, node: &Rc<Node>, port: u16, stream: TcpStream, pe
         node: node.clone(),
         port,
         peer,
+        trace: rand::random(),
         open: node.counters.open(),
     };
     let front = node.front();
@@ -44,15 +49,36 @@ pub fn arrive(core: &Rc<Core>, node: &Rc<Node>, port: u16, stream: TcpStream, pe
         .listener(port)
         .and_then(|listener| listener.tls.clone())
     {
-        None => node.spawn(serve(arrival, stream.into(), None)),
+        None => {
+            note(&arrival, &Handshake::None);
+            node.spawn(serve(arrival, stream.into(), None));
+        }
         Some(tls) => node.spawn(secure(arrival, stream, tls)),
     }
 }
 
+/// Notes the connection in its log.
+fn note(arrival: &Arrival, handshake: &Handshake<'_>) {
+    let node = &arrival.node;
+    if node.front().attributes.connection_log.is_some() {
+        let mut log = node.connection_log.borrow_mut();
+        connection_log::write(&mut log, arrival, handshake, jiff::Timestamp::now());
+    }
+}
+
 async fn secure(arrival: Arrival, stream: TcpStream, tls: Arc<Server>) {
+    let began = Instant::now();
     let shaken = timeout(HANDSHAKE_TIMEOUT, Box::pin(tls::accept(&tls, stream))).await;
     // A certificate that is replaced is not to live as long as its connections.
     drop(tls);
+    match &shaken {
+        Ok(Accepted::Secured(_, session)) => {
+            let took = began.elapsed();
+            note(&arrival, &Handshake::Done { session, took });
+        }
+        Ok(Accepted::Failed(why)) => note(&arrival, &Handshake::Failed(why)),
+        Ok(Accepted::Plain(_)) | Err(_) => note(&arrival, &Handshake::Failed(UNMAPPED)),
+    }
     match shaken {
         Ok(Accepted::Secured(stream, session)) if session.is_http2 => {
             Box::pin(h2::serve(arrival, stream, session)).await;
@@ -61,7 +87,7 @@ async fn secure(arrival: Arrival, stream: TcpStream, tls: Arc<Server>) {
             serve(arrival, stream, Some(session)).await;
         }
         Ok(Accepted::Plain(stream)) => answer_plain(&arrival.core, &arrival.node, stream).await,
-        Ok(Accepted::Failed) | Err(_) => bump(&arrival.node.counters.tls_errors),
+        Ok(Accepted::Failed(_)) | Err(_) => bump(&arrival.node.counters.tls_errors),
     }
 }
 
@@ -74,6 +100,7 @@ async fn answer_plain(core: &Core, node: &Node, mut stream: TcpStream) {
         &core.date(),
         false,
         false,
+        &Changes::default(),
     );
     // What it sent is read first, else closing would reset the connection before it reads.
     let _ = stream.readable().await;

@@ -174,7 +174,11 @@ impl Attempt<'_> {
             let Ok(part) = body.advance(input, Keep::Framing) else {
                 return SendEnd::BadBody;
             };
-            if target.send(&input[..part.kept]).await.is_err() {
+            let mut sent = target.send(&input[..part.kept]).await;
+            if let Some(trailers) = body.take_trailers() {
+                sent = sent.and(target.send(&trailers).await);
+            }
+            if sent.is_err() {
                 return SendEnd::TargetGone;
             }
             last.touch();
@@ -262,11 +266,14 @@ impl Attempt<'_> {
             last.touch();
             progress.sent.set(progress.sent.get() + sent.len() as u64);
         }
-        if head.delivery == Delivery::Chunked {
-            client
-                .send(b"0\r\n\r\n")
-                .await
-                .map_err(|_| Failure::ClientGone)?;
+        let end = match head.delivery {
+            Delivery::Chunked => Some(b"0\r\n\r\n".to_vec()),
+            Delivery::AsIs => head.body.take_trailers(),
+            Delivery::Unchunked => None,
+        };
+        if let Some(end) = end {
+            client.send(&end).await.map_err(|_| Failure::ClientGone)?;
+            progress.sent.set(progress.sent.get() + end.len() as u64);
         }
         // Bytes that belong to no request: whoever sent them is not to be trusted with another.
         let reuse_target = head.keeps_alive && !has_more;
@@ -363,7 +370,8 @@ impl Attempt<'_> {
             set.any(|header| sticky::sets(header.value, name))
         });
         let cookies = app_cookies.map_or(&self.plan.cookies, |(_, cookies)| cookies);
-        reply::write(reply, response, minor, keep_client, cookies);
+        let changes = &self.plan.changes;
+        reply::write(reply, response, minor, keep_client, cookies, changes);
         Ok(Head {
             body: response.body.clone(),
             delivery,

@@ -12,6 +12,7 @@ use super::decide::{Context, Decision, What, decide};
 use super::exchange::{self, Outcome, exchange};
 use super::idle::Idle;
 use crate::access_log::Entry;
+use crate::config::header::Changes;
 use crate::count::Open;
 use crate::http::answer::Answer;
 use crate::http::body::{Body, Keep};
@@ -32,6 +33,8 @@ struct Connection {
     stream: Stream,
     session: Option<Rc<Session>>,
     peer: SocketAddr,
+    /// In logs.
+    trace: u64,
     opened: Instant,
     has_served: bool,
     idle: Idle,
@@ -71,6 +74,7 @@ pub fn serve(
         stream,
         session,
         peer: arrival.peer,
+        trace: arrival.trace,
         opened: Instant::now(),
         has_served: false,
         idle,
@@ -141,6 +145,7 @@ impl Connection {
             to_head_request,
             expects_continue,
             mut entry,
+            changes,
             what,
         } = decision;
         input.drain(..length.min(input.len()));
@@ -150,6 +155,7 @@ impl Connection {
                     keep_alive,
                     to_head_request,
                     expects_continue,
+                    changes: &changes,
                 };
                 self.answer(&front, &answer, body, reply, input, out).await
             }
@@ -185,8 +191,13 @@ impl Connection {
                 .await;
                 drop(plan);
                 let next = if outcome.is_unanswered {
-                    self.fail(&mut outcome, keep_alive, to_head_request, out)
-                        .await
+                    let reply = Reply {
+                        keep_alive,
+                        to_head_request,
+                        expects_continue,
+                        changes: &changes,
+                    };
+                    self.fail(&mut outcome, reply, out).await
                 } else if outcome.keep_alive {
                     Next::Request
                 } else {
@@ -223,9 +234,11 @@ impl Connection {
                     node: &self.node,
                     front: &front,
                     routes: &listener.routes,
+                    changes: &listener.changes,
                     port: self.port,
                     peer: self.peer,
-                    session: self.session.as_deref(),
+                    trace: self.trace,
+                    session: self.session.as_ref(),
                 };
                 if let Some(decision) = decide(&context, input, out) {
                     return Read::Decided(decision);
@@ -253,7 +266,7 @@ impl Connection {
         front: &Front,
         answer: &Answer,
         mut body: Body,
-        reply: Reply,
+        reply: Reply<'_>,
         input: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> (Outcome, Next) {
@@ -278,7 +291,11 @@ impl Connection {
         }
         let keep_alive = reply.keep_alive && body.is_done();
         out.clear();
-        answer.write(out, &self.core.date(), keep_alive, reply.to_head_request);
+        let reply = Reply {
+            keep_alive,
+            ..reply
+        };
+        self.write_answer(out, answer, reply);
         let sent = self.write(front, out).await;
         let outcome = Outcome {
             status: answer.status,
@@ -295,20 +312,18 @@ impl Connection {
     }
 
     /// Answers for a target that did not.
-    async fn fail(
-        &mut self,
-        outcome: &mut Outcome,
-        keep_alive: bool,
-        to_head_request: bool,
-        out: &mut Vec<u8>,
-    ) -> Next {
+    async fn fail(&mut self, outcome: &mut Outcome, reply: Reply<'_>, out: &mut Vec<u8>) -> Next {
         self.node.counters.answered(outcome.status);
         if outcome.status == 460 {
             return Next::Close;
         }
-        let keep_alive = keep_alive && outcome.keep_alive;
+        let keep_alive = reply.keep_alive && outcome.keep_alive;
         out.clear();
-        Answer::page(outcome.status).write(out, &self.core.date(), keep_alive, to_head_request);
+        let reply = Reply {
+            keep_alive,
+            ..reply
+        };
+        self.write_answer(out, &Answer::page(outcome.status), reply);
         outcome.sent = out.len() as u64;
         let front = self.node.front();
         match self.write(&front, out).await {
@@ -322,12 +337,19 @@ impl Connection {
     async fn answer_only(&mut self, status: u16) {
         self.node.counters.answered(status);
         let mut out = self.core.buffer();
-        Answer::page(status).write(&mut out, &self.core.date(), false, false);
         let front = self.node.front();
+        let listener = front.listener(self.port);
+        let changes = listener.map(|listener| listener.changes.clone());
+        let reply = Reply {
+            keep_alive: false,
+            to_head_request: false,
+            expects_continue: false,
+            changes: &changes.unwrap_or_default(),
+        };
+        self.write_answer(&mut out, &Answer::page(status), reply);
         self.write(&front, &out).await;
         if front.attributes.access_log.is_some() {
-            let mut entry = Entry::new(&self.node.load_balancer, self.peer, jiff::Timestamp::now());
-            entry.session = self.session.as_deref().cloned();
+            let mut entry = Entry::new(self.peer, self.trace, self.session.as_ref());
             let outcome = Outcome {
                 status,
                 sent: out.len() as u64,
@@ -336,6 +358,16 @@ impl Connection {
             self.log(&mut entry, &outcome, 0);
         }
         self.core.give_back(out);
+    }
+
+    fn write_answer(&self, out: &mut Vec<u8>, answer: &Answer, reply: Reply<'_>) {
+        let Reply {
+            keep_alive,
+            to_head_request,
+            changes,
+            ..
+        } = reply;
+        answer.write(out, &self.core.date(), keep_alive, to_head_request, changes);
     }
 
     async fn write(&mut self, front: &Front, bytes: &[u8]) -> bool {
@@ -373,15 +405,17 @@ impl Connection {
         entry.request_processing_time = outcome.dispatched_after;
         entry.target_processing_time = outcome.responded_after;
         entry.response_processing_time = outcome.responded_after.map(|_| Duration::ZERO);
-        entry.write(&mut self.node.log.borrow_mut(), jiff::Timestamp::now());
+        let mut log = self.node.log.borrow_mut();
+        entry.write(&mut log, &self.node.load_balancer, jiff::Timestamp::now());
     }
 }
 
 #[derive(Clone, Copy)]
-struct Reply {
+struct Reply<'a> {
     keep_alive: bool,
     to_head_request: bool,
     expects_continue: bool,
+    changes: &'a Changes,
 }
 
 #[cfg(test)]

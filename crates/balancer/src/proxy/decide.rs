@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::forward::{self, Arrival};
 use crate::access_log::Entry;
+use crate::config::header::Changes;
 use crate::config::{Action, FixedResponse, Forward, Protocol, ProtocolVersion, Stickiness};
 use crate::count::bump;
 use crate::http::answer::Answer;
@@ -13,9 +14,11 @@ use crate::http::body::Body;
 use crate::http::desync::{Classification, Mitigation, Tier};
 use crate::http::field::{Field, field};
 use crate::http::request::{self, Refused, Request};
+use crate::http::target::host_name;
 use crate::pick;
-use crate::routing::{Location, Routes, Subject, expand};
+use crate::routing::{Location, Rewrites, Rewritten, Routes, Subject, expand};
 use crate::sticky;
+use crate::text::{push_escaped, push_number, push_quoted};
 use crate::tls::Session;
 use crate::worker::Core;
 use crate::worker::group::{Group, InFlight, Target};
@@ -26,10 +29,13 @@ pub struct Context<'a> {
     pub node: &'a Node,
     pub front: &'a Front,
     pub routes: &'a Routes,
+    pub changes: &'a Rc<Changes>,
     pub port: u16,
     pub peer: SocketAddr,
+    /// The connection's number.
+    pub trace: u64,
     /// Of a connection over TLS.
-    pub session: Option<&'a Session>,
+    pub session: Option<&'a Rc<Session>>,
 }
 
 impl Context<'_> {
@@ -54,6 +60,8 @@ pub struct Decision {
     pub to_head_request: bool,
     pub expects_continue: bool,
     pub entry: Option<Box<Entry>>,
+    /// Of the response's head.
+    pub changes: Rc<Changes>,
     pub what: What,
 }
 
@@ -73,6 +81,7 @@ pub struct Plan {
     pub is_websocket: bool,
     /// No body and an idempotent method: sending it twice does what sending it once does.
     pub is_repeatable: bool,
+    pub changes: Rc<Changes>,
     /// `Set-Cookie` values for the response.
     pub cookies: Vec<String>,
     /// Values to set if the response sets the application's cookie.
@@ -115,6 +124,7 @@ pub fn decide_on(context: &Context<'_>, parsed: Request<'_, '_>, out: &mut Vec<u
         expects_continue: parsed.expects_continue,
         body: parsed.body,
         entry,
+        changes: context.changes.clone(),
         what,
     }
 }
@@ -173,14 +183,52 @@ fn act(
                 ..Answer::page(status)
             })
         }
-        Action::Forward(forward) => plan(context, request, forward, entry, out).map_or_else(
-            |status| {
-                counters.answered(status);
-                What::Answer(Answer::page(status))
-            },
-            What::Forward,
-        ),
+        Action::Forward(forward) => {
+            let rewritten = match found.rewrites {
+                Some(rewrites) => rewrite(request, rewrites, entry.as_deref_mut()),
+                None => Ok(Rewritten::default()),
+            };
+            let planned =
+                rewritten.and_then(|new| plan(context, request, forward, &new, entry, out));
+            planned.map_or_else(
+                |status| {
+                    counters.answered(status);
+                    What::Answer(Answer::page(status))
+                },
+                What::Forward,
+            )
+        }
     }
+}
+
+/// What targets see instead of what the client sent; 500 if that cannot be sent.
+fn rewrite(
+    request: &Request<'_, '_>,
+    rewrites: &Rewrites,
+    entry: Option<&mut Entry>,
+) -> Result<Rewritten, u16> {
+    let target = &request.target;
+    let url = match target.query {
+        Some(query) => format!("{}?{query}", target.path),
+        None => target.path.to_owned(),
+    };
+    let rewritten = rewrites.apply(request.host.unwrap_or_default(), &url);
+    if let Some(entry) = entry {
+        match &rewritten {
+            Ok(Rewritten {
+                host: None,
+                url: None,
+            }) => {}
+            Ok(Rewritten { host, url }) => {
+                entry.actions = "rewrite,forward";
+                entry.transformed_host = host.clone().unwrap_or_default();
+                entry.transformed_uri = url.clone().unwrap_or_default();
+                entry.transform_status = "TransformSuccess";
+            }
+            Err(failed) => entry.transform_status = failed.name(),
+        }
+    }
+    rewritten.map_err(|_| 500)
 }
 
 fn fixed_response(fixed: &FixedResponse) -> Answer {
@@ -205,6 +253,7 @@ fn plan(
     context: &Context<'_>,
     request: &Request<'_, '_>,
     forward: &Forward,
+    rewritten: &Rewritten,
     mut entry: Option<&mut Entry>,
     out: &mut Vec<u8>,
 ) -> Result<Plan, u16> {
@@ -212,7 +261,7 @@ fn plan(
     let mut cookies = Vec::new();
     let group = choose_group(context, request, forward, now, &mut cookies).ok_or(503u16)?;
     if let Some(entry) = &mut entry {
-        entry.target_group = group.config.name_in_logs().to_owned();
+        entry.target_group = Some(group.config.clone());
     }
     if !is_compatible(context, request, group.config.protocol_version) {
         return Err(464);
@@ -222,14 +271,16 @@ fn plan(
         client: context.peer.ip(),
         client_port: context.peer.port(),
         listener_port: context.port,
-        session: context.session,
+        session: context.session.map(Rc::as_ref),
         dns_name: &context.front.dns_name,
         trace_id: &trace_id,
+        changes: context.changes,
+        rewritten,
     };
     forward::write(out, request, &arrival, &context.front.attributes).map_err(|_| 463u16)?;
     let (target, app_session) = choose_target(&group, request, now, &mut cookies).ok_or(503u16)?;
     if let Some(entry) = &mut entry {
-        entry.trace_id = format!("Root={}", String::from_utf8_lossy(&trace_id));
+        entry.trace_id = Some(trace_id);
         entry.target = Some(target.address);
         entry.is_websocket = request.is_websocket;
     }
@@ -245,6 +296,7 @@ fn plan(
         is_chunked: matches!(request.body, Body::Chunked(_)),
         is_websocket: request.is_websocket,
         is_repeatable: is_idempotent && request.body == Body::NONE,
+        changes: context.changes.clone(),
         cookies,
         app_session,
     })
@@ -386,46 +438,42 @@ pub fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decisio
         to_head_request: false,
         expects_continue: false,
         entry,
+        changes: context.changes.clone(),
         what: What::Answer(Answer::page(refused.status())),
     }
 }
 
 fn new_entry(context: &Context<'_>) -> Entry {
-    let mut entry = Entry::new(
-        &context.node.load_balancer,
-        context.peer,
-        jiff::Timestamp::now(),
-    );
-    entry.session = context.session.cloned();
-    entry
+    Entry::new(context.peer, context.trace, context.session)
 }
 
 fn describe(context: &Context<'_>, request: &Request<'_, '_>) -> Entry {
     let mut entry = new_entry(context);
-    let host = request.host.unwrap_or(&context.front.dns_name);
-    let host = crate::http::target::host_name(host);
-    let (path, mark) = (
-        request.target.path,
-        if request.target.query.is_some() {
-            "?"
-        } else {
-            ""
-        },
-    );
-    entry.request = format!(
-        "{} {}://{host}:{}{path}{mark}{} HTTP/{}",
-        request.method,
-        context.session.map_or("http", |_| "https"),
-        context.port,
-        request.target.query(),
-        match (context.is_http2(), request.minor) {
-            (true, _) => "2.0",
-            (false, 0) => "1.0",
-            (false, _) => "1.1",
-        }
-    );
+    let host = host_name(request.host.unwrap_or(&context.front.dns_name));
     let agent = request.first(Field::UserAgent).unwrap_or_default();
-    entry.user_agent = String::from_utf8_lossy(agent).into_owned();
+    let (path, query) = (request.target.path, request.target.query());
+    let out = &mut entry.request;
+    out.reserve(path.len() + query.len() + host.len() + agent.len() + 64);
+    out.extend_from_slice(b" \"");
+    push_escaped(out, request.method.as_bytes());
+    out.extend_from_slice(match context.session {
+        None => b" http://",
+        Some(_) => b" https://",
+    });
+    push_escaped(out, host.as_bytes());
+    out.push(b':');
+    push_number(out, context.port.into());
+    push_escaped(out, path.as_bytes());
+    if request.target.query.is_some() {
+        out.push(b'?');
+        push_escaped(out, query.as_bytes());
+    }
+    out.extend_from_slice(match (context.is_http2(), request.minor) {
+        (true, _) => b" HTTP/2.0\"",
+        (false, 0) => b" HTTP/1.0\"",
+        (false, _) => b" HTTP/1.1\"",
+    });
+    push_quoted(out, agent);
     entry.classification = request.classification;
     entry
 }

@@ -67,6 +67,7 @@ pub async fn exchange(
             out.extend_from_slice(&client.input[..part.kept]);
             progress.received.set(part.consumed as u64);
             client.input.drain(..part.consumed);
+            out.extend(body.take_trailers().into_iter().flatten());
         }
         Err(_) => return failed(&progress, 400, false),
     }

@@ -1,13 +1,15 @@
 //! The head a target gets: written anew from what was understood of the client's.
 
-use std::io::Write as _;
 use std::net::IpAddr;
 
+use crate::config::header::Changes;
 use crate::config::{Attributes, XffMode};
 use crate::http::body::Body;
 use crate::http::field::{Field, elements, field, named_by_connection};
 use crate::http::request::Request;
 use crate::http::target::split_port;
+use crate::routing::Rewritten;
+use crate::text::{push_ip, push_number};
 use crate::tls::Session;
 
 /// More addresses in `X-Forwarded-For` are refused with 463.
@@ -26,6 +28,9 @@ pub struct Arrival<'a> {
     pub dns_name: &'a str,
     /// A new id, `1-…-…`.
     pub trace_id: &'a [u8],
+    pub changes: &'a Changes,
+    /// What a rule wants targets to see instead.
+    pub rewritten: &'a Rewritten,
 }
 
 /// Too many addresses in `X-Forwarded-For`.
@@ -39,11 +44,15 @@ pub fn write(
     arrival: &Arrival<'_>,
     attributes: &Attributes,
 ) -> Result<(), TooManyAddresses> {
+    let rewritten = arrival.rewritten.host.as_deref();
     let sent = request.host.filter(|host| !host.is_empty());
-    let host = sent.unwrap_or(arrival.dns_name);
+    let host = rewritten.or(sent).unwrap_or(arrival.dns_name);
     out.extend_from_slice(request.method.as_bytes());
     out.push(b' ');
-    write_target(out, request);
+    match &arrival.rewritten.url {
+        Some(url) => out.extend_from_slice(url.as_bytes()),
+        None => write_target(out, request),
+    }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     forwarded_for(out, request, arrival, attributes)?;
     out.extend_from_slice(match arrival.session {
@@ -61,7 +70,7 @@ pub fn write(
     out.extend_from_slice(b"\r\nX-Amzn-Trace-Id: ");
     push_trace_id(out, request, arrival.trace_id);
     out.extend_from_slice(b"\r\n");
-    let drops_tls_fields = secured_fields(out, arrival.session, attributes);
+    let drops_tls_fields = secured_fields(out, arrival, attributes);
     match &request.body {
         Body::Chunked(_) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         // A POST says that it is empty; a GET that said nothing goes on saying nothing.
@@ -88,7 +97,8 @@ pub fn write(
                 .eq_ignore_ascii_case(b"100-continue"),
             _ => false,
         };
-        let is_cargo = is_cargo && !(drops_tls_fields && is_tls_field(header.name));
+        let is_ours = || is_tls_field(header.name) || arrival.changes.claims(header.name);
+        let is_cargo = is_cargo && !(drops_tls_fields && is_ours());
         if is_cargo && (!attributes.drop_invalid_header_fields || is_valid_name(header.name)) {
             push_field(out, header.name, header.value);
         }
@@ -99,16 +109,19 @@ pub fn write(
 
 /// Fields that tell the target of the client's TLS; says whether the client's own of these names
 /// have to go.
-fn secured_fields(out: &mut Vec<u8>, session: Option<&Session>, attributes: &Attributes) -> bool {
-    let Some(session) = session else {
+fn secured_fields(out: &mut Vec<u8>, arrival: &Arrival<'_>, attributes: &Attributes) -> bool {
+    let Some(session) = arrival.session else {
         return attributes.tls_headers;
     };
+    let mut push = |name, value: &str| {
+        push_field(out, arrival.changes.name_of(name), value.as_bytes());
+    };
     if attributes.tls_headers {
-        push_field(out, "X-Amzn-Tls-Version", session.version.as_bytes());
-        push_field(out, "X-Amzn-Tls-Cipher-Suite", session.cipher.as_bytes());
+        push("X-Amzn-Tls-Version", session.version);
+        push("X-Amzn-Tls-Cipher-Suite", session.cipher);
     }
-    if let Some(certificate) = &session.client_certificate {
-        push_field(out, "X-Amzn-Mtls-Clientcert", certificate.as_bytes());
+    for (name, value) in session.client.iter().flat_map(|client| client.fields()) {
+        push(name, value);
     }
     true
 }
@@ -156,11 +169,14 @@ fn forwarded_for(
             if count > XFF_LIMIT {
                 return Err(TooManyAddresses);
             }
-            let _ = match (arrival.client, attributes.xff_client_port) {
-                (client, false) => write!(out, "{client}"),
-                (IpAddr::V4(client), true) => write!(out, "{client}:{}", arrival.client_port),
-                (IpAddr::V6(client), true) => write!(out, "[{client}]:{}", arrival.client_port),
-            };
+            let brackets = attributes.xff_client_port && arrival.client.is_ipv6();
+            out.extend(brackets.then_some(b'['));
+            push_ip(out, arrival.client);
+            out.extend(brackets.then_some(b']'));
+            if attributes.xff_client_port {
+                out.push(b':');
+                push_number(out, arrival.client_port.into());
+            }
             out.extend_from_slice(b"\r\n");
         }
     }
@@ -219,21 +235,6 @@ pub fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-pub fn push_number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +254,8 @@ mod tests {
             session: None,
             dns_name: "lb.example",
             trace_id: b"1-new",
+            changes: &Changes::default(),
+            rewritten: &Rewritten::default(),
         };
         let mut out = Vec::new();
         write(&mut out, &request, &arrival, attributes)?;

@@ -28,5 +28,5 @@ mod properties;
 mod reply;
 mod tunnel;
 
-pub use arrive::arrive;
+pub use arrive::{Arrival, arrive};
 pub use h2::Multiplexed;

@@ -65,6 +65,8 @@ fn rewritten(head: &request::Request<'_, '_>) -> Option<Vec<u8>> {
         session: None,
         dns_name: "lb",
         trace_id: b"1-2-3",
+        changes: &Default::default(),
+        rewritten: &Default::default(),
     };
     let mut out = Vec::new();
     forward::write(&mut out, head, &arrival, &Attributes::default()).ok()?;
@@ -88,6 +90,9 @@ fn read_chunked(bytes: &[u8], lengths: &[usize], keep: Keep) -> Option<(Vec<u8>,
         kept.extend_from_slice(&piece[..progress.kept]);
         at += progress.consumed;
     }
+    if keep == Keep::Framing {
+        kept.extend(body.take_trailers().into_iter().flatten());
+    }
     Some((kept, body.is_done(), at))
 }
 
@@ -103,7 +108,7 @@ fn chunked() -> impl Strategy<Value = Vec<u8>> {
     ];
     prop::collection::vec(chunk, 0..6).prop_map(|chunks| {
         let mut body = chunks.concat();
-        body.extend(b"0\r\nTrailer: x\r\n\r\nnext");
+        body.extend(b"0\r\nX-Sum: x\r\nHost: y\r\n\r\nnext");
         body
     })
 }

@@ -1,9 +1,11 @@
 //! The head a client gets for a target's response.
 
-use super::forward::{push_field, push_number};
+use super::forward::push_field;
+use crate::config::header::Changes;
 use crate::http::body::{Body, Keep};
 use crate::http::field::{Field, field, named_by_connection};
 use crate::http::response::Response;
+use crate::text::push_number;
 
 /// How the body reaches the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,7 @@ pub fn write(
     client_minor: u8,
     keep_alive: bool,
     cookies: &[String],
+    changes: &Changes,
 ) {
     let delivery = Delivery::of(response, client_minor);
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -80,13 +83,17 @@ pub fn write(
             | Field::HopByHop => false,
             Field::Upgrade => response.status == 101,
             _ => {
-                !response.connection.names_fields
-                    || !named_by_connection(response.headers, header.name)
+                (!response.connection.names_fields
+                    || !named_by_connection(response.headers, header.name))
+                    && !changes.drops(header.name)
             }
         };
         if is_cargo {
             push_field(out, header.name, header.value);
         }
+    }
+    for (name, value) in &changes.response {
+        push_field(out, name, value.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -103,7 +110,8 @@ mod tests {
             let mut room = fields();
             let response = parse(head.as_bytes(), &mut room, false).unwrap().unwrap();
             let mut out = Vec::new();
-            write(&mut out, &response, client_minor, keep_alive, &[]);
+            let changes = Changes::default();
+            write(&mut out, &response, client_minor, keep_alive, &[], &changes);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
         check(

@@ -92,6 +92,24 @@ impl Wildcard {
     }
 }
 
+/// Compiled; why it cannot be is pushed to `problems`.
+pub fn regex(pattern: &str, ignore_case: bool, problems: &mut Vec<String>) -> Option<Regex> {
+    let built = RegexBuilder::new(pattern)
+        .case_insensitive(ignore_case)
+        .unicode(false)
+        .build();
+    match built {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            let error = error.to_string().replace('\n', " ");
+            problems.push(format!(
+                "compile the regular expression {pattern:?}: {error}"
+            ));
+            None
+        }
+    }
+}
+
 /// The values of one condition: any may match.
 #[derive(Clone, Debug)]
 pub struct Patterns {
@@ -111,20 +129,13 @@ impl Patterns {
             .iter()
             .map(|value| Wildcard::new(value, ignore_case))
             .collect();
-        let mut regexes = Vec::new();
-        for value in regex_values {
-            match RegexBuilder::new(value)
-                .case_insensitive(ignore_case)
-                .unicode(false)
-                .build()
-            {
-                Ok(regex) => regexes.push(regex),
-                Err(error) => {
-                    problems.push(format!("compile the regular expression {value:?}: {error}"))
-                }
-            }
+        let regexes = regex_values
+            .iter()
+            .filter_map(|value| regex(value, ignore_case, problems));
+        Patterns {
+            regexes: regexes.collect(),
+            wildcards,
         }
-        Patterns { wildcards, regexes }
     }
 
     pub fn match_any(&self, text: &[u8]) -> bool {

@@ -6,8 +6,10 @@ use std::rc::Rc;
 use httparse::Header;
 use ipnet::IpNet;
 
+use super::hint::{Hint, Keys};
 use super::pattern::{Patterns, Wildcard};
-use crate::config::{Action, Condition, Listener};
+use super::transform::Rewrites;
+use crate::config::{self, Action, Condition, Listener};
 use crate::http::request::Request;
 use crate::http::target::{decode_unreserved, host_name, normal_path};
 
@@ -15,6 +17,8 @@ use crate::http::target::{decode_unreserved, host_name, normal_path};
 #[derive(Debug)]
 pub struct Routes {
     rules: Vec<Rule>,
+    /// In the same order.
+    hints: Vec<Hint>,
     default: Rc<Action>,
 }
 
@@ -22,6 +26,7 @@ pub struct Routes {
 struct Rule {
     priority: u32,
     matchers: Vec<Matcher>,
+    rewrites: Option<Rewrites>,
     action: Rc<Action>,
 }
 
@@ -50,9 +55,11 @@ pub struct Subject<'a> {
 }
 
 /// What was found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     pub action: &'a Rc<Action>,
+    /// What targets are to see instead.
+    pub rewrites: Option<&'a Rewrites>,
     /// 0 for the default action.
     pub priority: u32,
     /// Rules looked at, the default not counted.
@@ -75,33 +82,29 @@ impl<'a> Subject<'a> {
 impl Routes {
     /// What cannot be compiled matches nothing and is pushed to `problems`.
     pub fn new(listener: &Listener, problems: &mut Vec<String>) -> Routes {
-        let mut rules: Vec<Rule> = listener
-            .rules
-            .iter()
-            .map(|rule| Rule {
-                priority: rule.priority,
-                matchers: rule
-                    .conditions
-                    .iter()
-                    .map(|condition| compile(condition, problems))
-                    .collect(),
-                action: Rc::new(rule.action.clone()),
-            })
-            .collect();
-        rules.sort_by_key(|rule| rule.priority);
+        let mut sorted: Vec<&config::Rule> = listener.rules.iter().collect();
+        sorted.sort_by_key(|rule| rule.priority);
+        let hints = sorted.iter().map(|rule| Hint::of(&rule.conditions));
+        let rules = sorted.iter().map(|rule| Rule {
+            priority: rule.priority,
+            matchers: rule
+                .conditions
+                .iter()
+                .map(|condition| compile(condition, problems))
+                .collect(),
+            rewrites: Rewrites::new(&rule.transforms, problems),
+            action: Rc::new(rule.action.clone()),
+        });
         Routes {
-            rules,
+            rules: rules.collect(),
+            hints: hints.collect(),
             default: Rc::new(listener.default_action.clone()),
         }
     }
 
     pub fn find(&self, subject: &Subject<'_>) -> Found<'_> {
         if self.rules.is_empty() {
-            return Found {
-                action: &self.default,
-                priority: 0,
-                evaluated: 0,
-            };
+            return self.default(0);
         }
         let path = normal_path(subject.path);
         let query = decode_unreserved(subject.query.unwrap_or(""));
@@ -111,18 +114,25 @@ impl Routes {
             ..*subject
         };
         let mut evaluated = 0;
-        for rule in &self.rules {
+        let keys = Keys::of(&subject);
+        for (rule, hint) in self.rules.iter().zip(&self.hints) {
             evaluated += 1;
-            if rule.matchers.iter().all(|matcher| matcher.holds(&subject)) {
+            if hint.allows(&keys) && rule.matchers.iter().all(|matcher| matcher.holds(&subject)) {
                 return Found {
                     action: &rule.action,
+                    rewrites: rule.rewrites.as_ref(),
                     priority: rule.priority,
                     evaluated,
                 };
             }
         }
+        self.default(evaluated)
+    }
+
+    fn default(&self, evaluated: u64) -> Found<'_> {
         Found {
             action: &self.default,
+            rewrites: None,
             priority: 0,
             evaluated,
         }
@@ -214,6 +224,7 @@ mod tests {
                 priority,
                 conditions,
                 action: answer(priority as u16),
+                transforms: vec![],
             })
             .collect();
         let listener = Listener {
@@ -223,6 +234,7 @@ mod tests {
             tls: None,
             default_action: answer(0),
             rules,
+            headers: Default::default(),
         };
         let mut problems = Vec::new();
         let routes = Routes::new(&listener, &mut problems);

@@ -8,12 +8,14 @@
 
 mod accept;
 mod client;
+mod client_certificate;
+mod client_verifier;
 mod name;
 mod policy;
 mod server;
 mod stream;
 
-pub use accept::{Accepted, Session, accept};
+pub use accept::{Accepted, Session, UNMAPPED, accept};
 pub use client::connect;
 pub use server::{Server, Servers};
 pub use stream::{ReadHalf, Stream, WriteHalf};

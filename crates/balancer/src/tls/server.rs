@@ -3,21 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ProducesTickets};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{
-    DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureAlgorithm, SignatureScheme,
-};
+use rustls::{ServerConfig, SignatureAlgorithm};
 
 use super::ByListener;
 use super::name::Name;
-use super::policy;
+use super::{client_verifier, policy};
 use crate::config::{Certificate, Config, Protocol, Tls};
 
 /// One listener's settings.
@@ -25,6 +21,8 @@ use crate::config::{Certificate, Config, Protocol, Tls};
 pub struct Server {
     default: Served,
     additional: Vec<Served>,
+    /// A client that got in has shown a certificate that a trust store vouches for.
+    pub verifies_clients: bool,
 }
 
 /// A certificate and all that goes with it.
@@ -40,12 +38,20 @@ pub struct Served {
 impl Server {
     fn new(source: &Source, ticketer: &Arc<dyn ProducesTickets>) -> Result<Server, String> {
         let provider = Arc::new(policy::provider(&source.tls.ciphers));
+        let verifier = client_verifier::verifier(&source.tls, &provider)?;
         let mut served = Vec::new();
         for (key, certificate) in &source.certificates {
             let certificate = certificate
                 .as_ref()
                 .ok_or_else(|| format!("certificate {key} is not in the config"))?;
-            let one = serve(source, key, certificate, &provider, ticketer);
+            let one = serve(
+                source,
+                key,
+                certificate,
+                &provider,
+                verifier.clone(),
+                ticketer,
+            );
             served.push(one.map_err(|error| format!("certificate {key}: {error}"))?);
         }
         let mut served = served.into_iter();
@@ -53,6 +59,7 @@ impl Server {
         Ok(Server {
             default: default.ok_or("the listener has no certificate")?,
             additional: served.collect(),
+            verifies_clients: source.tls.trust.is_some(),
         })
     }
 
@@ -84,6 +91,7 @@ fn serve(
     key: &str,
     certificate: &Certificate,
     provider: &Arc<CryptoProvider>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
     ticketer: &Arc<dyn ProducesTickets>,
 ) -> Result<Served, rustls::Error> {
     let broken = |_| rustls::Error::General("not in PEM".into());
@@ -97,11 +105,9 @@ fn serve(
     let versions = policy::versions(&source.tls.protocols);
     let builder = ServerConfig::builder_with_provider(provider.clone());
     let builder = builder.with_protocol_versions(&versions)?;
-    let builder = if source.tls.takes_client_certificates {
-        let algorithms = provider.signature_verification_algorithms;
-        builder.with_client_cert_verifier(Arc::new(AnyClient(algorithms)))
-    } else {
-        builder.with_no_client_auth()
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
     };
     let resolver = SingleCertAndKey::from(CertifiedKey::clone(&certified));
     let mut config = builder.with_cert_resolver(Arc::new(resolver));
@@ -126,52 +132,6 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<Name> {
         Ok(parsed) => parsed.valid_dns_names().map(Name::new).collect(),
         // Served as the default all the same: the client judges it.
         Err(_) => Vec::new(),
-    }
-}
-
-/// Takes whatever certificate a client shows, or none: targets are to judge (mTLS passthrough).
-/// That the client has its key is checked.
-#[derive(Debug)]
-struct AnyClient(WebPkiSupportedAlgorithms);
-
-impl ClientCertVerifier for AnyClient {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
     }
 }
 
@@ -237,13 +197,16 @@ impl Servers {
     }
 
     fn build(&mut self, source: &Source) -> Result<Arc<Server>, String> {
+        let make = || {
+            let made = rustls::crypto::ring::Ticketer::new();
+            made.map_err(|error| format!("make keys for tickets: {error}"))
+        };
         let ticketer = match &self.ticketer {
+            // A session of another listener, or of before its trust changed, has not shown what
+            // this one asks for.
+            _ if source.tls.takes_client_certificates => make()?,
             Some(ticketer) => ticketer.clone(),
-            None => {
-                let made = rustls::crypto::ring::Ticketer::new();
-                let made = made.map_err(|error| format!("make keys for tickets: {error}"))?;
-                self.ticketer.insert(made).clone()
-            }
+            None => self.ticketer.insert(make()?).clone(),
         };
         Server::new(source, &ticketer).map(Arc::new)
     }

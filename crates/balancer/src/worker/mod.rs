@@ -14,9 +14,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 pub use self::core::Core;
-use self::node::Node;
+use self::node::{Listener, Node};
 use crate::access_log;
-use crate::config::Config;
+use crate::config::{Config, LoadBalancer};
 use crate::report::{FlowMetrics, HealthState, NodeMetrics};
 use crate::tls::ByListener;
 
@@ -58,6 +58,8 @@ pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSend
     let mut worker = Worker {
         core: Rc::new(Core::default()),
         nodes: BTreeMap::new(),
+        config: Arc::default(),
+        compiled: BTreeMap::new(),
         sequence: 0,
     };
     while let Some(command) = commands.recv().await {
@@ -67,7 +69,7 @@ pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSend
                 config,
                 secured,
             } => {
-                let problems = worker.apply(&config, &secured).await;
+                let problems = worker.apply(config, &secured).await;
                 worker.sequence = sequence;
                 Event::Applied { sequence, problems }
             }
@@ -104,11 +106,14 @@ pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSend
 struct Worker {
     core: Rc<Core>,
     nodes: BTreeMap<String, Rc<Node>>,
+    /// In force, and its load balancers' listeners as compiled.
+    config: Arc<Config>,
+    compiled: BTreeMap<String, BTreeMap<u16, Listener>>,
     sequence: u64,
 }
 
 impl Worker {
-    async fn apply(&mut self, config: &Config, secured: &ByListener) -> Vec<(String, String)> {
+    async fn apply(&mut self, config: Arc<Config>, secured: &ByListener) -> Vec<(String, String)> {
         let wanted = || {
             let balancers = config.load_balancers.iter();
             balancers.flat_map(|balancer| balancer.nodes.iter().map(move |node| (node, balancer)))
@@ -121,9 +126,15 @@ impl Worker {
             gone.close().await;
         }
         let mut problems = Vec::new();
+        let before = std::mem::replace(&mut self.config, config.clone());
+        let before = before.load_balancers.iter().map(|b| (b.key.as_str(), b));
+        let before: BTreeMap<&str, &LoadBalancer> = before.collect();
+        let mut compiled = std::mem::take(&mut self.compiled);
         for balancer in &config.load_balancers {
             let mut found = Vec::new();
-            let listeners = node::compile(balancer, secured, &mut found);
+            let old = compiled.remove(&balancer.key);
+            let known = before.get(balancer.key.as_str()).copied();
+            let listeners = node::compile(balancer, known.zip(old.as_ref()), secured, &mut found);
             for wanted in &balancer.nodes {
                 let known = match self.nodes.get(&wanted.key) {
                     Some(known) => known.clone(),
@@ -139,10 +150,11 @@ impl Worker {
                     },
                 };
                 known
-                    .update(&self.core, config, balancer, listeners.clone(), &mut found)
+                    .update(&self.core, &config, balancer, listeners.clone(), &mut found)
                     .await;
                 self.nodes.insert(wanted.key.clone(), known);
             }
+            self.compiled.insert(balancer.key.clone(), listeners);
             found.sort_unstable();
             found.dedup();
             problems.extend(
@@ -167,13 +179,19 @@ impl Worker {
 }
 
 fn flush_log(node: &Node) {
-    let lines = node.log.take();
-    if lines.is_empty() {
-        return;
-    }
-    if let Some(path) = &node.front().attributes.access_log
-        && let Err(error) = access_log::append(path, &node.config.key, &lines)
-    {
-        tracing::warn!(load_balancer = node.load_balancer, %error, "append to the access log");
+    let front = node.front();
+    let attributes = &front.attributes;
+    let logs = [
+        (&node.log, &attributes.access_log),
+        (&node.connection_log, &attributes.connection_log),
+    ];
+    for (lines, directory) in logs {
+        let lines = lines.take();
+        if let Some(directory) = directory
+            && !lines.is_empty()
+            && let Err(error) = access_log::append(directory, &node.config.key, &lines)
+        {
+            tracing::warn!(load_balancer = node.load_balancer, %error, "append to a log");
+        }
     }
 }

@@ -219,6 +219,7 @@ pub fn plain_config(address: Ipv4Addr, targets: &[&Server]) -> Config {
                 tls: None,
                 default_action: Action::forward_to(GROUP),
                 rules: vec![],
+                headers: Default::default(),
             }],
             attributes: Attributes::default(),
         }],
@@ -463,7 +464,14 @@ impl Client {
         let lower = head.to_ascii_lowercase();
         let mut message = head;
         if lower.contains("\r\ntransfer-encoding: chunked") {
-            while !message.ends_with("0\r\n\r\n") {
+            let body = message.len();
+            // The last chunk, trailers, a blank line.
+            let is_whole = |message: &str| {
+                let body = &message[body..];
+                let ends = body.starts_with("0\r\n") || body.contains("\r\n0\r\n");
+                body.ends_with("\r\n\r\n") && ends
+            };
+            while !is_whole(&message) {
                 if self.buffer.is_empty() && !self.fill() {
                     return None;
                 }

@@ -47,7 +47,7 @@ pub fn secure(config: &mut Config, certificates: &[Certificate]) {
             protocols: vec!["TLSv1".into(), "TLSv1.2".into(), "TLSv1.3".into()],
             ciphers: ciphers.map(str::to_owned).to_vec(),
             certificates: keys,
-            takes_client_certificates: false,
+            ..Tls::default()
         }),
         ..plain
     });

@@ -1,5 +1,6 @@
 //! The balancer's configuration, from the records.
 
+use super::log::Kind;
 use super::{Place, cross_zone, groups_of, place, target_key};
 use crate::clock::Speed;
 use crate::index::Interfaces;
@@ -7,6 +8,7 @@ use ::balancer::config as cfg;
 use jiff::{SignedDuration, Timestamp};
 use model::elbv2::{
     Action, Condition, HealthCheck, Listener, LoadBalancer, LoadBalancerZone, Target, TargetGroup,
+    Transform,
 };
 use model::ssl_policy::SslPolicy;
 use std::net::{IpAddr, SocketAddr};
@@ -106,6 +108,7 @@ fn tls(l: &Listener) -> Option<cfg::Tls> {
         ciphers: policy.ciphers().map(str::to_owned).collect(),
         certificates: l.certificates.clone(),
         takes_client_certificates: l.mutual_tls_passthrough,
+        trust: None,
     })
 }
 
@@ -119,6 +122,7 @@ fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
                 priority: r.priority,
                 conditions: r.conditions.iter().map(condition).collect(),
                 action: action(state, &r.actions)?,
+                transforms: r.transforms.iter().map(transform).collect(),
             })
         });
     Some(cfg::Listener {
@@ -128,7 +132,15 @@ fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
         tls: tls(l),
         default_action: action(state, &l.default_actions)?,
         rules: rules.collect(),
+        headers: super::header::changes(l),
     })
+}
+
+fn transform(transform: &Transform) -> cfg::Transform {
+    match transform.clone() {
+        Transform::HostHeader { regex, replace } => cfg::Transform::HostHeader { regex, replace },
+        Transform::Url { regex, replace } => cfg::Transform::Url { regex, replace },
+    }
 }
 
 fn protocol(text: &str) -> cfg::Protocol {
@@ -218,6 +230,19 @@ fn condition(c: &Condition) -> cfg::Condition {
         Condition::SourceIp(values) => cfg::Condition::SourceIp {
             values: values.clone(),
         },
+        Condition::HostRegex(values) => cfg::Condition::HostHeader {
+            values: none(),
+            regex_values: values.clone(),
+        },
+        Condition::PathRegex(values) => cfg::Condition::PathPattern {
+            values: none(),
+            regex_values: values.clone(),
+        },
+        Condition::HttpHeaderRegex { name, values } => cfg::Condition::HttpHeader {
+            name: name.clone(),
+            values: none(),
+            regex_values: values.clone(),
+        },
     }
 }
 
@@ -245,7 +270,8 @@ fn attributes(balancer: &LoadBalancer, logs: &Path) -> cfg::Attributes {
             Some("strictest") => cfg::DesyncMode::Strictest,
             _ => cfg::DesyncMode::Defensive,
         },
-        access_log: super::access_log::directory(logs, balancer),
+        access_log: Kind::Access.directory(logs, balancer),
+        connection_log: Kind::Connection.directory(logs, balancer),
     }
 }
 

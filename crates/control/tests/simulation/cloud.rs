@@ -392,7 +392,7 @@ fn world(
         inbox,
         bell,
         // Nodes of this balancer write no logs.
-        deliver: Box::new(|_| Ok(())),
+        deliver: std::sync::Arc::new(|_| Ok(())),
         starter: Box::new(move |tx, id, now| api::ec2::start_one(tx, pool, id, now)),
         launcher: Box::new(move |tx, scope, wanted, now| {
             let site = Site::new(&launching, scope, now);

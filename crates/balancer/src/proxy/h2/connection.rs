@@ -38,6 +38,7 @@ pub struct Shared {
     pub port: u16,
     pub session: Rc<Session>,
     pub peer: SocketAddr,
+    pub trace: u64,
     _counted: Open,
     open: Cell<u32>,
 }
@@ -70,6 +71,7 @@ pub async fn serve(arrival: Arrival, stream: Stream, session: Rc<Session>) {
         port: arrival.port,
         session,
         peer: arrival.peer,
+        trace: arrival.trace,
         _counted: arrival.open,
         open: Cell::new(0),
     });

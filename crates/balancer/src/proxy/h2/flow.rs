@@ -55,6 +55,12 @@ pub fn release(stream: &mut RecvStream, length: usize) {
     let _ = stream.flow_control().release_capacity(length);
 }
 
+/// What follows the data, once there is no more of it.
+pub async fn trailers(stream: &mut RecvStream) -> Result<Option<http::HeaderMap>, Gone> {
+    let trailers = poll_fn(|context| stream.poll_trailers(context)).await;
+    trailers.map_err(|_| Gone::Sender)
+}
+
 /// Passes everything on: data, trailers, the end.
 pub async fn pass(
     from: &mut RecvStream,
@@ -75,9 +81,9 @@ pub async fn pass(
             return Ok(());
         }
     }
-    match poll_fn(|context| from.poll_trailers(context)).await {
-        Ok(Some(trailers)) => to.send_trailers(trailers).map_err(|_| Gone::Receiver),
-        Ok(None) => to.send_data(Bytes::new(), true).map_err(|_| Gone::Receiver),
-        Err(_) => Err(Gone::Sender),
-    }
+    let sent = match trailers(from).await? {
+        Some(trailers) => to.send_trailers(trailers),
+        None => to.send_data(Bytes::new(), true),
+    };
+    sent.map_err(|_| Gone::Receiver)
 }

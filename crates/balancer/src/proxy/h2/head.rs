@@ -7,6 +7,7 @@ use http::{Response, Uri};
 use httparse::Header;
 
 use crate::config::Protocol;
+use crate::config::header::Changes;
 use crate::http::answer::Answer;
 use crate::http::body::Body;
 use crate::http::desync::{Classification, Tier, is_suspicious_name};
@@ -14,6 +15,7 @@ use crate::http::field::{Connection, Field, content_length, field, named_by_conn
 use crate::http::request::{FIELD_LIMIT, LINE_LIMIT, Refused, Request};
 use crate::http::response;
 use crate::http::target::{Target, is_host};
+use crate::http::trailer::may_follow;
 
 /// Cookies of one request in one field again: HTTP/2 lets clients split them (RFC 9113 §8.2.3).
 pub fn cookie(headers: &HeaderMap) -> Vec<u8> {
@@ -128,7 +130,11 @@ pub fn understand<'h, 'b>(
 }
 
 /// The client's head for a target's HTTP/1.1 response. `cookies` are values of ours.
-pub fn response(from: &response::Response<'_, '_>, cookies: &[String]) -> Option<Response<()>> {
+pub fn response(
+    from: &response::Response<'_, '_>,
+    cookies: &[String],
+    changes: &Changes,
+) -> Option<Response<()>> {
     let mut response = Response::builder().status(from.status).body(()).ok()?;
     let headers = response.headers_mut();
     add_cookies(headers, cookies);
@@ -144,12 +150,29 @@ pub fn response(from: &response::Response<'_, '_>, cookies: &[String]) -> Option
             | Field::Upgrade => false,
             _ => !from.connection.names_fields || !named_by_connection(from.headers, header.name),
         };
-        if is_cargo {
+        if is_cargo && !changes.drops(header.name) {
             let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
             headers.append(name, HeaderValue::from_bytes(header.value).ok()?);
         }
     }
+    set(headers, changes);
     Some(response)
+}
+
+/// Puts the listener's own fields in place of others of their names.
+pub fn set(headers: &mut HeaderMap, changes: &Changes) {
+    if changes.hides_server {
+        headers.remove(http::header::SERVER);
+    }
+    for (name, value) in &changes.response {
+        let pair = (
+            HeaderName::try_from(name.as_str()),
+            HeaderValue::try_from(value.as_str()),
+        );
+        if let (Ok(name), Ok(value)) = pair {
+            headers.insert(name, value);
+        }
+    }
 }
 
 pub fn add_cookies(headers: &mut HeaderMap, cookies: &[String]) {
@@ -161,7 +184,7 @@ pub fn add_cookies(headers: &mut HeaderMap, cookies: &[String]) {
 }
 
 /// An answer of our own, with its body.
-pub fn answer(answer: &Answer, date: &str) -> Option<(Response<()>, Bytes)> {
+pub fn answer(answer: &Answer, date: &str, changes: &Changes) -> Option<(Response<()>, Bytes)> {
     let mut response = Response::builder()
         .status(answer.status)
         .header("server", "awselb/2.0")
@@ -173,8 +196,37 @@ pub fn answer(answer: &Answer, date: &str) -> Option<(Response<()>, Bytes)> {
     if let Some(location) = &answer.location {
         response = response.header("location", location);
     }
-    let response = response.body(()).ok()?;
+    let mut response = response.body(()).ok()?;
+    set(response.headers_mut(), changes);
     Some((response, Bytes::copy_from_slice(&answer.body)))
+}
+
+/// Trailers of an HTTP/1.1 body, from their lines.
+pub fn trailers(lines: &[u8]) -> Option<HeaderMap> {
+    let mut room = [httparse::EMPTY_HEADER; FIELD_LIMIT];
+    let httparse::Status::Complete((_, parsed)) = httparse::parse_headers(lines, &mut room).ok()?
+    else {
+        return None;
+    };
+    let mut map = HeaderMap::with_capacity(parsed.len());
+    for header in parsed {
+        let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
+        map.append(name, HeaderValue::from_bytes(header.value).ok()?);
+    }
+    Some(map)
+}
+
+/// Trailers of an HTTP/2 stream as lines after a chunked body, those left out that may not follow one.
+pub fn trailer_lines(trailers: &HeaderMap) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for (name, value) in trailers {
+        let line = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
+        if may_follow(&line) == Some(true) {
+            lines.extend_from_slice(&line);
+            lines.extend_from_slice(b"\r\n");
+        }
+    }
+    lines
 }
 
 /// The head for a target that speaks HTTP/2, from the one written for HTTP/1.1.

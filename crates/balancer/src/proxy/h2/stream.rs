@@ -10,6 +10,7 @@ use http::Request;
 use super::connection::OpenStream;
 use super::{flow, head, to_http1, to_http2};
 use crate::config::ProtocolVersion;
+use crate::config::header::Changes;
 use crate::http::answer::Answer;
 use crate::proxy::decide::{Context, Decision, What, decide_on, refuse};
 use crate::proxy::exchange::Outcome;
@@ -31,8 +32,10 @@ pub async fn serve(
                 node: &shared.node,
                 front: &front,
                 routes: &listener.routes,
+                changes: &listener.changes,
                 port: shared.port,
                 peer: shared.peer,
+                trace: shared.trace,
                 session: Some(&shared.session),
             };
             let cookie = head::cookie(&parts.headers);
@@ -47,6 +50,7 @@ pub async fn serve(
         length,
         to_head_request,
         mut entry,
+        changes,
         what,
         ..
     }) = decided
@@ -56,7 +60,13 @@ pub async fn serve(
     let takes_trailers = parts.headers.contains_key(http::header::TE);
     drop(parts);
     let outcome = match what {
-        What::Answer(answer) => reply(&open, &answer, to_head_request, &mut respond).await,
+        What::Answer(answer) => {
+            let answered = Answered {
+                changes: &changes,
+                to_head_request,
+            };
+            reply(&open, &answer, answered, &mut respond).await
+        }
         What::Forward(plan) => {
             let exchange = to_http1::Exchange {
                 shared,
@@ -71,7 +81,13 @@ pub async fn serve(
             };
             drop(plan);
             match outcome.is_unanswered {
-                true => fail(&open, outcome, to_head_request, &mut respond).await,
+                true => {
+                    let answered = Answered {
+                        changes: &changes,
+                        to_head_request,
+                    };
+                    fail(&open, outcome, answered, &mut respond).await
+                }
                 false => outcome,
             }
         }
@@ -87,28 +103,30 @@ pub async fn serve(
         entry.request_processing_time = outcome.dispatched_after;
         entry.target_processing_time = outcome.responded_after;
         entry.response_processing_time = outcome.responded_after.map(|_| Duration::ZERO);
-        entry.write(&mut shared.node.log.borrow_mut(), jiff::Timestamp::now());
+        let mut log = shared.node.log.borrow_mut();
+        entry.write(&mut log, &shared.node.load_balancer, jiff::Timestamp::now());
     }
+}
+
+/// What matters of the request for an answer of our own.
+#[derive(Clone, Copy)]
+struct Answered<'a> {
+    changes: &'a Changes,
+    to_head_request: bool,
 }
 
 /// Answers for a target that did not.
 async fn fail(
     open: &OpenStream,
     outcome: Outcome,
-    to_head_request: bool,
+    to: Answered<'_>,
     respond: &mut SendResponse<Bytes>,
 ) -> Outcome {
     open.0.node.counters.answered(outcome.status);
     if outcome.status == 460 {
         return outcome;
     }
-    let answered = reply(
-        open,
-        &Answer::page(outcome.status),
-        to_head_request,
-        respond,
-    )
-    .await;
+    let answered = reply(open, &Answer::page(outcome.status), to, respond).await;
     Outcome {
         sent: answered.sent,
         ..outcome
@@ -118,7 +136,7 @@ async fn fail(
 async fn reply(
     open: &OpenStream,
     answer: &Answer,
-    to_head_request: bool,
+    to: Answered<'_>,
     respond: &mut SendResponse<Bytes>,
 ) -> Outcome {
     let mut outcome = Outcome {
@@ -126,11 +144,11 @@ async fn reply(
         ..Outcome::default()
     };
     let shared = &open.0;
-    let Some((response, body)) = head::answer(answer, &shared.core.date()) else {
+    let Some((response, body)) = head::answer(answer, &shared.core.date(), to.changes) else {
         respond.send_reset(Reason::INTERNAL_ERROR);
         return outcome;
     };
-    let is_bare = to_head_request || body.is_empty();
+    let is_bare = to.to_head_request || body.is_empty();
     let Ok(mut stream) = respond.send_response(response, is_bare) else {
         return outcome;
     };

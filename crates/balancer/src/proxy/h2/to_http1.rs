@@ -157,10 +157,13 @@ impl Exchange<'_> {
         }
         progress.waits_for_client.set(false);
         if self.plan.is_chunked {
-            target
-                .send(b"0\r\n\r\n")
-                .await
-                .map_err(|_| Gone::Receiver)?;
+            let trailers = match body.is_end_stream() {
+                true => None,
+                false => flow::trailers(body).await?,
+            };
+            let lines = trailers.as_ref().map(head::trailer_lines);
+            let end = [b"0\r\n", lines.unwrap_or_default().as_slice(), b"\r\n"].concat();
+            target.send(&end).await.map_err(|_| Gone::Receiver)?;
         }
         progress.request_sent.set(Some(Instant::now()));
         Ok(())
@@ -203,9 +206,16 @@ impl Exchange<'_> {
             let data = Bytes::copy_from_slice(&buffer[..part.kept]);
             progress.sent.set(progress.sent.get() + data.len() as u64);
             buffer.clear();
-            flow::send(&mut stream, data, body.is_done())
+            let trailers = body
+                .take_trailers()
+                .and_then(|lines| head::trailers(&lines));
+            let is_end = body.is_done() && trailers.is_none();
+            flow::send(&mut stream, data, is_end)
                 .await
                 .map_err(|_| Failure::ClientGone)?;
+            if let Some(trailers) = trailers {
+                stream.send_trailers(trailers).map_err(client_gone)?;
+            }
             last.touch();
         }
         self.shared.core.give_back(buffer);
@@ -249,7 +259,8 @@ impl Exchange<'_> {
                         set.any(|header| sticky::sets(header.value, name))
                     };
                     let cookies = cookies_for(self.plan, sets);
-                    let response = head::response(&parsed, cookies).ok_or(Failure::BadResponse)?;
+                    let response = head::response(&parsed, cookies, &self.plan.changes);
+                    let response = response.ok_or(Failure::BadResponse)?;
                     let (body, keeps_alive) = (parsed.body.clone(), parsed.keeps_alive);
                     buffer.drain(..length);
                     return Ok((response, body, keeps_alive));

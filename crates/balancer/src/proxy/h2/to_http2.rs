@@ -126,6 +126,7 @@ async fn receive(
     for name in hop_by_hop {
         parts.headers.remove(name);
     }
+    head::set(&mut parts.headers, &exchange.plan.changes);
     let is_end = body.is_end_stream();
     progress.is_answered.set(true);
     let response = http::Response::from_parts(parts, ());
