@@ -1,7 +1,7 @@
 //! The edge's configuration: what instances learn of themselves, and what names mean.
 
 use crate::World;
-use crate::index::{Interfaces, Members};
+use crate::index::{Members, interfaces};
 use crate::instance::private_name;
 use edge::config as cfg;
 use jiff::{SignedDuration, Timestamp};
@@ -210,7 +210,7 @@ pub fn desired(
             config.names.insert(name, cfg::Name::new(addresses));
         }
     }
-    let (interfaces, members) = (Interfaces::new(state), Members::new(state));
+    let members = Members::new(state);
     for instance in state
         .instances
         .values()
@@ -219,7 +219,7 @@ pub fn desired(
         let Some(vpc) = config.vpcs.get_mut(instance.vpc.as_str()) else {
             continue;
         };
-        if let Some(seen) = self_view(state, &interfaces, &members, instance, now, credentials) {
+        if let Some(seen) = self_view(state, &members, instance, now, credentials) {
             for (public, private) in seen.interfaces.iter().flat_map(|i| &i.public) {
                 vpc.names.insert(
                     public_name(*public, &instance.scope.region),
@@ -280,13 +280,12 @@ pub fn public_name(address: Ipv4Addr, region: &str) -> String {
 
 fn self_view(
     state: &State,
-    interfaces: &Interfaces<'_>,
     members: &Members<'_>,
     instance: &Instance,
     now: Timestamp,
     credentials: &mut Credentials,
 ) -> Option<cfg::Instance> {
-    let interfaces = interfaces.of(instance.id.as_str());
+    let interfaces = interfaces(state, &instance.id);
     let primary = interfaces.first()?;
     let region = &instance.scope.region;
     let (host, domain) = private_name(primary.primary_ip(), region);
@@ -298,8 +297,8 @@ fn self_view(
     let key = instance.key_name.as_ref().and_then(|name| {
         let pair = state
             .key_pairs
-            .values()
-            .find(|k| k.scope == instance.scope && k.name == *name)?;
+            .of(&instance.scope)
+            .find(|k| k.name == *name)?;
         Some(cfg::Key {
             name: name.clone(),
             public: pair.public_key.clone(),
@@ -315,7 +314,7 @@ fn self_view(
         account: instance.scope.account.to_string(),
         region: region.to_string(),
         zone: instance.zone.clone(),
-        zone_id: zone::zone_id(&instance.zone).unwrap_or_default(),
+        zone_id: zone::zone_id(&instance.zone).unwrap_or_default().to_owned(),
         reservation_id: instance.reservation.to_string(),
         launch_index: instance.launch_index,
         pending_time: instance
@@ -414,7 +413,7 @@ fn profile(
     now: Timestamp,
     credentials: &mut Credentials,
 ) -> Option<cfg::Profile> {
-    let profile = state.instance_profiles.values().find(|p| p.arn == arn)?;
+    let profile = state.instance_profiles.of(arn).next()?;
     let role = profile
         .role
         .as_ref()

@@ -1,43 +1,31 @@
-//! Who belongs to whom, worked out once per pass: records know their owners, controllers ask the
-//! other way round, and searching a table for each of a thousand instances takes their square.
+//! Who belongs to whom. What a record says of its owner the store looks up the other way round; what
+//! lies in lists within records is worked out once per pass here, since searching them for each of a
+//! thousand instances takes their square.
 
 use crate::load_balancer::groups_of;
+use model::InstanceId;
 use model::autoscaling::{AutoScalingGroup, GroupInstance};
 use model::elbv2::{LoadBalancer, Target, TargetGroup};
 use model::vpc::NetworkInterface;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::State;
 
 /// An instance's interfaces, the primary first.
-pub struct Interfaces<'a>(BTreeMap<&'a str, Vec<&'a NetworkInterface>>);
+pub fn interfaces<'a>(state: &'a State, instance: &InstanceId) -> Vec<&'a NetworkInterface> {
+    let mut found: Vec<&NetworkInterface> = state
+        .network_interfaces
+        .of(instance)
+        .map(Arc::as_ref)
+        .collect();
+    found.sort_by_key(|i| i.attachment.as_ref().map(|a| a.device_index));
+    found
+}
 
-impl<'a> Interfaces<'a> {
-    pub fn new(state: &'a State) -> Self {
-        let mut found: BTreeMap<&str, Vec<&NetworkInterface>> = BTreeMap::new();
-        for interface in state.network_interfaces.values() {
-            if let Some(attachment) = &interface.attachment {
-                found
-                    .entry(attachment.instance.as_str())
-                    .or_default()
-                    .push(interface);
-            }
-        }
-        for interfaces in found.values_mut() {
-            interfaces.sort_by_key(|i| i.attachment.as_ref().map(|a| a.device_index));
-        }
-        Self(found)
-    }
-    pub fn of(&self, instance: &str) -> &[&'a NetworkInterface] {
-        self.0.get(instance).map_or(&[], Vec::as_slice)
-    }
-    pub fn primary(&self, instance: &str) -> Option<&'a NetworkInterface> {
-        let first = self.of(instance).first()?;
-        first
-            .attachment
-            .as_ref()
-            .is_some_and(|a| a.device_index == 0)
-            .then_some(*first)
-    }
+pub fn primary<'a>(state: &'a State, instance: &InstanceId) -> Option<&'a NetworkInterface> {
+    let mut found = state.network_interfaces.of(instance);
+    let first = found.find(|i| i.attachment.as_ref().is_some_and(|a| a.device_index == 0));
+    first.map(Arc::as_ref)
 }
 
 /// The balancers whose listeners may choose a target group, by its ARN.

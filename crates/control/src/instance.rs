@@ -2,7 +2,7 @@
 
 use crate::World;
 use crate::clock::earliest;
-use crate::index::Interfaces;
+use crate::index::interfaces;
 use host::instance::{Cpu, Exit, InstanceSpec, ObservedInstance, RunState};
 use jiff::{SignedDuration, Timestamp};
 use model::event::Severity;
@@ -202,10 +202,9 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         .map(|o| (o.id.clone(), o))
         .collect();
     let forget_after = world.settings.speed.wait(DESCRIBABLE_SECS);
-    let interfaces = Interfaces::new(&state);
     let mut again = None;
     for record in state.instances.values() {
-        let own = interfaces.of(record.id.as_str());
+        let own = interfaces(&state, &record.id);
         let attached = !own.is_empty()
             && own
                 .iter()
@@ -216,7 +215,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         };
         let seen = seen.get(&record.id).filter(|o| !ended(o));
         for step in plan(record, seen, attached, now, forget_after) {
-            apply(world, &state, own, record, step, now);
+            apply(world, &state, &own, record, step, now);
         }
         if record.state == InstanceState::Terminated {
             again = earliest(again, Some(record.state_since + forget_after));
@@ -367,8 +366,7 @@ fn become_state(
 fn release(tx: &mut Tx, id: &InstanceId) {
     let interfaces: Vec<NetworkInterface> = tx
         .network_interfaces
-        .values()
-        .filter(|i| i.attachment.as_ref().is_some_and(|a| a.instance == *id))
+        .of(id)
         .map(|i| (**i).clone())
         .collect();
     for mut interface in interfaces {
@@ -385,12 +383,7 @@ fn release(tx: &mut Tx, id: &InstanceId) {
             tx.put(interface);
         }
     }
-    let volumes: Vec<Volume> = tx
-        .volumes
-        .values()
-        .filter(|v| v.attachment.as_ref().is_some_and(|a| a.instance == *id))
-        .map(|v| (**v).clone())
-        .collect();
+    let volumes: Vec<Volume> = tx.volumes.of(id).map(|v| (**v).clone()).collect();
     for mut volume in volumes {
         if volume
             .attachment
@@ -408,10 +401,8 @@ fn release(tx: &mut Tx, id: &InstanceId) {
 fn drop_public_address(tx: &mut Tx, id: &InstanceId) {
     let interfaces: Vec<NetworkInterface> = tx
         .network_interfaces
-        .values()
-        .filter(|i| {
-            i.auto_public_ip.is_some() && i.attachment.as_ref().is_some_and(|a| a.instance == *id)
-        })
+        .of(id)
+        .filter(|i| i.auto_public_ip.is_some())
         .map(|i| (**i).clone())
         .collect();
     for mut interface in interfaces {
@@ -422,16 +413,7 @@ fn drop_public_address(tx: &mut Tx, id: &InstanceId) {
 
 /// Elastic IPs of an interface that goes are free again, not released.
 pub fn disassociate(tx: &mut Tx, interface: &NetworkInterfaceId) {
-    let bound: Vec<Address> = tx
-        .addresses
-        .values()
-        .filter(|a| {
-            a.association
-                .as_ref()
-                .is_some_and(|x| x.interface == *interface)
-        })
-        .map(|a| (**a).clone())
-        .collect();
+    let bound: Vec<Address> = tx.addresses.of(interface).map(|a| (**a).clone()).collect();
     for mut address in bound {
         address.association = None;
         tx.put(address);

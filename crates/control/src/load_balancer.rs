@@ -7,7 +7,7 @@ mod network;
 
 use crate::World;
 use crate::clock::earliest;
-use crate::index::{Balancers, Interfaces};
+use crate::index::{Balancers, primary};
 use ::balancer::{config as cfg, report};
 use jiff::{SignedDuration, Timestamp};
 use model::elbv2::{
@@ -16,7 +16,7 @@ use model::elbv2::{
 };
 use model::event::Severity;
 use model::instance::{Instance, InstanceState};
-use model::vpc::{NetworkInterface, Requester};
+use model::vpc::NetworkInterface;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use store::{State, TargetHealthKey, Tx};
@@ -258,11 +258,7 @@ fn settle(world: &mut World, now: Timestamp) {
             Some(_) if !world.balancer.names(balancer) || world.balancer.pushed.is_none() => {
                 world.store.update(|tx| {
                     // Also those of zones that were taken out just before.
-                    let owner = Some(Requester::LoadBalancer(balancer.arn.clone()));
-                    let nodes = tx
-                        .network_interfaces
-                        .values()
-                        .filter(|i| i.requester == owner);
+                    let nodes = tx.network_interfaces.of(balancer.arn.as_str());
                     let nodes: Vec<_> = nodes.map(|i| i.id.clone()).collect();
                     for id in &nodes {
                         crate::instance::disassociate(tx, id);
@@ -277,11 +273,8 @@ fn settle(world: &mut World, now: Timestamp) {
         let kept: BTreeSet<_> = balancer.zones.iter().map(|z| &z.interface).collect();
         let orphans: Vec<_> = state
             .network_interfaces
-            .values()
-            .filter(|i| {
-                i.requester == Some(model::vpc::Requester::LoadBalancer(balancer.arn.clone()))
-                    && !kept.contains(&i.id)
-            })
+            .of(balancer.arn.as_str())
+            .filter(|i| !kept.contains(&i.id))
             .map(|i| i.id.clone())
             .collect();
         if balancer.deleted.is_none() && !orphans.is_empty() {
@@ -298,7 +291,7 @@ fn settle(world: &mut World, now: Timestamp) {
 /// Writes what the nodes found, and what follows from the records, into the target health table.
 fn record_health(world: &mut World, now: Timestamp) {
     let state = world.store.snapshot();
-    let (interfaces, balancers) = (Interfaces::new(&state), Balancers::new(&state));
+    let balancers = Balancers::new(&state);
     let mut wanted: BTreeMap<TargetHealthKey, TargetHealth> = BTreeMap::new();
     for group in state.target_groups.values() {
         for target in &group.targets {
@@ -306,14 +299,7 @@ fn record_health(world: &mut World, now: Timestamp) {
                 .balancer
                 .health
                 .get(&(group.dimension().to_owned(), target_key(target)));
-            let (health, reason) = judge(
-                &state,
-                &interfaces,
-                balancers.of(&group.arn),
-                group,
-                target,
-                findings,
-            );
+            let (health, reason) = judge(&state, balancers.of(&group.arn), group, target, findings);
             let value = TargetHealth {
                 target_group: group.arn.clone(),
                 target: target.id.clone(),
@@ -404,7 +390,6 @@ pub fn state_name(state: TargetState) -> &'static str {
 /// cut off then does not make the targets of the other zones look ill.
 fn judge(
     state: &State,
-    interfaces: &Interfaces<'_>,
     balancers: &[&LoadBalancer],
     group: &TargetGroup,
     target: &Target,
@@ -429,7 +414,7 @@ fn judge(
             ),
         );
     }
-    let zone = match place(state, interfaces, group, target) {
+    let zone = match place(state, group, target) {
         Place::At(_, zone) => zone,
         Place::Unfit(why) => return (TargetState::Unused, reason("Target.InvalidState", &why)),
     };
@@ -561,8 +546,7 @@ fn cross_zone(group: &TargetGroup, balancer: &LoadBalancer) -> bool {
 fn actions_of<'a>(state: &'a State, listener: &'a Listener) -> impl Iterator<Item = &'a Action> {
     let rules = state
         .rules
-        .values()
-        .filter(|r| r.listener == listener.arn)
+        .of(listener.arn.as_str())
         .flat_map(|r| &r.actions);
     listener.default_actions.iter().chain(rules)
 }
@@ -571,8 +555,7 @@ fn actions_of<'a>(state: &'a State, listener: &'a Listener) -> impl Iterator<Ite
 pub fn groups_of(state: &State, balancer: &LoadBalancer) -> BTreeSet<String> {
     state
         .listeners
-        .values()
-        .filter(|l| l.load_balancer == balancer.arn)
+        .of(balancer.arn.as_str())
         .flat_map(|l| actions_of(state, l))
         .filter_map(|a| match a {
             Action::Forward { target_groups, .. } => {
@@ -606,12 +589,7 @@ enum Place {
     Unfit(String),
 }
 
-fn place(
-    state: &State,
-    interfaces: &Interfaces<'_>,
-    group: &TargetGroup,
-    target: &Target,
-) -> Place {
+fn place(state: &State, group: &TargetGroup, target: &Target) -> Place {
     let zone = zone_of(state, group, target);
     if group.target_type == "ip" {
         return match target.id.parse::<Ipv4Addr>() {
@@ -625,7 +603,7 @@ fn place(
     if instance.state != InstanceState::Running {
         return Place::Unfit(format!("Target is in the {} state", instance.state.name()));
     }
-    match interfaces.primary(&target.id) {
+    match primary(state, &instance.id) {
         Some(interface) => Place::At(interface.primary_ip(), zone),
         None => Place::Unfit("Target has no network interface".into()),
     }
@@ -643,8 +621,8 @@ fn zone_of(state: &State, group: &TargetGroup, target: &Target) -> Option<String
     let address = target.id.parse::<Ipv4Addr>().ok()?;
     let subnet = state
         .subnets
-        .values()
-        .find(|s| s.vpc == group.vpc && s.cidr.contains(&address));
+        .of(&group.vpc)
+        .find(|s| s.cidr.contains(&address));
     subnet
         .map(|s| s.zone.clone())
         .or_else(|| target.zone.clone().filter(|z| z != "all"))

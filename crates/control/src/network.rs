@@ -158,13 +158,9 @@ pub fn desired(state: &State) -> net::Network {
             Fault::NatGateway(id) => network
                 .cut_interfaces
                 .extend(state.nat_gateways.get(id).map(|n| n.interface.clone())),
-            Fault::Network(id) => network.cut_interfaces.extend(
-                state
-                    .network_interfaces
-                    .values()
-                    .filter(|i| i.attachment.as_ref().is_some_and(|a| a.instance == *id))
-                    .map(|i| i.id.clone()),
-            ),
+            Fault::Network(id) => network
+                .cut_interfaces
+                .extend(state.network_interfaces.of(id).map(|i| i.id.clone())),
         }
     }
     for vpc in state.vpcs.values() {
@@ -245,7 +241,7 @@ pub fn desired(state: &State) -> net::Network {
         };
         let Some(acl) = state
             .network_acls
-            .values()
+            .of(&subnet.vpc)
             .find(|a| a.associations.iter().any(|(_, s)| *s == subnet.id))
         else {
             continue;
@@ -284,7 +280,7 @@ pub fn desired(state: &State) -> net::Network {
 
 /// The explicit association, else the VPC's main table.
 pub fn route_table_of(state: &State, subnet: &model::vpc::Subnet) -> Option<RouteTableId> {
-    let tables = || state.route_tables.values().filter(|t| t.vpc == subnet.vpc);
+    let tables = || state.route_tables.of(&subnet.vpc);
     let explicit = tables().find(|t| {
         t.associations
             .iter()
@@ -303,11 +299,8 @@ pub fn public_addresses(
     let automatic = interface
         .auto_public_ip
         .map(|public| (interface.primary_ip(), public));
-    let elastic = state.addresses.values().filter_map(|a| {
-        let association = a
-            .association
-            .as_ref()
-            .filter(|x| x.interface == interface.id)?;
+    let elastic = state.addresses.of(&interface.id).filter_map(|a| {
+        let association = a.association.as_ref()?;
         Some((association.private_ip, a.public_ip))
     });
     automatic.into_iter().chain(elastic).collect()
@@ -367,15 +360,7 @@ fn route_target(state: &State, vpc: &VpcId, target: &RouteTarget) -> net::RouteT
         }
         // No VPN is ever up, and what lets IPv6 out has no IPv4 route.
         RouteTarget::VpnGateway(_) | RouteTarget::EgressOnlyInternetGateway(_) => None,
-        RouteTarget::Instance(id) => state
-            .network_interfaces
-            .values()
-            .find(|i| {
-                i.attachment
-                    .as_ref()
-                    .is_some_and(|a| a.instance == *id && a.device_index == 0)
-            })
-            .map(|i| i.id.clone()),
+        RouteTarget::Instance(id) => crate::index::primary(state, id).map(|i| i.id.clone()),
     };
     match interface.filter(|id| state.network_interfaces.contains_key(id)) {
         Some(id) => net::RouteTarget::Interface(id),
@@ -475,9 +460,8 @@ fn is_elsewhere(state: &State, id: &SecurityGroupId, vpc: &VpcId) -> bool {
 
 /// The members of a peered VPC's group, one by one: a router knows only its own interfaces.
 fn members(state: &State, id: &SecurityGroupId) -> Vec<net::Peer> {
-    let interfaces = state.network_interfaces.values();
+    let interfaces = state.network_interfaces.of(id);
     interfaces
-        .filter(|i| i.security_groups.contains(id))
         .flat_map(|i| &i.private_ips)
         .map(|ip| net::Peer::Cidr((*ip).into()))
         .collect()

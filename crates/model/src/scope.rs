@@ -2,14 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
-/// Where a resource lives. Region comes from the signature's scope, account from the access key.
+/// Where a resource lives; every record has one, so the texts are shared. Region comes from the signature's scope, account from the access key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
     /// Twelve digits.
-    pub account: Box<str>,
+    pub account: Arc<str>,
     /// Such as `us-east-1`.
-    pub region: Box<str>,
+    pub region: Arc<str>,
 }
 
 impl Scope {
@@ -37,6 +38,9 @@ impl fmt::Debug for Scope {
 /// Zone names map to ids per account on AWS; a fixed mapping is our choice.
 /// Source: `https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html`
 pub mod zone {
+    use std::collections::BTreeMap;
+    use std::sync::LazyLock;
+
     /// One region: its name, the prefix of its zone ids, and `(letter, number of the zone id)`.
     pub struct Region {
         pub name: &'static str,
@@ -139,11 +143,9 @@ pub mod zone {
     }
 
     /// The zone id (`use1-az1`) of a zone name (`us-east-1a`).
-    pub fn zone_id(zone: &str) -> Option<String> {
-        REGIONS
-            .iter()
-            .flat_map(Region::zones)
-            .find(|(name, _)| name == zone)
-            .map(|(_, id)| id)
+    pub fn zone_id(zone: &str) -> Option<&'static str> {
+        static IDS: LazyLock<BTreeMap<String, String>> =
+            LazyLock::new(|| REGIONS.iter().flat_map(Region::zones).collect());
+        IDS.get(zone).map(String::as_str)
     }
 }

@@ -313,6 +313,16 @@ pub enum Requester {
     VpcEndpoint(VpcEndpointId),
 }
 
+impl Requester {
+    /// The ARN of the load balancer that it is a node of.
+    pub fn load_balancer(&self) -> Option<&str> {
+        match self {
+            Self::LoadBalancer(arn) => Some(arn),
+            _ => None,
+        }
+    }
+}
+
 /// An interface's attachment to an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attachment {

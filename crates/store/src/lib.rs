@@ -11,9 +11,11 @@
 //! through SQLite (each Describe would decode records).
 
 mod journal;
+mod table;
 mod tables;
 mod tx;
 
+pub use table::{Of, Owner, OwnerRef, Table};
 pub use tables::{ObjectKey, Record, ScopedName, State, TargetHealthKey};
 pub use tx::Tx;
 
@@ -43,6 +45,13 @@ pub struct Snapshot {
     /// Counts commits since the process started.
     pub revision: u64,
     state: Arc<State>,
+}
+
+impl Snapshot {
+    /// The state alone, for answers that are written from it later.
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state)
+    }
 }
 
 impl std::ops::Deref for Snapshot {
@@ -131,7 +140,7 @@ impl Store {
     ) -> Result<(T, Commit), E> {
         let _one_writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot();
-        let mut tx = Tx::new((*before.state).clone());
+        let mut tx = Tx::new(before.state());
         let value = f(&mut tx)?;
         let (state, changes) = tx.finish();
         if changes.is_empty() {
@@ -143,10 +152,8 @@ impl Store {
         }
         let revision = before.revision + 1;
         let durable = self.journal.as_ref().map(|journal| journal.append(changes));
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Snapshot {
-            revision,
-            state: Arc::new(state),
-        };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) =
+            Snapshot { revision, state };
         for f in self
             .on_commit
             .read()

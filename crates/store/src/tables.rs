@@ -1,6 +1,6 @@
 //! The tables: one line each ties a record to its key and its place in the state.
 
-use imbl::OrdMap;
+use crate::table::{Of, Owner, OwnerRef, Table};
 use model::acm::{Certificate, CertificateAuthority};
 use model::autoscaling::{
     Activity, AutoScalingGroup, LaunchConfiguration, ScalingPolicy, ScheduledAction,
@@ -22,7 +22,7 @@ use model::ssm::Parameter;
 use model::subnet_group::{SubnetGroup, SubnetGroupKey};
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
-    NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
+    NetworkInterface, Requester, RouteTable, SecurityGroup, Subnet, Vpc,
 };
 use model::vpc_endpoint::VpcEndpoint;
 use model::vpc_peering::VpcPeeringConnection;
@@ -67,16 +67,18 @@ pub trait Record: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Name of the table, in memory and on disk.
     const TABLE: &'static str;
     fn key(&self) -> Self::Key;
-    fn table(state: &State) -> &OrdMap<Self::Key, Arc<Self>>;
-    fn table_mut(state: &mut State) -> &mut OrdMap<Self::Key, Arc<Self>>;
+    /// What it is found by besides its key.
+    fn owners(&self) -> Vec<OwnerRef<'_>>;
+    fn table(state: &State) -> &Table<Self>;
+    fn table_mut(state: &mut State) -> &mut Table<Self>;
 }
 
 macro_rules! tables {
-    ($($field:ident: $record:ty, $key:ty, $of:expr;)*) => {
+    ($($field:ident: $record:ty, $key:ty, $of:expr $(, by $owner:ty, $named:expr)*;)*) => {
         /// Every table, each ordered by its key.
         #[derive(Clone, Default)]
         pub struct State {
-            $(pub $field: OrdMap<$key, Arc<$record>>,)*
+            $(pub $field: Table<$record>,)*
         }
         $(impl Record for $record {
             type Key = $key;
@@ -85,16 +87,25 @@ macro_rules! tables {
                 let of: fn(&$record) -> $key = $of;
                 of(self)
             }
-            fn table(state: &State) -> &OrdMap<$key, Arc<Self>> { &state.$field }
-            fn table_mut(state: &mut State) -> &mut OrdMap<$key, Arc<Self>> { &mut state.$field }
-        })*
+            fn owners(&self) -> Vec<OwnerRef<'_>> {
+                let lists: &[Vec<OwnerRef<'_>>] = &[$({
+                    let named: for<'a> fn(&'a $record) -> Vec<&'a $owner> = $named;
+                    named(self).into_iter().map(<$owner as Owner>::owner).collect()
+                },)*];
+                lists.concat()
+            }
+            fn table(state: &State) -> &Table<Self> { &state.$field }
+            fn table_mut(state: &mut State) -> &mut Table<Self> { &mut state.$field }
+        }
+        $(impl Of<$owner> for $record {})*
+        )*
         impl State {
             /// Puts a record read from disk into its table.
             pub(crate) fn load(&mut self, table: &str, value: &str) -> Result<(), String> {
                 match table {
                     $(stringify!($field) => {
                         let record: $record = serde_json::from_str(value).map_err(|e| e.to_string())?;
-                        self.$field.insert(record.key(), Arc::new(record));
+                        self.$field.put(record.key(), Arc::new(record));
                     })*
                     _ => return Err("no such table".into()),
                 }
@@ -104,57 +115,79 @@ macro_rules! tables {
     };
 }
 
+// A table's name, its record and its key; then what records are found by besides.
 tables! {
-    vpcs: Vpc, VpcId, |r| r.id.clone();
-    subnets: Subnet, SubnetId, |r| r.id.clone();
-    internet_gateways: InternetGateway, InternetGatewayId, |r| r.id.clone();
-    route_tables: RouteTable, RouteTableId, |r| r.id.clone();
-    network_acls: NetworkAcl, NetworkAclId, |r| r.id.clone();
-    security_groups: SecurityGroup, SecurityGroupId, |r| r.id.clone();
-    prefix_lists: ManagedPrefixList, PrefixListId, |r| r.id.clone();
-    dhcp_options: DhcpOptions, DhcpOptionsId, |r| r.id.clone();
-    addresses: Address, AllocationId, |r| r.allocation.clone();
-    nat_gateways: NatGateway, NatGatewayId, |r| r.id.clone();
-    network_interfaces: NetworkInterface, NetworkInterfaceId, |r| r.id.clone();
-    egress_only_internet_gateways: EgressOnlyInternetGateway, EgressOnlyInternetGatewayId, |r| r.id.clone();
-    vpn_gateways: VpnGateway, VpnGatewayId, |r| r.id.clone();
-    customer_gateways: CustomerGateway, CustomerGatewayId, |r| r.id.clone();
-    vpc_endpoints: VpcEndpoint, VpcEndpointId, |r| r.id.clone();
-    vpc_peering_connections: VpcPeeringConnection, VpcPeeringConnectionId, |r| r.id.clone();
-    flow_logs: FlowLog, FlowLogId, |r| r.id.clone();
-    instances: Instance, InstanceId, |r| r.id.clone();
-    volumes: Volume, VolumeId, |r| r.id.clone();
-    snapshots: Snapshot, SnapshotId, |r| r.id.clone();
-    images: OwnImage, ImageId, |r| r.id.clone();
-    launch_templates: LaunchTemplate, LaunchTemplateId, |r| r.id.clone();
-    key_pairs: KeyPair, KeyPairId, |r| r.id.clone();
-    load_balancers: LoadBalancer, String, |r| r.arn.clone();
-    listeners: Listener, String, |r| r.arn.clone();
-    rules: Rule, String, |r| r.arn.clone();
-    target_groups: TargetGroup, String, |r| r.arn.clone();
-    target_health: TargetHealth, TargetHealthKey, |r| TargetHealthKey { target_group: r.target_group.clone(), target: r.target.clone(), port: r.port };
-    auto_scaling_groups: AutoScalingGroup, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
-    launch_configurations: LaunchConfiguration, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
-    scaling_policies: ScalingPolicy, String, |r| r.arn.clone();
-    scheduled_actions: ScheduledAction, (ScopedName, String), |r| (ScopedName::new(&r.scope, &r.group), r.name.clone());
-    activities: Activity, String, |r| r.id.clone();
+    vpcs: Vpc, VpcId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    subnets: Subnet, SubnetId, |r| r.id.clone(),
+        by Scope, |r| vec![&r.scope],
+        by VpcId, |r| vec![&r.vpc];
+    internet_gateways: InternetGateway, InternetGatewayId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    route_tables: RouteTable, RouteTableId, |r| r.id.clone(),
+        by Scope, |r| vec![&r.scope],
+        by VpcId, |r| vec![&r.vpc];
+    network_acls: NetworkAcl, NetworkAclId, |r| r.id.clone(),
+        by Scope, |r| vec![&r.scope],
+        by VpcId, |r| vec![&r.vpc];
+    security_groups: SecurityGroup, SecurityGroupId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    prefix_lists: ManagedPrefixList, PrefixListId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    dhcp_options: DhcpOptions, DhcpOptionsId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    addresses: Address, AllocationId, |r| r.allocation.clone(),
+        by Scope, |r| vec![&r.scope],
+        by NetworkInterfaceId, |r| r.association.iter().map(|a| &a.interface).collect();
+    nat_gateways: NatGateway, NatGatewayId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    network_interfaces: NetworkInterface, NetworkInterfaceId, |r| r.id.clone(),
+        by Scope, |r| vec![&r.scope],
+        by InstanceId, |r| r.attachment.iter().map(|a| &a.instance).collect(),
+        by SubnetId, |r| vec![&r.subnet],
+        by SecurityGroupId, |r| r.security_groups.iter().collect(),
+        by str, |r| r.requester.iter().filter_map(Requester::load_balancer).collect();
+    egress_only_internet_gateways: EgressOnlyInternetGateway, EgressOnlyInternetGatewayId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    vpn_gateways: VpnGateway, VpnGatewayId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    customer_gateways: CustomerGateway, CustomerGatewayId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    vpc_endpoints: VpcEndpoint, VpcEndpointId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    vpc_peering_connections: VpcPeeringConnection, VpcPeeringConnectionId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    flow_logs: FlowLog, FlowLogId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    instances: Instance, InstanceId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    volumes: Volume, VolumeId, |r| r.id.clone(),
+        by Scope, |r| vec![&r.scope],
+        by InstanceId, |r| r.attachment.iter().map(|a| &a.instance).collect();
+    snapshots: Snapshot, SnapshotId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    images: OwnImage, ImageId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    launch_templates: LaunchTemplate, LaunchTemplateId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    key_pairs: KeyPair, KeyPairId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    load_balancers: LoadBalancer, String, |r| r.arn.clone(), by Scope, |r| vec![&r.scope];
+    listeners: Listener, String, |r| r.arn.clone(),
+        by Scope, |r| vec![&r.scope],
+        by str, |r| vec![r.load_balancer.as_str()];
+    rules: Rule, String, |r| r.arn.clone(),
+        by Scope, |r| vec![&r.scope],
+        by str, |r| vec![r.listener.as_str()];
+    target_groups: TargetGroup, String, |r| r.arn.clone(), by Scope, |r| vec![&r.scope];
+    target_health: TargetHealth, TargetHealthKey, |r| TargetHealthKey { target_group: r.target_group.clone(), target: r.target.clone(), port: r.port }, by str, |r| vec![r.target_group.as_str()];
+    auto_scaling_groups: AutoScalingGroup, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
+    launch_configurations: LaunchConfiguration, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
+    scaling_policies: ScalingPolicy, String, |r| r.arn.clone(), by Scope, |r| vec![&r.scope];
+    scheduled_actions: ScheduledAction, (ScopedName, String), |r| (ScopedName::new(&r.scope, &r.group), r.name.clone()), by Scope, |r| vec![&r.scope];
+    activities: Activity, String, |r| r.id.clone(),
+        by Scope, |r| vec![&r.scope],
+        by str, |r| vec![r.group_arn.as_str()];
     instance_refreshes: InstanceRefresh, String, |r| r.id.clone();
-    alarms: MetricAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
-    composite_alarms: CompositeAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    alarms: MetricAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
+    composite_alarms: CompositeAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
     alarm_history: AlarmHistoryItem, u64, |r| r.sequence;
-    dashboards: Dashboard, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    dashboards: Dashboard, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
     roles: Role, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
-    instance_profiles: InstanceProfile, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    instance_profiles: InstanceProfile, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by str, |r| vec![r.arn.as_str()];
     policies: Policy, String, |r| r.arn.clone();
     session_credentials: SessionCredentials, String, |r| r.access_key_id.clone();
     server_certificates: ServerCertificate, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     certificates: Certificate, String, |r| r.arn.clone();
     certificate_authorities: CertificateAuthority, (), |_| ();
-    log_groups: LogGroup, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    log_groups: LogGroup, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
     log_streams: LogStream, LogStreamKey, |r| r.key.clone();
     log_events: LogEvent, LogEventKey, |r| r.key.clone();
-    parameters: Parameter, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
-    placement_groups: PlacementGroup, PlacementGroupId, |r| r.id.clone();
+    parameters: Parameter, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
+    placement_groups: PlacementGroup, PlacementGroupId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
     region_settings: RegionSettings, Scope, |r| r.scope.clone();
     subnet_groups: SubnetGroup, SubnetGroupKey, |r| r.key.clone();
     buckets: Bucket, String, |r| r.name.clone();

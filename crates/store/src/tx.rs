@@ -6,7 +6,7 @@ use model::cloudwatch::AlarmHistoryItem;
 use model::event::{Event, Severity};
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Table and key (JSON) to the new value (JSON), or `None` where it was removed.
 pub(crate) type Changes = BTreeMap<(&'static str, String), Option<String>>;
@@ -15,10 +15,18 @@ pub(crate) type Changes = BTreeMap<(&'static str, String), Option<String>>;
 const LOG_LENGTH: usize = 10_000;
 
 /// Reads see the transaction's own writes. Dropping it without a commit changes nothing.
-#[derive(Default)]
 pub struct Tx {
-    state: State,
+    /// Shared with a snapshot until the first change.
+    state: Arc<State>,
     changes: Changes,
+}
+
+/// Stands in for a transaction that is away.
+impl Default for Tx {
+    fn default() -> Self {
+        static EMPTY: LazyLock<Arc<State>> = LazyLock::new(Arc::default);
+        Self::new(Arc::clone(&EMPTY))
+    }
 }
 
 impl Deref for Tx {
@@ -29,7 +37,7 @@ impl Deref for Tx {
 }
 
 impl Tx {
-    pub(crate) fn new(state: State) -> Self {
+    pub(crate) fn new(state: Arc<State>) -> Self {
         Self {
             state,
             changes: Changes::new(),
@@ -38,11 +46,16 @@ impl Tx {
 
     /// A transaction that is only read from (Describe calls run on a snapshot through it).
     pub fn reading(snapshot: &crate::Snapshot) -> Self {
-        Self::new((**snapshot).clone())
+        Self::new(snapshot.state())
     }
 
-    pub(crate) fn finish(self) -> (State, Changes) {
+    pub(crate) fn finish(self) -> (Arc<State>, Changes) {
         (self.state, self.changes)
+    }
+
+    /// The state as it is now, for answers that are written from it later.
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state)
     }
 
     pub fn get<R: Record>(&self, key: &R::Key) -> Option<&R> {
@@ -52,7 +65,7 @@ impl Tx {
     pub fn put<R: Record>(&mut self, record: R) {
         let key = record.key();
         self.note::<R>(&key, Some(&record));
-        R::table_mut(&mut self.state).insert(key, Arc::new(record));
+        R::table_mut(Arc::make_mut(&mut self.state)).put(key, Arc::new(record));
     }
 
     /// Changes the record in place if it is there; says whether it was.
@@ -67,7 +80,10 @@ impl Tx {
     }
 
     pub fn remove<R: Record>(&mut self, key: &R::Key) -> Option<Arc<R>> {
-        let old = R::table_mut(&mut self.state).remove(key)?;
+        if !R::table(&self.state).contains_key(key) {
+            return None;
+        }
+        let old = R::table_mut(Arc::make_mut(&mut self.state)).take(key)?;
         self.note::<R>(key, None);
         Some(old)
     }

@@ -7,7 +7,7 @@
 //! A field named `@xsi:type` becomes an attribute of its element; attributes
 //! come first in their struct. `flatten` works, enums with data are refused.
 
-use crate::markup::{DECLARATION, close, open, push_escaped};
+use crate::markup::{DECLARATION, Escaping, close, open, push_escaped};
 use crate::timestamp::{self, Millis, push_iso8601};
 use serde::ser::{self, Impossible, Serialize};
 use std::borrow::Cow;
@@ -168,8 +168,8 @@ impl Writer {
         }
     }
 
-    fn display(&mut self, value: impl fmt::Display) -> Result<Wrote, Error> {
-        write!(self.xml, "{value}")?;
+    fn integer(&mut self, value: impl itoa::Integer) -> Result<Wrote, Error> {
+        self.xml.push_str(itoa::Buffer::new().format(value));
         Ok(Wrote::Element)
     }
 
@@ -191,10 +191,10 @@ fn unsupported<T>(what: &str) -> Result<T, Error> {
     )))
 }
 
-macro_rules! displayed {
+macro_rules! integers {
     ($($method:ident $type:ty,)*) => { $(
         fn $method(self, v: $type) -> Result<Wrote, Error> {
-            self.display(v)
+            self.integer(v)
         }
     )* };
 }
@@ -210,8 +210,12 @@ impl<'a> ser::Serializer for &'a mut Writer {
     type SerializeStruct = Self;
     type SerializeStructVariant = Impossible<Wrote, Error>;
 
-    displayed! {
-        serialize_bool bool,
+    fn serialize_bool(self, v: bool) -> Result<Wrote, Error> {
+        self.xml.push_str(if v { "true" } else { "false" });
+        Ok(Wrote::Element)
+    }
+
+    integers! {
         serialize_i8 i8,
         serialize_i16 i16,
         serialize_i32 i32,
@@ -244,6 +248,11 @@ impl<'a> ser::Serializer for &'a mut Writer {
 
     fn serialize_str(self, v: &str) -> Result<Wrote, Error> {
         push_escaped(&mut self.xml, v);
+        Ok(Wrote::Element)
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, v: &T) -> Result<Wrote, Error> {
+        write!(Escaping(&mut self.xml), "{v}")?;
         Ok(Wrote::Element)
     }
 

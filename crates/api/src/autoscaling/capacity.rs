@@ -42,8 +42,8 @@ pub fn set(ctx: &mut Ctx, input: SetDesiredCapacity) -> Result<()> {
 
 /// Refuses while an activity is under way or the cooldown (seconds) of the last one lasts.
 pub fn check_cooldown(ctx: &Ctx, group: &AutoScalingGroup, cooldown: u32) -> Result<()> {
-    let mut activities = ctx.tx.activities.values();
-    let busy = activities.find(|a| a.group_arn == group.arn && a.ended.is_none());
+    let mut activities = ctx.tx.activities.of(group.arn.as_str());
+    let busy = activities.find(|a| a.ended.is_none());
     if let Some(activity) = busy {
         return Err(error(
             "ScalingActivityInProgress",

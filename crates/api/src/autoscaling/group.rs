@@ -12,7 +12,7 @@ use model::LaunchTemplateId;
 use model::autoscaling::{AutoScalingGroup, GroupTemplate, LifecycleState};
 use serde::Deserialize;
 use std::sync::Arc;
-use store::ScopedName;
+use store::{ScopedName, Tx};
 
 pub const MAX_GROUPS: usize = 500;
 
@@ -36,8 +36,7 @@ pub fn find_alive(ctx: &Ctx, name: &str) -> Result<AutoScalingGroup> {
 
 /// Every group of the caller, by name.
 pub fn owned(ctx: &Ctx) -> impl Iterator<Item = &Arc<AutoScalingGroup>> {
-    let all = ctx.tx.auto_scaling_groups.values();
-    all.filter(|g| g.scope == ctx.scope)
+    ctx.tx.auto_scaling_groups.of(&ctx.scope)
 }
 
 pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
@@ -180,8 +179,12 @@ pub fn delete(ctx: &mut Ctx, input: DeleteAutoScalingGroup) -> Result<()> {
             "You cannot delete an AutoScalingGroup while it has a warm pool. Delete the warm pool first.",
         ));
     }
-    let mut activities = ctx.tx.activities.values();
-    if !force && activities.any(|a| a.group_arn == group.arn && a.ended.is_none()) {
+    let begun = |tx: &Tx| {
+        tx.activities
+            .of(group.arn.as_str())
+            .any(|a| a.ended.is_none())
+    };
+    if !force && begun(&ctx.tx) {
         return Err(error(
             "ScalingActivityInProgress",
             "You cannot delete an AutoScalingGroup while there are scaling activities in progress for that group.",

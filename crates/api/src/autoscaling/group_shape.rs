@@ -51,7 +51,7 @@ struct Shape {
     desired_capacity: u32,
     default_cooldown: u32,
     availability_zones: Vec<String>,
-    availability_zone_ids: Vec<String>,
+    availability_zone_ids: Vec<&'static str>,
     load_balancer_names: [String; 0],
     #[serde(rename = "TargetGroupARNs")]
     target_group_arns: Vec<String>,
@@ -97,7 +97,7 @@ pub struct Instance {
     instance_id: String,
     instance_type: String,
     availability_zone: String,
-    availability_zone_id: Option<String>,
+    availability_zone_id: Option<&'static str>,
     lifecycle_state: &'static str,
     health_status: &'static str,
     launch_configuration_name: Option<String>,
@@ -276,7 +276,7 @@ struct InstanceDetails {
     instance_type: String,
     auto_scaling_group_name: String,
     availability_zone: String,
-    availability_zone_id: Option<String>,
+    availability_zone_id: Option<&'static str>,
     lifecycle_state: &'static str,
     /// Here in capitals, other than in the description of a group.
     health_status: &'static str,

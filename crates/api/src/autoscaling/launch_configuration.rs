@@ -19,7 +19,6 @@ use base64::engine::general_purpose::STANDARD;
 use model::InstanceId;
 use model::autoscaling::LaunchConfiguration;
 use model::instance::Instance;
-use model::vpc::NetworkInterface;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use store::ScopedName;
@@ -170,10 +169,9 @@ fn running(ctx: &Ctx, id: &str) -> Result<Instance> {
 
 /// What a configuration derives from an instance: all but its block devices.
 fn of_instance(ctx: &Ctx, instance: &Instance) -> LaunchTemplateData {
-    let interfaces = ctx.tx.network_interfaces.values();
-    let mut mine = interfaces.filter(|i: &&Arc<NetworkInterface>| {
+    let mut mine = ctx.tx.network_interfaces.of(&instance.id).filter(|i| {
         let attachment = i.attachment.as_ref();
-        attachment.is_some_and(|a| a.instance == instance.id && a.device_index == 0)
+        attachment.is_some_and(|a| a.device_index == 0)
     });
     let groups = mine.next().map(|i| i.security_groups.clone());
     LaunchTemplateData {
@@ -280,8 +278,7 @@ fn data_of(input: CreateLaunchConfiguration) -> Result<LaunchTemplateData> {
 }
 
 fn owned(ctx: &Ctx) -> impl Iterator<Item = &Arc<LaunchConfiguration>> {
-    let all = ctx.tx.launch_configurations.values();
-    all.filter(|c| c.scope == ctx.scope)
+    ctx.tx.launch_configurations.of(&ctx.scope)
 }
 
 pub fn count(ctx: &Ctx) -> usize {

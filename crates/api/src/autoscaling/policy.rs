@@ -55,10 +55,8 @@ pub struct Put {
 
 /// The caller's policies of that group, or of all; by group and name.
 pub fn owned<'a>(ctx: &'a Ctx, group: Option<&'a str>) -> Vec<&'a Arc<ScalingPolicy>> {
-    let all = ctx.tx.scaling_policies.values();
-    let mut mine: Vec<_> = all
-        .filter(|p| p.scope == ctx.scope && group.is_none_or(|g| p.group == g))
-        .collect();
+    let all = ctx.tx.scaling_policies.of(&ctx.scope);
+    let mut mine: Vec<_> = all.filter(|p| group.is_none_or(|g| p.group == g)).collect();
     mine.sort_by(|a, b| (&a.group, &a.name).cmp(&(&b.group, &b.name)));
     mine
 }

@@ -37,7 +37,7 @@ pub struct Alarm {
 
 /// The alarms that set the policy off, by name.
 pub fn alarms_of(ctx: &Ctx, policy_arn: &str) -> Vec<Alarm> {
-    let alarms = ctx.tx.alarms.values().filter(|a| a.scope == ctx.scope);
+    let alarms = ctx.tx.alarms.of(&ctx.scope);
     alarms
         .filter(|a| {
             let actions = [

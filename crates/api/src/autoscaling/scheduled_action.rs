@@ -196,8 +196,8 @@ fn first(
 
 /// The actions of the caller's group, by name.
 fn of<'a>(ctx: &'a Ctx, group: &'a str) -> impl Iterator<Item = &'a Arc<ScheduledAction>> {
-    let all = ctx.tx.scheduled_actions.values();
-    all.filter(move |a| a.scope == ctx.scope && a.group == group)
+    let all = ctx.tx.scheduled_actions.of(&ctx.scope);
+    all.filter(move |a| a.group == group)
 }
 
 #[derive(Deserialize)]
@@ -363,9 +363,8 @@ pub fn describe(ctx: &mut Ctx, input: DescribeScheduledActions) -> Result<Schedu
     } else {
         (None, None)
     };
-    let wanted = ctx.tx.scheduled_actions.values().filter(|a| {
-        a.scope == ctx.scope
-            && group.is_none_or(|g| a.group == g)
+    let wanted = ctx.tx.scheduled_actions.of(&ctx.scope).filter(|a| {
+        group.is_none_or(|g| a.group == g)
             && (names.is_empty() || names.contains(&a.name))
             && from.is_none_or(|from| from.0 <= a.next)
             && until.is_none_or(|until| a.next <= until.0)

@@ -111,12 +111,11 @@ pub fn describe(ctx: &mut Ctx, input: DescribeAlarms) -> Result<Described> {
     let metric = input.alarm_types.is_empty() || asked("MetricAlarm");
     let mut all: Vec<Either> = Vec::new();
     if metric {
-        let own = ctx.tx.alarms.values().filter(|a| a.scope == ctx.scope);
+        let own = ctx.tx.alarms.of(&ctx.scope);
         all.extend(own.cloned().map(Either::Metric));
     }
     if composite {
-        let own = ctx.tx.composite_alarms.values();
-        let own = own.filter(|a| a.scope == ctx.scope);
+        let own = ctx.tx.composite_alarms.of(&ctx.scope);
         all.extend(own.cloned().map(Either::Composite));
     }
     all.retain(|a| {
@@ -211,9 +210,8 @@ pub struct ForMetric {
 
 pub fn describe_for_metric(ctx: &mut Ctx, input: DescribeAlarmsForMetric) -> Result<ForMetric> {
     let wanted = pairs(&input.dimensions);
-    let matching = ctx.tx.alarms.values().filter(|a| {
-        a.scope == ctx.scope
-            && a.metrics.is_empty()
+    let matching = ctx.tx.alarms.of(&ctx.scope).filter(|a| {
+        a.metrics.is_empty()
             && a.metric_name == input.metric_name
             && a.namespace == input.namespace
             && a.dimensions == wanted

@@ -138,8 +138,8 @@ pub fn list(ctx: &mut Ctx, input: ListDashboards) -> Result<Listed> {
     let page = page.map_err(|_| bad_token())?;
     let scope = everywhere(ctx);
     let prefix = input.dashboard_name_prefix.unwrap_or_default();
-    let all = ctx.tx.dashboards.values();
-    let wanted = all.filter(|d| d.scope == scope && d.name.starts_with(&prefix));
+    let all = ctx.tx.dashboards.of(&scope);
+    let wanted = all.filter(|d| d.name.starts_with(&prefix));
     let (dashboards, next_token) = page.of(wanted, |d| d.name.clone());
     let entry = |d: &std::sync::Arc<Dashboard>| Entry {
         dashboard_name: d.name.clone(),

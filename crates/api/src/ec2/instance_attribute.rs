@@ -1,8 +1,9 @@
 //! Single attributes of an instance: described, modified, reset.
 
 use super::error::{Result, dry_run, error, invalid_combination, invalid_parameter, refuse};
-use super::instance::{BlockDevice, GroupIdentifier, World};
+use super::instance_shape::{self, BlockDevice};
 use super::launch_template_data::{ShutdownBehavior, decode_user_data};
+use super::network_interface_shape::{GroupIdentifier, groups};
 use super::resource::find;
 use super::vpc_attribute::AttributeBooleanValue;
 use super::{Done, done};
@@ -48,7 +49,7 @@ pub struct InstanceAttribute {
     disable_api_stop: Option<AttributeBooleanValue>,
     instance_initiated_shutdown_behavior: Option<AttributeValue>,
     root_device_name: Option<AttributeValue>,
-    block_device_mapping: Option<Vec<BlockDevice>>,
+    block_device_mapping: Option<Vec<BlockDevice<String>>>,
     product_codes: Option<Vec<()>>,
     source_dest_check: Option<AttributeBooleanValue>,
     group_set: Option<Vec<GroupIdentifier>>,
@@ -66,8 +67,8 @@ struct EnclaveOptions {
 pub fn describe(ctx: &mut Ctx, input: DescribeInstanceAttribute) -> Result<InstanceAttribute> {
     let instance = find::<Instance>(ctx, &input.instance_id)?;
     dry_run(input.dry_run)?;
-    let world = World::new(&ctx.tx);
-    let primary = world.interfaces(&instance.id).first().copied();
+    let primary = instance_shape::interfaces(&ctx.tx, &instance.id);
+    let primary = primary.first().copied();
     let boolean = AttributeBooleanValue::new;
     let text = |value: &str| AttributeValue::new(value);
     // What is not set is an attribute without a value.
@@ -96,13 +97,15 @@ pub fn describe(ctx: &mut Ctx, input: DescribeInstanceAttribute) -> Result<Insta
             answer.instance_initiated_shutdown_behavior = text(&instance.shutdown_behavior);
         }
         "rootDeviceName" => answer.root_device_name = text(&instance.root_device),
-        "blockDeviceMapping" => answer.block_device_mapping = Some(world.block_devices(&instance)),
+        "blockDeviceMapping" => {
+            answer.block_device_mapping = Some(instance_shape::block_devices(&ctx.tx, &instance));
+        }
         "productCodes" => answer.product_codes = Some(Vec::new()),
         "sourceDestCheck" => {
             answer.source_dest_check = boolean(primary.is_none_or(|p| p.source_dest_check));
         }
         "groupSet" => {
-            let groups = primary.map(|p| world.groups(&p.security_groups));
+            let groups = primary.map(|p| groups(&ctx.tx, &p.security_groups));
             answer.group_set = Some(groups.unwrap_or_default());
         }
         "ebsOptimized" => answer.ebs_optimized = boolean(instance.ebs_optimized),
@@ -315,12 +318,8 @@ fn volume_changes(
         let Some(device) = &change.device_name else {
             return Err(super::error::missing("BlockDeviceMapping.DeviceName"));
         };
-        let mut volumes = ctx.tx.volumes.values();
-        let found = volumes.find(|v| {
-            v.attachment
-                .as_ref()
-                .is_some_and(|a| a.instance == instance.id && a.device == *device)
-        });
+        let mut volumes = ctx.tx.volumes.of(&instance.id);
+        let found = volumes.find(|v| v.attachment.as_ref().is_some_and(|a| a.device == *device));
         let given = change.ebs.as_ref();
         let named = given.and_then(|e| e.volume_id.as_deref());
         let Some(volume) = found.filter(|v| named.is_none_or(|id| id == v.id.as_str())) else {

@@ -2,7 +2,7 @@
 
 use super::dns_name;
 use super::filter::{Field, all, maybe, one};
-use super::instance::mac;
+use super::instance_shape::Mac;
 use model::instance::{Instance, Volume};
 use model::vpc::{Address, NetworkInterface};
 use model::zone;
@@ -188,9 +188,11 @@ pub(super) const FILTERS: &[Field<Instance>] = &[
     }),
     ("host-id", nothing),
     ("iam-instance-profile.id", |s, i| {
-        let profiles = s.instance_profiles.values();
-        let mine = profiles.filter(|p| i.profile.as_ref().is_some_and(|(_, arn)| *arn == p.arn));
-        all(mine.map(|p| &p.id))
+        let arn = i.profile.as_ref().map(|(_, arn)| arn.as_str());
+        all(arn
+            .into_iter()
+            .flat_map(|arn| s.instance_profiles.of(arn))
+            .map(|p| &p.id))
     }),
     ("ipv6-address", |s, i| {
         interfaces(s, i, |n| all(&n.ipv6_addresses))
@@ -290,7 +292,7 @@ pub(super) const FILTERS: &[Field<Instance>] = &[
     }),
     ("network-interface.ipv6-prefixes.ipv6-prefix", nothing),
     ("network-interface.mac-address", |s, i| {
-        interfaces(s, i, |n| one(mac(&n.mac)))
+        interfaces(s, i, |n| one(Mac(n.mac)))
     }),
     ("network-interface.operator.managed", |s, i| {
         interfaces(s, i, |_| one(false))
@@ -343,14 +345,10 @@ fn nothing(_: &State, _: &Instance) -> Vec<String> {
 
 /// The Elastic IPs of its interfaces.
 fn elastic(state: &State, instance: &Instance, of: impl Fn(&Address) -> String) -> Vec<String> {
-    let mine: Vec<_> = attached(state, instance).map(|n| &n.id).collect();
-    let addresses = state.addresses.values();
-    let bound = addresses.filter(|a| {
-        a.association
-            .as_ref()
-            .is_some_and(|x| mine.contains(&&x.interface))
-    });
-    bound.map(|a| of(a)).collect()
+    attached(state, instance)
+        .flat_map(|n| state.addresses.of(&n.id))
+        .map(|a| of(a))
+        .collect()
 }
 
 fn association(address: &Address) -> String {
@@ -374,12 +372,7 @@ fn attached<'a>(
     state: &'a State,
     instance: &'a Instance,
 ) -> impl Iterator<Item = &'a NetworkInterface> {
-    let interfaces = state.network_interfaces.values().map(AsRef::as_ref);
-    interfaces.filter(|n: &&NetworkInterface| {
-        n.attachment
-            .as_ref()
-            .is_some_and(|a| a.instance == instance.id)
-    })
+    state.network_interfaces.of(&instance.id).map(AsRef::as_ref)
 }
 
 fn interfaces(
@@ -395,13 +388,8 @@ fn volumes(
     instance: &Instance,
     of: impl Fn(&Volume) -> Option<String>,
 ) -> Vec<String> {
-    let volumes = state.volumes.values().map(AsRef::as_ref);
-    let mine = volumes.filter(|v: &&Volume| {
-        v.attachment
-            .as_ref()
-            .is_some_and(|a| a.instance == instance.id)
-    });
-    mine.filter_map(of).collect()
+    let mine = state.volumes.of(&instance.id);
+    mine.filter_map(|v| of(v)).collect()
 }
 
 fn groups(state: &State, instance: &Instance, names: bool) -> Vec<String> {
@@ -416,11 +404,7 @@ fn groups(state: &State, instance: &Instance, names: bool) -> Vec<String> {
 fn public_ips(state: &State, instance: &Instance) -> Vec<Ipv4Addr> {
     let mut found = Vec::new();
     for interface in attached(state, instance) {
-        let elastic = state.addresses.values().filter(|a| {
-            a.association
-                .as_ref()
-                .is_some_and(|x| x.interface == interface.id)
-        });
+        let elastic = state.addresses.of(&interface.id);
         let before = found.len();
         found.extend(elastic.map(|a| a.public_ip));
         if found.len() == before {

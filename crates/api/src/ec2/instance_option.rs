@@ -3,7 +3,7 @@
 
 use super::error::{Result, dry_run, error, missing};
 use super::filter::{Field, Filter, one};
-use super::instance::{MetadataShape, Monitoring};
+use super::instance_shape::{MetadataShape, Monitoring};
 use super::instance_state::all;
 use super::launch_template_data::{
     AutoRecovery, HostnameType, HttpTokens, MetadataOptions, Switch,
@@ -31,7 +31,7 @@ pub struct ModifyInstanceMetadataOptions {
 #[serde(rename_all = "camelCase")]
 pub struct ModifiedMetadataOptions {
     instance_id: String,
-    instance_metadata_options: MetadataShape,
+    instance_metadata_options: MetadataShape<String>,
 }
 
 pub fn modify_metadata(

@@ -34,16 +34,13 @@ fn shape(
     (id, arn): &(ProfileAssociationId, String),
     now: &'static str,
 ) -> Shape {
-    let mut profiles = state.instance_profiles.values();
+    let mut profiles = state.instance_profiles.of(arn.as_str());
     Shape {
         association_id: id.to_string(),
         instance_id: instance.id.to_string(),
         iam_instance_profile: Profile {
             arn: arn.clone(),
-            id: profiles
-                .find(|p| p.arn == *arn)
-                .map(|p| p.id.clone())
-                .unwrap_or_default(),
+            id: profiles.next().map(|p| p.id.clone()).unwrap_or_default(),
         },
         state: now,
     }

@@ -4,7 +4,7 @@
 //! it out and records the state that is reached.
 
 use super::error::{Result, dry_run, error, missing, unsupported};
-use super::instance::StateShape;
+use super::instance_shape::StateShape;
 use super::resource::find;
 use super::{Done, done, public_address};
 use crate::Ctx;
@@ -100,16 +100,14 @@ fn assign_public_ip(tx: &mut Tx, public_pool: Ipv4Net, instance: &Instance) -> R
     if !instance.assign_public_ip {
         return Ok(());
     }
-    let primary = tx.network_interfaces.values().find(|i| {
+    let primary = tx.network_interfaces.of(&instance.id).find(|i| {
         let attachment = i.attachment.as_ref();
-        attachment.is_some_and(|a| a.instance == instance.id && a.device_index == 0)
+        attachment.is_some_and(|a| a.device_index == 0)
     });
     let Some(id) = primary.map(|p| p.id.clone()) else {
         return Ok(());
     };
-    let mut addresses = tx.addresses.values();
-    let elastic = addresses.any(|a| a.association.as_ref().is_some_and(|x| x.interface == id));
-    if !elastic {
+    if tx.addresses.of(&id).next().is_none() {
         let ip = public_address::take(tx, public_pool)?;
         tx.modify::<NetworkInterface>(&id, |i| i.auto_public_ip = Some(ip));
     }

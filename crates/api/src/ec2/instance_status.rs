@@ -2,7 +2,7 @@
 
 use super::error::{Result, dry_run};
 use super::filter::{Field, Filter, one};
-use super::instance::StateShape;
+use super::instance_shape::StateShape;
 use super::page::{Page, describe};
 use crate::Ctx;
 use model::instance::{Instance, InstanceState};
@@ -35,7 +35,7 @@ pub struct InstanceStatuses {
 struct Shape {
     instance_id: String,
     availability_zone: String,
-    availability_zone_id: Option<String>,
+    availability_zone_id: Option<&'static str>,
     instance_state: StateShape,
     instance_status: Summary,
     system_status: Summary,

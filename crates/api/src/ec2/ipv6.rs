@@ -128,9 +128,8 @@ pub(super) fn subnet_block(ctx: &Ctx, vpc: &VpcId, text: &str) -> Result<(String
             format!("The IPv6 CIDR '{block}' is invalid."),
         ));
     }
-    let taken =
-        |s: &Subnet| s.vpc == *vpc && s.ipv6_cidr.as_ref().is_some_and(|(_, b)| *b == block);
-    if ctx.tx.subnets.values().any(|s| taken(s)) {
+    let taken = |s: &Subnet| s.ipv6_cidr.as_ref().is_some_and(|(_, b)| *b == block);
+    if ctx.tx.subnets.of(vpc).any(|s| taken(s)) {
         return Err(error(
             "InvalidSubnet.Conflict",
             format!("The IPv6 CIDR '{block}' conflicts with another subnet"),
@@ -191,8 +190,8 @@ fn block_of(subnet: &Subnet) -> Result<Ipv6Net> {
 }
 
 fn is_taken(state: &State, subnet: &Subnet, ip: Ipv6Addr) -> bool {
-    let mut interfaces = state.network_interfaces.values();
-    interfaces.any(|i| i.subnet == subnet.id && i.ipv6_addresses.contains(&ip))
+    let mut interfaces = state.network_interfaces.of(&subnet.id);
+    interfaces.any(|i| i.ipv6_addresses.contains(&ip))
 }
 
 /// Random ones, as AWS's are.

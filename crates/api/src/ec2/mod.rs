@@ -26,6 +26,7 @@ mod instance_filter;
 pub mod instance_option;
 pub mod instance_profile_association;
 mod instance_requirements;
+mod instance_shape;
 pub mod instance_state;
 pub mod instance_status;
 pub mod instance_type;

@@ -16,7 +16,7 @@ pub struct Shape {
     subnet_id: String,
     vpc_id: String,
     availability_zone: Option<String>,
-    availability_zone_id: Option<String>,
+    availability_zone_id: Option<&'static str>,
     description: String,
     owner_id: String,
     pub(super) requester_id: Option<String>,

@@ -6,10 +6,11 @@
 
 use super::error::{Result, error, invalid_parameter};
 use super::filter::{Field, Filter, Filters};
-use super::resource::{Resource, find, owned};
+use super::resource::{Resource, find_ref, owned};
 use crate::Ctx;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which part of a list is wanted.
@@ -86,20 +87,23 @@ pub fn describe<R: Resource>(
     fields: &[Field<R>],
     page: &Page,
 ) -> Result<(Vec<Arc<R>>, Option<String>)> {
-    let filters = Filters::new(filters, fields)?;
-    let chosen: Vec<Arc<R>> = if ids.is_empty() {
-        owned::<R>(&ctx.tx, &ctx.scope).cloned().collect()
-    } else {
-        let mut named = Vec::with_capacity(ids.len());
+    let filters = Filters::of_resource(filters, fields)?;
+    let matches = |r: &&Arc<R>| filters.matches(&ctx.tx, r);
+    let (found, next_token) = if !ids.is_empty() {
+        let mut given = BTreeMap::new();
         for id in ids {
-            named.push(find::<R>(ctx, id)?);
+            let record = find_ref::<R>(ctx, id)?;
+            given.insert(record.key(), record);
         }
-        named.sort_by_key(|r| r.key());
-        named.dedup_by_key(|r| r.key());
-        named
+        page.of(given.into_values().filter(matches), |r| r.key().to_string())
+    } else if let Some(named) = filters.named(&ctx.tx) {
+        let own = named.into_iter().filter(|r| *r.scope() == ctx.scope);
+        page.of(own.filter(matches), |r| r.key().to_string())
+    } else {
+        let all = owned::<R>(&ctx.tx, &ctx.scope);
+        page.of(all.filter(matches), |r| r.key().to_string())
     };
-    let matching = chosen.into_iter().filter(|r| filters.matches(&ctx.tx, r));
-    Ok(page.of(matching, |r| r.key().to_string()))
+    Ok((found.into_iter().cloned().collect(), next_token))
 }
 
 #[cfg(test)]

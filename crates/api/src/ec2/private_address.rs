@@ -20,9 +20,8 @@ fn range(subnet: &Subnet) -> (u32, u32) {
 }
 
 fn taken(state: &State, subnet: &Subnet) -> BTreeSet<u32> {
-    let interfaces = state.network_interfaces.values();
+    let interfaces = state.network_interfaces.of(&subnet.id);
     interfaces
-        .filter(|i| i.subnet == subnet.id)
         .flat_map(|i| i.private_ips.iter().map(|ip| u32::from(*ip)))
         .collect()
 }
@@ -30,11 +29,8 @@ fn taken(state: &State, subnet: &Subnet) -> BTreeSet<u32> {
 /// `AvailableIpAddressCount`.
 pub fn free_count(state: &State, subnet: &Subnet) -> u32 {
     let size = 1u32 << (32 - subnet.cidr.prefix_len()).min(31);
-    let interfaces = state.network_interfaces.values();
-    let taken: usize = interfaces
-        .filter(|i| i.subnet == subnet.id)
-        .map(|i| i.private_ips.len())
-        .sum();
+    let interfaces = state.network_interfaces.of(&subnet.id);
+    let taken: usize = interfaces.map(|i| i.private_ips.len()).sum();
     size.saturating_sub(RESERVED + u32::try_from(taken).unwrap_or(u32::MAX))
 }
 

@@ -1,7 +1,7 @@
 //! RunInstances: the request's parameters, over those of its launch template.
 
 use super::error::{Result, dry_run, error, refuse};
-use super::instance::{self, Reservation};
+use super::instance::Launched;
 use super::launch::{self, Launch, Site};
 use super::launch_template::{LaunchTemplateSpecification, version};
 use super::launch_template_data::{
@@ -78,7 +78,7 @@ pub struct RunInstances {
     dry_run: Option<bool>,
 }
 
-pub fn run(ctx: &mut Ctx, input: RunInstances) -> Result<Reservation> {
+pub fn run(ctx: &mut Ctx, input: RunInstances) -> Result<Launched> {
     refuse(&input.kernel_id, "KernelId")?;
     refuse(&input.ramdisk_id, "RamdiskId")?;
     super::error::refuse_ipv6(input.enable_primary_ipv6)?;
@@ -157,7 +157,7 @@ fn data_of(input: RunInstances) -> LaunchTemplateData {
 }
 
 /// What an earlier call with the same token launched.
-fn with_token(ctx: &Ctx, launch: &Launch) -> Result<Option<Reservation>> {
+fn with_token(ctx: &Ctx, launch: &Launch) -> Result<Option<Launched>> {
     let Some(token) = &launch.client_token else {
         return Ok(None);
     };
@@ -190,7 +190,7 @@ fn with_token(ctx: &Ctx, launch: &Launch) -> Result<Option<Reservation>> {
     Ok(Some(reservation(ctx, &ids)))
 }
 
-fn reservation(ctx: &Ctx, ids: &[InstanceId]) -> Reservation {
-    let instances: Vec<&Instance> = ids.iter().filter_map(|id| ctx.tx.get(id)).collect();
-    instance::reservation(&ctx.tx, &instances)
+fn reservation(ctx: &Ctx, ids: &[InstanceId]) -> Launched {
+    let instances = ids.iter().filter_map(|id| ctx.tx.instances.get(id));
+    Launched::new(ctx.tx.state(), instances.cloned().collect())
 }

@@ -9,7 +9,7 @@ use super::tag::{self, Tag, TagSpecification};
 use super::{default_vpc, protocol, quota};
 use crate::Ctx;
 use ipnet::{IpNet, Ipv4Net};
-use model::vpc::{NetworkInterface, SecurityGroup, SecurityGroupPeer, SecurityGroupRule, Vpc};
+use model::vpc::{SecurityGroup, SecurityGroupPeer, SecurityGroupRule, Vpc};
 use model::{SecurityGroupId, SecurityGroupRuleId, Tags};
 use serde::{Deserialize, Serialize};
 use store::{State, Tx};
@@ -442,6 +442,6 @@ fn is_used(state: &State, group: &SecurityGroup) -> bool {
         other.id != group.id
             && peers.any(|p| matches!(p, SecurityGroupPeer::Group(id) if *id == group.id))
     };
-    owned::<NetworkInterface>(state, &group.scope).any(|i| i.security_groups.contains(&group.id))
+    state.network_interfaces.of(&group.id).next().is_some()
         || owned::<SecurityGroup>(state, &group.scope).any(|g| refers(g))
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::Ctx;
 use ipnet::Ipv4Net;
-use model::vpc::{NetworkInterface, Subnet, Vpc};
+use model::vpc::{Subnet, Vpc};
 use model::{SubnetId, Tags, zone};
 use serde::{Deserialize, Serialize};
 use store::{State, Tx};
@@ -69,7 +69,7 @@ pub(super) fn shape(state: &State, subnet: &Subnet) -> Shape {
             .collect(),
         available_ip_address_count: private_address::free_count(state, subnet),
         availability_zone: subnet.zone.clone(),
-        availability_zone_id: zone::zone_id(&subnet.zone).unwrap_or_default(),
+        availability_zone_id: zone::zone_id(&subnet.zone).unwrap_or_default().to_owned(),
         default_for_az: subnet.default_for_az,
         map_public_ip_on_launch: subnet.map_public_ip_on_launch,
         map_customer_owned_ip_on_launch: false,
@@ -203,9 +203,7 @@ pub(super) fn make(tx: &mut Tx, vpc: &Vpc, zone: String, cidr: Ipv4Net, tags: Ta
 const FILTERS: &[Field<Subnet>] = &[
     ("availability-zone", |_, s| one(&s.zone)),
     ("availabilityZone", |_, s| one(&s.zone)),
-    ("availability-zone-id", |_, s| {
-        zone::zone_id(&s.zone).into_iter().collect()
-    }),
+    ("availability-zone-id", |_, s| maybe(zone::zone_id(&s.zone))),
     ("available-ip-address-count", |state, s| {
         one(private_address::free_count(state, s))
     }),
@@ -291,7 +289,7 @@ pub struct DeleteSubnet {
 
 pub fn delete(ctx: &mut Ctx, input: DeleteSubnet) -> Result<Done> {
     let subnet = find::<Subnet>(ctx, &input.subnet_id)?;
-    if owned::<NetworkInterface>(&ctx.tx, &ctx.scope).any(|i| i.subnet == subnet.id) {
+    if ctx.tx.network_interfaces.of(&subnet.id).next().is_some() {
         return Err(has_dependencies("subnet", &subnet.id));
     }
     dry_run(input.dry_run)?;

@@ -44,6 +44,21 @@ pub struct TagSpecification {
     pub tag: Vec<Tag>,
 }
 
+/// A tag of a record, where an answer borrows from it.
+#[derive(Serialize)]
+pub struct TagRef<'a> {
+    key: &'a str,
+    value: &'a str,
+}
+
+impl<'a> TagRef<'a> {
+    pub fn list(tags: &'a Tags) -> Vec<Self> {
+        tags.iter()
+            .map(|(key, value)| Self { key, value })
+            .collect()
+    }
+}
+
 /// Tags as answers list them.
 pub fn list(tags: &Tags) -> Vec<Tag> {
     tags.iter()

@@ -38,7 +38,7 @@ struct Shape {
     size: u32,
     snapshot_id: String,
     availability_zone: String,
-    availability_zone_id: Option<String>,
+    availability_zone_id: Option<&'static str>,
     status: &'static str,
     create_time: Timestamp,
     attachment_set: Vec<Attachment>,

@@ -6,10 +6,10 @@ use model::Scope;
 use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use store::{Record, State};
+use store::{Of, Record, State};
 
 /// A record that an ARN names.
-pub trait Resource: Record<Key = String> {
+pub trait Resource: Record<Key = String> + Of<Scope> {
     /// What follows the account in the ARN, up to the first slash.
     const KIND: &'static str;
     /// As texts call it.
@@ -106,8 +106,7 @@ pub fn owned<'a, R: Resource>(
     state: &'a State,
     scope: &'a Scope,
 ) -> impl Iterator<Item = &'a Arc<R>> {
-    let all = R::table(state).values();
-    all.filter(move |r| r.scope() == scope && r.visible())
+    R::table(state).of(scope).filter(|r| r.visible())
 }
 
 /// What follows the kind, such as `app/<name>/<id>` of a load balancer.

@@ -26,7 +26,7 @@ fn uses<'a>(state: &'a State, scope: &'a Scope, group: &'a str) -> impl Iterator
     let listeners = owned::<Listener>(state, scope);
     listeners
         .filter(move |listener| {
-            let rules = owned::<Rule>(state, scope).filter(|r| r.listener == listener.arn);
+            let rules = state.rules.of(listener.arn.as_str());
             let mut actions =
                 std::iter::once(&listener.default_actions).chain(rules.map(|r| &r.actions));
             actions.any(|a| groups(a).any(|g| g == group))

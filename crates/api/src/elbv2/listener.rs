@@ -1,7 +1,7 @@
 //! Listeners.
 
 use super::action::{self, ActionShape};
-use super::arn::{self, find, owned};
+use super::arn::{self, find};
 use super::check::{one_of, port};
 use super::error::{Result, error, validation};
 use super::listener_tls::{self, Certificate, MutualAuthentication, Request};
@@ -108,7 +108,7 @@ fn check_actions(balancer: &LoadBalancer, actions: &[Action]) -> Result<()> {
 }
 
 fn of_load_balancer<'a>(ctx: &'a Ctx, arn: &'a str) -> impl Iterator<Item = &'a Arc<Listener>> {
-    owned::<Listener>(&ctx.tx, &ctx.scope).filter(move |l| l.load_balancer == arn)
+    ctx.tx.listeners.of(arn)
 }
 
 fn duplicate(balancer: &str) -> wire::ApiError {

@@ -82,7 +82,7 @@ pub fn refuse_default(ctx: &Ctx, arn: &str, change: &str) -> Result<()> {
 }
 
 fn of_listener<'a>(ctx: &'a Ctx, arn: &'a str) -> impl Iterator<Item = &'a Arc<Rule>> {
-    owned::<Rule>(&ctx.tx, &ctx.scope).filter(move |r| r.listener == arn)
+    ctx.tx.rules.of(arn)
 }
 
 #[derive(Deserialize)]

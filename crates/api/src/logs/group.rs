@@ -119,9 +119,8 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeLogGroups) -> Result<LogGroups
         let mut ids = input.log_group_identifiers.iter();
         ids.any(|id| group_of_arn(ctx, id).unwrap_or(id) == group.name)
     };
-    let groups = ctx.tx.log_groups.values().filter(|group| {
-        group.scope == ctx.scope
-            && group.name.starts_with(&prefix)
+    let groups = ctx.tx.log_groups.of(&ctx.scope).filter(|group| {
+        group.name.starts_with(&prefix)
             && group.name.to_lowercase().contains(&pattern.to_lowercase())
             && (input.log_group_identifiers.is_empty() || named(group))
             && input

@@ -61,5 +61,5 @@ fn find(ctx: &Ctx, name: &str) -> Result<Arc<Parameter>> {
 
 /// The caller's parameters, by name.
 fn owned(ctx: &Ctx) -> impl Iterator<Item = &Arc<Parameter>> {
-    ctx.tx.parameters.values().filter(|p| p.scope == ctx.scope)
+    ctx.tx.parameters.of(&ctx.scope)
 }

@@ -3,7 +3,6 @@
 use super::log::Kind;
 use super::{Place, cross_zone, groups_of, place, target_key};
 use crate::clock::Speed;
-use crate::index::Interfaces;
 use ::balancer::config as cfg;
 use jiff::{SignedDuration, Timestamp};
 use model::elbv2::{
@@ -23,7 +22,6 @@ pub fn desired(
     settings: &crate::Settings,
     applied: &crate::network::Applied,
 ) -> cfg::Config {
-    let interfaces = Interfaces::new(state);
     let mut config = cfg::Config::default();
     for balancer in state
         .load_balancers
@@ -31,7 +29,7 @@ pub fn desired(
         .filter(|b| b.deleted.is_none())
     {
         if balancer.is_network() {
-            super::network::add(&mut config, state, &interfaces, balancer, settings, applied);
+            super::network::add(&mut config, state, balancer, settings, applied);
             continue;
         }
         let nodes = balancer
@@ -56,7 +54,7 @@ pub fn desired(
             if let Some(group) = state.target_groups.get(&arn) {
                 config.target_groups.insert(
                     group.dimension().to_owned(),
-                    target_group(state, &interfaces, group, balancer, settings.speed),
+                    target_group(state, group, balancer, settings.speed),
                 );
             }
         }
@@ -78,8 +76,7 @@ fn listeners_of<'a>(
     state: &'a State,
     balancer: &'a LoadBalancer,
 ) -> impl Iterator<Item = &'a Listener> {
-    let all = state.listeners.values().map(Arc::as_ref);
-    all.filter(|l| l.load_balancer == balancer.arn)
+    state.listeners.of(balancer.arn.as_str()).map(Arc::as_ref)
 }
 
 /// With its key: the configuration's file is readable by its owner only.
@@ -113,18 +110,14 @@ fn tls(l: &Listener) -> Option<cfg::Tls> {
 }
 
 fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
-    let rules = state
-        .rules
-        .values()
-        .filter(|r| r.listener == l.arn)
-        .filter_map(|r| {
-            Some(cfg::Rule {
-                priority: r.priority,
-                conditions: r.conditions.iter().map(condition).collect(),
-                action: action(state, &r.actions)?,
-                transforms: r.transforms.iter().map(transform).collect(),
-            })
-        });
+    let rules = state.rules.of(l.arn.as_str()).filter_map(|r| {
+        Some(cfg::Rule {
+            priority: r.priority,
+            conditions: r.conditions.iter().map(condition).collect(),
+            action: action(state, &r.actions)?,
+            transforms: r.transforms.iter().map(transform).collect(),
+        })
+    });
     Some(cfg::Listener {
         key: l.arn.clone(),
         port: l.port,
@@ -277,7 +270,6 @@ fn attributes(balancer: &LoadBalancer, logs: &Path) -> cfg::Attributes {
 
 fn target_group(
     state: &State,
-    interfaces: &Interfaces<'_>,
     group: &TargetGroup,
     balancer: &LoadBalancer,
     speed: Speed,
@@ -324,7 +316,7 @@ fn target_group(
         targets: group
             .targets
             .iter()
-            .filter_map(|t| target(state, interfaces, group, t))
+            .filter_map(|t| target(state, group, t))
             .collect(),
     }
 }
@@ -360,18 +352,17 @@ pub fn health_check(check: &HealthCheck, speed: Speed) -> cfg::HealthCheck {
     }
 }
 
-pub fn target(
-    state: &State,
-    interfaces: &Interfaces<'_>,
-    group: &TargetGroup,
-    target: &Target,
-) -> Option<cfg::Target> {
+pub fn target(state: &State, group: &TargetGroup, target: &Target) -> Option<cfg::Target> {
     let until =
         |since: Timestamp| since + SignedDuration::from_secs(group.deregistration_delay().into());
-    let (address, zone, fit) = match place(state, interfaces, group, target) {
+    let (address, zone, fit) = match place(state, group, target) {
         Place::At(address, zone) => (address, zone, true),
         // Nothing to reach, but a request in flight may still end: keep what address it has.
-        Place::Unfit(_) => (interfaces.primary(&target.id)?.primary_ip(), None, false),
+        Place::Unfit(_) => (
+            crate::index::primary(state, &super::instance_of(state, target)?.id)?.primary_ip(),
+            None,
+            false,
+        ),
     };
     Some(cfg::Target {
         key: target_key(target),

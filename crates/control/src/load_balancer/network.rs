@@ -3,7 +3,6 @@
 use super::config::{health_check, minimum_healthy, node, target};
 use super::{cross_zone, groups_of};
 use crate::clock::Speed;
-use crate::index::Interfaces;
 use ::balancer::config as cfg;
 use ::balancer::config::network as flow;
 use model::elbv2::{Action, Listener, LoadBalancer, TargetGroup};
@@ -14,27 +13,23 @@ use store::State;
 pub fn add(
     config: &mut cfg::Config,
     state: &State,
-    interfaces: &Interfaces<'_>,
     balancer: &LoadBalancer,
     settings: &crate::Settings,
     applied: &crate::network::Applied,
 ) {
     let nodes = balancer.zones.iter();
     let standing = nodes.filter(|z| applied.has_interface(&balancer.vpc, &z.interface));
-    let listeners = state.listeners.values();
+    let listeners = state.listeners.of(balancer.arn.as_str());
     config
         .network_load_balancers
         .push(flow::NetworkLoadBalancer {
             key: balancer.dimension().to_owned(),
             nodes: standing.map(|z| node(z, settings)).collect(),
-            listeners: listeners
-                .filter(|l| l.load_balancer == balancer.arn)
-                .filter_map(|l| listener(state, l))
-                .collect(),
+            listeners: listeners.filter_map(|l| listener(state, l)).collect(),
         });
     for arn in groups_of(state, balancer) {
         if let Some(group) = state.target_groups.get(&arn) {
-            let made = target_group(state, interfaces, group, balancer, settings.speed);
+            let made = target_group(state, group, balancer, settings.speed);
             config
                 .network_target_groups
                 .insert(group.dimension().to_owned(), made);
@@ -70,7 +65,6 @@ fn listener(state: &State, l: &Listener) -> Option<flow::Listener> {
 
 fn target_group(
     state: &State,
-    interfaces: &Interfaces<'_>,
     group: &TargetGroup,
     balancer: &LoadBalancer,
     speed: Speed,
@@ -96,8 +90,6 @@ fn target_group(
         ),
         unhealthy_state_routing: minimum_healthy(group),
         health_check: health_check(&group.health_check, speed),
-        targets: targets
-            .filter_map(|t| target(state, interfaces, group, t))
-            .collect(),
+        targets: targets.filter_map(|t| target(state, group, t)).collect(),
     }
 }

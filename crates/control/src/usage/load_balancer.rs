@@ -298,8 +298,6 @@ mod tests {
     use super::*;
     use ::balancer::report::TargetMetrics;
     use model::elbv2::TargetHealth;
-    use std::sync::Arc;
-    use store::TargetHealthKey;
 
     fn node(zone: &str, requests: u64, healthy: u64) -> NodeMetrics {
         NodeMetrics {
@@ -356,7 +354,7 @@ mod tests {
     fn requests_per_target_are_of_all_nodes_over_all_targets() {
         let metrics = Metrics::default();
         let scope = Scope::new("000000000000", "us-east-1");
-        let mut state = State::default();
+        let store = store::Store::in_memory();
         for target in ["i-1", "i-2", "i-3", "i-4"] {
             let health = TargetHealth {
                 target_group:
@@ -367,13 +365,9 @@ mod tests {
                 reason: None,
                 since: Timestamp::UNIX_EPOCH,
             };
-            let key = TargetHealthKey {
-                target_group: health.target_group.clone(),
-                target: target.into(),
-                port: 80,
-            };
-            state.target_health.insert(key, Arc::new(health));
+            store.update(|tx| tx.put(health));
         }
+        let state = store.snapshot();
         let start = Timestamp::UNIX_EPOCH;
         let counts = [
             node("a", 60, 1),
