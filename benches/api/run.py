@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""API calls beside moto's server and MiniStack: CPU per request, rate and p99, in interleaved rounds.
+"""API calls beside MiniStack and moto's server: CPU per request, rate and p99, in interleaved rounds.
 
-    benches/api/run.py --nines target/release/nines [--clients 1,8,64] [--rounds 5] [--instances 10,1000]
+    cargo build --release -p nines
+    apt-get install wrk; pip install ministack 'moto[server]'   (in any virtual environment)
+    benches/api/run.py [--clients 1,8,64] [--rounds 3] [--seconds 2] [--ministack PROGRAM] [--moto PROGRAM]
 
-Nines runs on a machine in memory (`nines up --simulated`), with its journal on disk as always. The peers come from
-`pip install moto[server] ministack` in any virtual environment: --moto names its moto_server, --ministack its
-ministack; an empty name leaves one out. All are on loopback; the client sends ready-made requests over keep-alive
-connections, so that no SDK is measured. CPU is that of the server's process and its children, by /proc.
+Nines runs on a machine in memory (`nines up --simulated`), with its journal on disk as always. All are on loopback;
+wrk sends ready-made requests over keep-alive connections, so that no SDK is measured, and tells the p99. CPU is that of
+the server's process and its children, by /proc. MiniStack is measured in every round, moto, ten times as slow, in one
+by 8 clients and not with the large answers; a program that is named by an empty text or not found is left out.
+
+The last part asks ours alone for one instance of 10, 1,000 and 10,000, which should cost the same. About five minutes.
 """
 
 import argparse
 import http.client
-import json
 import os
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -22,15 +26,34 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 FORM = "application/x-www-form-urlencoded"
+ACCOUNT = "000000000000"
+
+SCRIPT = """
+wrk.method = "POST"
+wrk.body = [[{body}]]
+{headers}
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format("RESULT %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(99),
+    e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
 
 
 class Api:
     """Ready-made requests of one service."""
 
     def __init__(self, service, version):
-        self.version = version
-        scope = f"AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
-        self.headers = {"Authorization": scope, "Content-Type": FORM, "Host": f"{service}.us-east-1.amazonaws.com"}
+        self.service, self.version = service, version
+
+    def headers(self, account=ACCOUNT):
+        scope = f"{account}/20260101/us-east-1/{self.service}/aws4_request"
+        return {
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+            "Content-Type": FORM,
+            "Host": f"{self.service}.us-east-1.amazonaws.com",
+            "X-Amz-Date": "20260101T000000Z",
+        }
 
     def body(self, **parameters):
         return urlencode({"Version": self.version, **parameters})
@@ -47,17 +70,14 @@ class Server:
     def __init__(self, name, port, pid):
         self.name, self.port, self.pid = name, port, pid
 
-    def send(self, connection, api, body):
-        connection.request("POST", "/", body, api.headers)
-        response = connection.getresponse()
-        answer = response.read()
-        assert response.status == 200, (self.name, body[:200], answer[:300])
-        return answer.decode()
-
-    def call(self, api, **parameters):
+    def call(self, api, account=ACCOUNT, **parameters):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
-            return self.send(connection, api, api.body(**parameters))
+            connection.request("POST", "/", api.body(**parameters), api.headers(account))
+            response = connection.getresponse()
+            answer = response.read().decode()
+            assert response.status == 200, (self.name, parameters, answer[:300])
+            return answer
         finally:
             connection.close()
 
@@ -88,45 +108,75 @@ class Server:
         pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.processes())
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    def round(self, api, body, clients, seconds):
+    def settle(self):
+        """Waits until what was asked for has been done, for at most half a minute."""
+        for _ in range(60):
+            before = self.cpu()
+            time.sleep(0.5)
+            if self.cpu() - before < 0.03:
+                return
+
+    def wrk(self, script, clients, seconds):
         """CPU per request in ms, requests a second, p99 in ms."""
-        times, stop = [], threading.Event()
+        before = self.cpu()
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "60s", "-s", script, f"http://127.0.0.1:{self.port}/"]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        used = self.cpu() - before
+        requests, micros, p99, errors = map(int, out.split("RESULT")[1].split()[:4])
+        assert errors == 0 and requests > 0, (self.name, out)
+        return used / requests * 1e3, requests / micros * 1e6, p99 / 1e3
+
+    def launch(self, account, clients, count):
+        """The same of `count` launches of one instance, shared by the clients: a limit allows no more."""
+        self.call(EC2, account, Action="DescribeVpcs")
+        image = image_of(self, account)
+        parameters = dict(Action="RunInstances", ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)
+        times = []
 
         def ask():
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-            while not stop.is_set():
+            for _ in range(count // clients):
                 begun = time.perf_counter()
-                self.send(connection, api, body)
+                connection.request("POST", "/", EC2.body(**parameters), EC2.headers(account))
+                response = connection.getresponse()
+                answer = response.read()
+                assert response.status == 200, (self.name, answer[:300])
                 times.append(time.perf_counter() - begun)
 
-        before = self.cpu()
+        before, begun = self.cpu(), time.perf_counter()
         threads = [threading.Thread(target=ask) for _ in range(clients)]
         for thread in threads:
             thread.start()
-        time.sleep(seconds)
-        stop.set()
         for thread in threads:
             thread.join()
-        used = self.cpu() - before
+        took = time.perf_counter() - begun
+        # What the launches cause is theirs too.
+        self.settle()
         times.sort()
-        return used / len(times) * 1e3, len(times) / seconds, times[int(len(times) * 0.99)] * 1e3
+        return (self.cpu() - before) / len(times) * 1e3, len(times) / took, times[int(len(times) * 0.99)] * 1e3
 
 
 def start_nines(program, directory, port):
-    state = f"{directory}/state"
-    arguments = [program, "--state", state, "--port", str(port), "up", "--simulated", "--name", "nbench"]
-    log = open(f"{directory}/nines.log", "w")
-    begun = time.perf_counter()
-    process = subprocess.Popen(arguments, stdout=log, stderr=log)
-    ready = until_answered(port, process)
-    return process, ready - begun
+    """The process, how long until it answered, and how long a second start took."""
+    arguments = [program, "--state", f"{directory}/state", "--port", str(port), "up", "--simulated", "--name", "nbench"]
+    took = []
+    for again in (True, False):
+        with open(f"{directory}/nines.log", "a") as log:
+            begun = time.perf_counter()
+            process = subprocess.Popen(arguments, stdout=log, stderr=log)
+        took.append(until_answered(port, process) - begun)
+        if again:
+            time.sleep(2)
+            process.terminate()
+            process.wait()
+    return process, took
 
 
 def start_peer(program, port, directory):
     environment = os.environ | {"GATEWAY_PORT": str(port), "EDGE_PORT": str(port), "LOG_LEVEL": "ERROR"}
     arguments = [program, "-p", str(port)] if "moto" in program else [program]
-    log = open(f"{directory}/{Path(program).name}.log", "w")
-    process = subprocess.Popen(arguments, stdout=log, stderr=log, env=environment)
+    with open(f"{directory}/{Path(program).name}.log", "w") as log:
+        process = subprocess.Popen(arguments, stdout=log, stderr=log, env=environment)
     until_answered(port, process)
     return process
 
@@ -137,39 +187,67 @@ def until_answered(port, process):
             Server("", port, 0).call(EC2, Action="DescribeVpcs")
             return time.perf_counter()
         except (OSError, http.client.HTTPException):
-            time.sleep(0.002)
+            time.sleep(0.001)
     raise SystemExit(f"the server on port {port} ended at once")
 
 
-def image_of(server):
+def image_of(server, account=ACCOUNT):
     try:
-        return server.call(EC2, Action="DescribeImages", **X86).split("<imageId>")[1].split("<")[0]
+        answer = server.call(EC2, account, Action="DescribeImages", **X86)
+        return answer.split("<imageId>")[1].split("<")[0]
     except IndexError:
         return "ami-12c6146b"
 
 
-def fill(server, have, wanted):
+def fill(server, have, wanted, account=ACCOUNT):
     """Instances up to `wanted`; what one costs in memory, in KiB."""
-    image = image_of(server)
+    image = image_of(server, account)
     before = server.memory()
     for first in range(have, wanted, 100):
         count = min(100, wanted - first)
-        server.call(EC2, Action="RunInstances", ImageId=image, InstanceType="t3.micro", MinCount=count, MaxCount=count)
+        server.call(EC2, account, Action="RunInstances", ImageId=image, InstanceType="t3.micro", MinCount=count, MaxCount=count)
+    server.settle()
     return (server.memory() - before) * 1024 / max(wanted - have, 1)
 
 
-def measure(servers, label, api, parameters, options):
-    for clients in options.clients:
-        seen = {server.name: [] for server in servers}
-        for _ in range(options.rounds):
-            for server in servers:
-                body = api.body(**parameters(server))
-                seen[server.name].append(server.round(api, body, clients, options.seconds))
+class Bench:
+    def __init__(self, options, directory):
+        self.options, self.directory = options, directory
+
+    def script(self, server, api, parameters):
+        path = Path(self.directory) / f"{server.name}.lua"
+        headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in api.headers().items())
+        path.write_text(SCRIPT.format(body=api.body(**parameters), headers=headers))
+        return str(path)
+
+    def measure(self, servers, label, api, parameters, clients=None):
+        scripts = {server.name: self.script(server, api, parameters(server)) for server in servers}
+        for clients in clients or self.options.clients:
+            seen = {}
+            for turn in range(self.options.rounds):
+                for server in servers:
+                    if "moto" in server.name and (clients != 8 or turn > 0):
+                        continue
+                    found = server.wrk(scripts[server.name], clients, self.options.seconds)
+                    seen.setdefault(server.name, []).append(found)
+            self.report(label, clients, seen)
+
+    def launches(self, servers):
+        for clients in self.options.clients:
+            seen = {}
+            for turn in range(2):
+                for server in servers:
+                    account = f"{clients:03}{turn:09}"
+                    seen.setdefault(server.name, []).append(server.launch(account, clients, 128))
+            self.report("RunInstances", clients, seen)
+
+    @staticmethod
+    def report(label, clients, seen):
         first = None
         for name, rounds in seen.items():
             cost, rate, p99 = (statistics.median(column) for column in zip(*rounds))
             first = first or cost
-            print(f"{label:24} {clients:3} {name:10} {cost:9.3f} ms CPU ({cost / first:6.1f} x)  {rate:8.0f}/s  p99 {p99:8.2f} ms", flush=True)
+            print(f"{label:28} {clients:3} {name:12} {cost:9.3f} ms CPU (ours 1/{cost / first:5.1f})  {rate:8.0f}/s  p99 {p99:8.2f} ms", flush=True)
 
 
 def main():
@@ -180,41 +258,58 @@ def main():
     parser.add_argument("--ministack", default="ministack")
     parser.add_argument("--clients", type=numbers, default=[1, 8, 64])
     parser.add_argument("--instances", type=numbers, default=[10, 1000])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--flat", type=int, default=10000, help="instances of the last part; 0 leaves it out")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--port", type=int, default=4690)
     options = parser.parse_args()
     processes = []
     with tempfile.TemporaryDirectory() as directory:
         try:
-            nines, ready = start_nines(options.nines, directory, options.port)
+            nines, took = start_nines(options.nines, directory, options.port)
             processes.append(nines)
-            servers = [Server("nines", options.port, nines.pid)]
-            print(f"nines ready after {ready * 1e3:.0f} ms, {servers[0].memory():.0f} MiB resident")
-            for offset, program in enumerate((options.moto, options.ministack), 1):
-                if program:
+            ours = Server("nines", options.port, nines.pid)
+            servers = [ours]
+            ours.settle()
+            print(f"nines ready after {took[0] * 1e3:.0f} ms, again after {took[1] * 1e3:.0f} ms; {ours.memory():.1f} MiB resident", flush=True)
+            for offset, program in enumerate((options.ministack, options.moto), 1):
+                if program and shutil.which(program):
                     peer = start_peer(program, options.port + offset, directory)
                     processes.append(peer)
                     servers.append(Server(Path(program).name, options.port + offset, peer.pid))
+            bench = Bench(options, directory)
+            quick = [server for server in servers if "moto" not in server.name]
             vpcs = {s.name: s.call(EC2, Action="CreateVpc", CidrBlock="10.0.0.0/16").split("<vpcId>")[1].split("<")[0] for s in servers}
             tags = lambda s: {"Action": "CreateTags", "ResourceId.1": vpcs[s.name], "Tag.1.Key": "k", "Tag.1.Value": "v"}
             datum = {"Action": "PutMetricData", "Namespace": "bench", "MetricData.member.1.MetricName": "m", "MetricData.member.1.Value": "1"}
-            measure(servers, "DescribeVpcs", EC2, lambda s: {"Action": "DescribeVpcs"}, options)
-            measure(servers, "CreateTags", EC2, tags, options)
-            measure(servers, "PutMetricData", CLOUDWATCH, lambda s: datum, options)
-            have = 0
+            bench.measure(servers, "DescribeVpcs", EC2, lambda s: {"Action": "DescribeVpcs"})
+            bench.measure(servers, "CreateTags", EC2, tags)
+            bench.measure(servers, "PutMetricData", CLOUDWATCH, lambda s: datum)
+            have, one = 0, None
             for wanted in options.instances:
-                for server in servers:
-                    print(f"{server.name}: {fill(server, have, wanted):.1f} KiB resident per instance")
+                compared = servers if wanted < 100 else quick
+                for server in compared:
+                    print(f"{server.name}: {fill(server, have, wanted):.1f} KiB resident per instance", flush=True)
                 have = wanted
-                time.sleep(2)
-                measure(servers, f"DescribeInstances {wanted}", EC2, lambda s: {"Action": "DescribeInstances"}, options)
-            run = lambda s: {"Action": "RunInstances", "ImageId": image_of(s), "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
-            measure(servers, "RunInstances", EC2, run, options)
+                bench.measure(compared, f"DescribeInstances, {wanted}", EC2, lambda s: {"Action": "DescribeInstances"})
+                one = one or ours.call(EC2, Action="DescribeInstances").split("<instanceId>")[1].split("<")[0]
+                by_id(bench, ours, one, wanted)
+            bench.launches(quick)
+            if options.flat:
+                # In accounts of their own: a limit on vCPUs allows 2,048 in one.
+                for number in range(0, options.flat - have, 2000):
+                    fill(ours, 0, min(2000, options.flat - have - number), f"{200 + number:012}")
+                by_id(bench, ours, one, options.flat)
         finally:
             for process in processes:
                 process.terminate()
                 process.wait()
+
+
+def by_id(bench, ours, one, there):
+    bench.measure([ours], f"one of {there} by its id", EC2, lambda s: {"Action": "DescribeInstances", "InstanceId.1": one}, [8])
+    filtered = {"Action": "DescribeInstances", "Filter.1.Name": "instance-id", "Filter.1.Value.1": one}
+    bench.measure([ours], f"one of {there} by a filter", EC2, lambda s: filtered, [8])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! What the targets share. Run one with `cargo +nightly fuzz run form` in the repository's root.
+//! What the targets share. Run one with `fuzz/run form 60` in the repository's root.
 //!
 //! `crates/wire/tests/anything.rs` asks the same of random input in every test run;
 //! coverage-guided search finds what random input does not.

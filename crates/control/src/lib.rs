@@ -38,6 +38,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use store::{Store, Tx};
 
 /// What does not change while a control plane runs.
@@ -291,15 +292,72 @@ impl World {
     }
 }
 
+/// Keeps a cloud that changes all the time from being looked at all the time: a few passes follow
+/// one another at once, as a launch needs, and then only as many as leave most of the core alone.
+struct Pace {
+    /// When the next pass would be due, had they all kept their distance.
+    due: Instant,
+}
+
+impl Pace {
+    /// Between passes in the long run; at least so many times as long as a pass takes.
+    const GAP: Duration = Duration::from_millis(10);
+    const TIMES: u32 = 5;
+    /// How far ahead of that a few may run.
+    const CREDIT: Duration = Duration::from_millis(100);
+
+    /// After a pass that took so long: how long to leave things alone, whatever rings.
+    fn rest(&mut self, took: Duration, now: Instant) -> Duration {
+        let earliest = now.checked_sub(Self::CREDIT).unwrap_or(now);
+        self.due = self.due.max(earliest) + Self::GAP.max(took * Self::TIMES);
+        self.due.saturating_duration_since(now).min(Self::CREDIT)
+    }
+}
+
 /// Runs passes until `stop` rings true: woken by the bell, and by time.
 pub fn run(mut world: World, now: impl Fn() -> Timestamp, stop: impl Fn() -> bool) {
     /// Look at everything at least this often: the host changes without telling.
     const AT_LEAST: std::time::Duration = std::time::Duration::from_secs(1);
+    let mut pace = Pace {
+        due: Instant::now(),
+    };
     while !stop() {
+        let begun = Instant::now();
         let next = world.pass(now());
+        std::thread::sleep(pace.rest(begun.elapsed(), Instant::now()));
         let wait = next.map_or(AT_LEAST, |at| {
             std::time::Duration::try_from(at.duration_since(now())).unwrap_or_default()
         });
         world.bell.wait(wait.min(AT_LEAST));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_follow_at_once_until_they_are_many() {
+        let start = Instant::now();
+        let mut pace = Pace { due: start };
+        let quick = Duration::from_micros(200);
+        // Some in a row rest not at all.
+        let mut now = start + Duration::from_secs(1);
+        for _ in 0..9 {
+            now += quick;
+            assert_eq!(pace.rest(quick, now), Duration::ZERO);
+        }
+        // A hundred more take a second.
+        let busy = now;
+        for _ in 0..100 {
+            now += quick;
+            now += pace.rest(quick, now);
+        }
+        let took = (now - busy).as_secs_f64();
+        assert!((0.9..1.1).contains(&took), "{took}");
+        // Long ones leave most of the time to others, and nothing waits for long.
+        let slow = Duration::from_millis(15);
+        assert_eq!(pace.rest(slow, now), slow * Pace::TIMES);
+        assert_eq!(pace.rest(slow * 100, now), Pace::CREDIT);
     }
 }

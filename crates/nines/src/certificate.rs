@@ -42,7 +42,7 @@ impl Certificates {
         self.0.join("endpoint.key")
     }
 
-    /// Makes those that are not there yet.
+    /// Makes those that are not there yet, besides the identity's.
     pub fn ensure(&self, cloud: &str, names: &[String]) -> Result<()> {
         fs::create_dir_all(&self.0)
             .with_context(|| format!("failed to create {}", self.0.display()))?;
@@ -55,15 +55,6 @@ impl Certificates {
             write(&authority_key, &key.serialize_pem())?;
             write(&self.authority(), &params.self_signed(&key)?.pem())?;
         }
-        if !self.identity().exists() || !self.identity_key().exists() {
-            let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048)
-                .context("failed to make an RSA key")?;
-            let pem = key.to_pkcs8_pem(LineEnding::LF)?;
-            let signing = KeyPair::from_pem(&pem)?;
-            let params = params(&format!("{cloud} instance identity"), Vec::new())?;
-            write(&self.identity_key(), &pem)?;
-            write(&self.identity(), &params.self_signed(&signing)?.pem())?;
-        }
         if !self.endpoint().exists() || !self.endpoint_key().exists() {
             let authority = KeyPair::from_pem(&fs::read_to_string(&authority_key)?)?;
             let issuer =
@@ -74,6 +65,20 @@ impl Certificates {
             params.use_authority_key_identifier_extension = true;
             write(&self.endpoint_key(), &key.serialize_pem())?;
             write(&self.endpoint(), &params.signed_by(&key, &issuer)?.pem())?;
+        }
+        Ok(())
+    }
+
+    /// The same for what signs identity documents, whose making takes a while.
+    pub fn ensure_identity(&self, cloud: &str) -> Result<()> {
+        if !self.identity().exists() || !self.identity_key().exists() {
+            let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048)
+                .context("failed to make an RSA key")?;
+            let pem = key.to_pkcs8_pem(LineEnding::LF)?;
+            let signing = KeyPair::from_pem(&pem)?;
+            let params = params(&format!("{cloud} instance identity"), Vec::new())?;
+            write(&self.identity_key(), &pem)?;
+            write(&self.identity(), &params.self_signed(&signing)?.pem())?;
         }
         Ok(())
     }
@@ -125,6 +130,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("nines-pki-{}", std::process::id()));
         let certificates = Certificates::of(directory.clone());
         certificates.ensure("test", &names()).expect("made");
+        certificates.ensure_identity("test").expect("made");
         let read = || {
             [
                 certificates.authority(),
@@ -135,6 +141,7 @@ mod tests {
         };
         let first = read();
         certificates.ensure("test", &names()).expect("there");
+        certificates.ensure_identity("test").expect("there");
         assert_eq!(read(), first);
         fs::remove_dir_all(directory).expect("removed");
     }

@@ -5,7 +5,7 @@ use crate::certificate;
 use crate::dispatch::Dispatcher;
 use crate::layout::{self, Cloud, State};
 use crate::machine::{self, Machine};
-use crate::server::{Server, listen, serve, serve_instances};
+use crate::server::{Server, Threads, listen, serve, serve_instances};
 use anyhow::{Context, Result, bail};
 use control::{Bell, Inbox, Parts, Settings, Speed, World};
 use host::linux::host::LinuxHost;
@@ -45,17 +45,15 @@ pub fn run(up: &Up) -> Result<()> {
         std::fs::create_dir_all(&dir)
             .with_context(|| format!("failed to create {}", dir.display()))?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let address = SocketAddr::from(([127, 0, 0, 1], up.port));
     let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).with_context(|| {
         format!("failed to listen on {address}: is a cloud up already (`nines ps`), or another program there? choose --port")
     })?;
-    state
-        .certificates()
-        .ensure(&up.name, &certificate::names())?;
+    let certificates = state.certificates();
+    certificates.ensure(&up.name, &certificate::names())?;
     let for_instances = runtime.block_on(async { listen(&state.api_socket()) })?;
     let store = Arc::new(Store::open(&state.0)?);
     let former = state.read_cloud();
@@ -143,9 +141,15 @@ pub fn run(up: &Up) -> Result<()> {
         starter: crate::launch::starter(Arc::clone(&cloud)),
     });
     let ended = Arc::clone(&stop);
+    let name = up.name.clone();
     let controllers = std::thread::Builder::new()
         .name("control".into())
         .spawn(move || {
+            // Before any instance may ask for it, and not before the first call is answered: an RSA
+            // key takes longer than all the rest of the start.
+            if let Err(error) = certificates.ensure_identity(&name) {
+                tracing::error!(%error, "failed to make the key of identity documents");
+            }
             control::run(world, Timestamp::now, move || ended.load(Ordering::Relaxed))
         })?;
     let server = Arc::new(Server {
@@ -156,11 +160,12 @@ pub fn run(up: &Up) -> Result<()> {
             up: up.clone(),
         },
     });
+    let threads = Arc::new(Threads::start()?);
     tracing::info!(%address, state = %state.0.display(), "ready");
     runtime.block_on(async {
         tokio::select! {
-            () = serve(listener, Arc::clone(&server)) => {}
-            () = serve_instances(for_instances, server) => {}
+            () = serve(listener, Arc::clone(&server), Arc::clone(&threads)) => {}
+            () = serve_instances(for_instances, server, threads) => {}
             () = ended_by_signal() => {}
         }
     });

@@ -31,12 +31,15 @@ impl Dispatcher {
     }
 
     pub async fn answer(&self, request: HttpRequest) -> HttpResponse {
-        let request_id = uuid::Uuid::new_v4().to_string();
+        // By the thread's generator: a system call for each would be felt.
+        let request_id = uuid::Builder::from_random_bytes(rand::random())
+            .into_uuid()
+            .to_string();
         let call = match Call::detect(&request) {
             Ok(call) => call,
             Err(error) => return error.into_response(Protocol::Query, plain(), &request_id),
         };
-        let scope = scope_of(&request);
+        let scope = scope_of(call.credential.as_ref());
         let scope = match scope {
             Ok(scope) => scope,
             Err(error) => {
@@ -49,9 +52,7 @@ impl Dispatcher {
         if let Err(error) = self.prepare(&scope.0).await {
             return error.into_response(call.payload.protocol(), plain(), &request_id);
         }
-        if call.service.as_deref() == Some("s3")
-            || (call.service.is_none() && call.action().is_none())
-        {
+        if call.service() == Some("s3") || (call.service().is_none() && call.action().is_none()) {
             return self.object_storage(request, scope, request_id).await;
         }
         let Some(service) = self.services.iter().find(|s| s.answers(&call)) else {
@@ -197,9 +198,8 @@ fn plain() -> ErrorStyle {
 }
 
 /// Account and region of a request, and its access key. Any key works.
-fn scope_of(request: &HttpRequest) -> Result<(Scope, String), ApiError> {
-    let credential = Credential::of(request);
-    let (key, region) = match &credential {
+fn scope_of(credential: Option<&Credential>) -> Result<(Scope, String), ApiError> {
+    let (key, region) = match credential {
         Some(c) => (c.access_key.as_str(), c.region.as_str()),
         None => ("", DEFAULT_REGION),
     };
@@ -218,7 +218,7 @@ fn scope_of(request: &HttpRequest) -> Result<(Scope, String), ApiError> {
 }
 
 fn unknown_service(call: &Call<'_>) -> ApiError {
-    let service = call.service.as_deref().unwrap_or("unsigned requests");
+    let service = call.service().unwrap_or("unsigned requests");
     let message = format!(
         "Nines does not emulate the service {service} (docs/coverage.md lists what it does)."
     );

@@ -156,6 +156,9 @@ struct Up {
     /// On a machine in memory, without root: instances are made up and nothing serves.
     #[arg(long)]
     simulated: bool,
+    /// Whoever starts this has checked the host.
+    #[arg(long, hide = true)]
+    checked: bool,
     /// Prefix of everything the cloud makes on the host.
     #[arg(long, default_value = "nines")]
     name: String,

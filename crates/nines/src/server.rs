@@ -14,8 +14,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wire::{ApiError, ErrorStyle, HttpRequest, HttpResponse, Protocol};
 
 /// Largest body of an upload. S3 takes 5 GiB in one PUT; parts of this size serve the same.
@@ -36,18 +37,59 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(60);
 /// Longest silence within a body; S3 gives up after as much.
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Connections at a time; further ones wait in the listener's queue. Bounds memory, with the limits above.
+/// Connections at a time; further ones wait in the listener's queue.
 const MAX_CONNECTIONS: usize = 2048;
+
+/// Memory of all bodies that are longer than a common call's, which bounds it together with the
+/// limits above. Whoever finds none left is told to come again, as SDKs do by themselves.
+const BODIES: usize = 512 << 20;
+const COMMON: usize = 16 << 10;
+const PAGE: usize = 4 << 10;
+static ROOM: Semaphore = Semaphore::const_new(BODIES / PAGE);
 
 pub struct Server {
     pub dispatcher: Dispatcher,
     pub admin: admin::Admin,
 }
 
+/// Threads that serve connections, each its own.
+///
+/// One pool of threads that take over each other's work was tried first: waking another thread for
+/// a call of a few microseconds cost as much as the call.
+pub struct Threads(Vec<Handle>);
+
+impl Threads {
+    pub fn start() -> anyhow::Result<Self> {
+        const MOST: usize = 4;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let start = |number| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let handle = runtime.handle().clone();
+            std::thread::Builder::new()
+                .name(format!("api-{number}"))
+                .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+            Ok(handle)
+        };
+        (0..cores.min(MOST))
+            .map(start)
+            .collect::<anyhow::Result<_>>()
+            .map(Self)
+    }
+
+    /// Begins a connection on the thread whose turn it is.
+    fn spawn(&self, turn: usize, connection: impl Future<Output = ()> + Send + 'static) {
+        if let Some(thread) = self.0.get(turn % self.0.len().max(1)) {
+            thread.spawn(connection);
+        }
+    }
+}
+
 /// Accepts connections until the task is dropped.
-pub async fn serve(listener: TcpListener, server: Arc<Server>) {
+pub async fn serve(listener: TcpListener, server: Arc<Server>, threads: Arc<Threads>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
+    for turn in 0.. {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             // The semaphore is never closed.
             return;
@@ -61,9 +103,16 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>) {
             }
         };
         let _ = stream.set_nodelay(true);
+        // Its events go to the thread that serves it.
+        let Ok(stream) = stream.into_std() else {
+            continue;
+        };
         let server = Arc::clone(&server);
-        tokio::spawn(async move {
-            connection(stream, server, true).await;
+        threads.spawn(turn, async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection(stream, server, true).await,
+                Err(error) => tracing::warn!(%error, "failed to take over a connection"),
+            }
             drop(place);
         });
     }
@@ -79,10 +128,22 @@ pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
 }
 
 /// The same for instances, which the admin API is none of the business of.
-pub async fn serve_instances(listener: UnixListener, server: Arc<Server>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(connection(stream, Arc::clone(&server), false))),
+pub async fn serve_instances(listener: UnixListener, server: Arc<Server>, threads: Arc<Threads>) {
+    for turn in 0.. {
+        match listener
+            .accept()
+            .await
+            .and_then(|(stream, _)| stream.into_std())
+        {
+            Ok(stream) => {
+                let server = Arc::clone(&server);
+                threads.spawn(turn, async move {
+                    match UnixStream::from_std(stream) {
+                        Ok(stream) => connection(stream, server, false).await,
+                        Err(error) => tracing::warn!(%error, "failed to take over a connection"),
+                    }
+                });
+            }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection of the edge");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -119,10 +180,11 @@ async fn answer(
     let head_only = request.method() == hyper::Method::HEAD;
     let protocol = protocol_of(&request);
     let response = match read(request, protocol).await {
-        Ok(request) if from_host && request.path.starts_with("/_nines/") => {
+        Ok((request, _)) if from_host && request.path.starts_with("/_nines/") => {
             server.admin.answer(&request)
         }
-        Ok(request) => server.dispatcher.answer(request).await,
+        // The room of the body is taken until the answer is there.
+        Ok((request, _room)) => server.dispatcher.answer(request).await,
         Err(error) => error.into_response(protocol, ErrorStyle::default(), "-"),
     };
     into_hyper(response, head_only)
@@ -149,7 +211,12 @@ fn protocol_of(request: &Request<Incoming>) -> Protocol {
     }
 }
 
-async fn read(request: Request<Incoming>, protocol: Protocol) -> Result<HttpRequest, ApiError> {
+type Room = Option<SemaphorePermit<'static>>;
+
+async fn read(
+    request: Request<Incoming>,
+    protocol: Protocol,
+) -> Result<(HttpRequest, Room), ApiError> {
     let (head, body) = request.into_parts();
     let limit = match protocol {
         Protocol::RestXml => UPLOAD_LIMIT,
@@ -163,20 +230,21 @@ async fn read(request: Request<Incoming>, protocol: Protocol) -> Result<HttpRequ
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large(protocol));
     }
-    let body = collect(body, limit, protocol).await?;
+    let (body, room) = collect(body, limit, protocol).await?;
     let headers = head.headers.iter().map(|(name, value)| {
         (
             name.as_str().to_owned(),
             String::from_utf8_lossy(value.as_bytes()).into_owned(),
         )
     });
-    Ok(HttpRequest {
+    let request = HttpRequest {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: headers.collect(),
         body,
-    })
+    };
+    Ok((request, room))
 }
 
 fn into_hyper(response: HttpResponse, head_only: bool) -> Response<Full<Bytes>> {
@@ -202,7 +270,12 @@ fn into_hyper(response: HttpResponse, head_only: bool) -> Response<Full<Bytes>> 
 }
 
 /// The whole body, unless it is too long or its sender falls silent.
-async fn collect(body: Incoming, limit: usize, protocol: Protocol) -> Result<Vec<u8>, ApiError> {
+async fn collect(
+    body: Incoming,
+    limit: usize,
+    protocol: Protocol,
+) -> Result<(Vec<u8>, Room), ApiError> {
+    let mut room: Room = None;
     let mut body = Limited::new(body, limit);
     // What a client announces is not trusted with an allocation.
     let mut whole = Vec::new();
@@ -214,7 +287,7 @@ async fn collect(body: Incoming, limit: usize, protocol: Protocol) -> Result<Vec
                 ApiError::client("RequestTimeout", message)
             })?;
         let data = match frame {
-            None => return Ok(whole),
+            None => return Ok((whole, room)),
             Some(Ok(frame)) => frame.into_data(),
             Some(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(protocol)),
             Some(Err(error)) => {
@@ -223,8 +296,28 @@ async fn collect(body: Incoming, limit: usize, protocol: Protocol) -> Result<Vec
             }
         };
         // Trailers carry nothing that a call reads.
-        whole.extend_from_slice(&data.unwrap_or_default());
+        let data = data.unwrap_or_default();
+        let taken = room.as_ref().map_or(0, SemaphorePermit::num_permits) * PAGE;
+        let wanted = (whole.len() + data.len()).saturating_sub(COMMON + taken);
+        if wanted > 0 {
+            let pages = u32::try_from(wanted.div_ceil(PAGE)).unwrap_or(u32::MAX);
+            let more = ROOM.try_acquire_many(pages).map_err(|_| busy(protocol))?;
+            match &mut room {
+                Some(room) => room.merge(more),
+                None => room = Some(more),
+            }
+        }
+        whole.extend_from_slice(&data);
     }
+}
+
+fn busy(protocol: Protocol) -> ApiError {
+    let code = match protocol {
+        Protocol::RestXml => "SlowDown",
+        _ => "ServiceUnavailable",
+    };
+    let message = "Too much is being sent to this cloud at once; try again.";
+    ApiError::new(503, code, message)
 }
 
 fn too_large(protocol: Protocol) -> ApiError {

@@ -1,11 +1,18 @@
-//! The durable copy: every committed change, in order, in SQLite by one writer thread.
+//! The durable copy: every committed change, in order, in SQLite.
+//!
+//! Whoever waits for a change writes it, and whatever else waits by then in the same transaction of
+//! SQLite (group commit). A thread writes what nobody waits for, and carries the log of SQLite over
+//! into its file, which takes the disk's time. Handing every change to that thread was tried first:
+//! the two wake-ups cost more than the writing.
 
 use crate::Error;
 use crate::tables::State;
 use crate::tx::Changes;
 use rusqlite::Connection;
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Raised whenever a record changes so that older data cannot be read.
@@ -14,12 +21,46 @@ const FORMAT: i64 = 1;
 /// Most changes that share one SQLite transaction.
 const BATCH: usize = 512;
 
+/// SQLite's log is carried over into its file when it has about so many bytes, or when nothing has
+/// been written for so long.
+const LONG_LOG: usize = 32 << 20;
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What a transaction adds to the log besides the records: pages are written whole.
+const PAGES: usize = 8 << 10;
+
 type Entry = (Changes, oneshot::Sender<Result<(), String>>);
 
 pub(crate) struct Journal {
-    /// `None` only while dropping.
-    entries: Option<mpsc::Sender<Entry>>,
+    file: Arc<File>,
     thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    entries: VecDeque<Entry>,
+    /// The thread is to write them.
+    for_thread: bool,
+    /// The journal is being dropped.
+    ending: bool,
+}
+
+struct File {
+    waiting: Mutex<Waiting>,
+    bell: Condvar,
+    db: Mutex<Database>,
+}
+
+struct Database {
+    connection: Connection,
+    /// About how many bytes its log has.
+    log: usize,
+}
+
+/// A change on its way to disk.
+pub(crate) struct Pending {
+    file: Arc<File>,
+    written: Option<oneshot::Receiver<Result<(), String>>>,
 }
 
 /// Makes the file readable by its owner only: records hold the keys of certificates. SQLite's other
@@ -45,6 +86,7 @@ impl Journal {
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = NORMAL;
              PRAGMA locking_mode = EXCLUSIVE;
+             PRAGMA wal_autocheckpoint = 0;
              CREATE TABLE IF NOT EXISTS records (
                  tbl TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (tbl, key)
              ) WITHOUT ROWID;",
@@ -62,36 +104,140 @@ impl Journal {
         db.execute_batch(&format!("PRAGMA user_version = {FORMAT}"))
             .map_err(Error::Open)?;
         let state = load(&db)?;
-        let (entries, receiver) = mpsc::channel();
+        let file = Arc::new(File {
+            waiting: Mutex::default(),
+            bell: Condvar::new(),
+            db: Mutex::new(Database {
+                connection: db,
+                log: 0,
+            }),
+        });
+        let own = Arc::clone(&file);
         let thread = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || write(db, receiver))
+            .spawn(move || own.tend())
             .map_err(|e| Error::Open(rusqlite::Error::ToSqlConversionFailure(e.into())))?;
-        Ok((
-            Self {
-                entries: Some(entries),
-                thread: Some(thread),
-            },
-            state,
-        ))
+        let thread = Some(thread);
+        Ok((Self { file, thread }, state))
     }
 
-    pub fn append(&self, changes: Changes) -> oneshot::Receiver<Result<(), String>> {
+    /// In the order of commits, which the caller sees to.
+    pub fn append(&self, changes: Changes) -> Pending {
         let (done, written) = oneshot::channel();
-        if let Some(entries) = &self.entries {
-            // A dead thread drops `done`, which the waiter sees as an error.
-            let _ = entries.send((changes, done));
+        self.file.waiting().entries.push_back((changes, done));
+        Pending {
+            file: Arc::clone(&self.file),
+            written: Some(written),
         }
-        written
     }
 }
 
 impl Drop for Journal {
     /// Writes what was handed over before the process ends.
     fn drop(&mut self) {
-        self.entries = None;
+        self.file.waiting().ending = true;
+        self.file.bell.notify_one();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+impl Pending {
+    /// Sees to it that the change is written, and waits for that.
+    pub async fn written(mut self) -> Result<(), String> {
+        self.file.write_here();
+        match self.written.take() {
+            Some(written) => written
+                .await
+                .unwrap_or_else(|_| Err("the journal ended".into())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Pending {
+    /// Nobody waits any more: the thread's turn, unless another writes it on the way.
+    fn drop(&mut self) {
+        if self.written.is_some() {
+            self.file.leave_to_thread();
+        }
+    }
+}
+
+impl File {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what waits, unless somebody is writing: who then sees what came meanwhile.
+    fn write_here(&self) {
+        let mut db = match self.db.try_lock() {
+            Ok(db) => db,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        self.write(&mut db);
+        drop(db);
+        // What came after the last look found the database taken. It is not for this caller, who
+        // has calls of its own to answer.
+        if !self.waiting().entries.is_empty() {
+            self.leave_to_thread();
+        }
+    }
+
+    fn leave_to_thread(&self) {
+        self.waiting().for_thread = true;
+        self.bell.notify_one();
+    }
+
+    /// One transaction of SQLite; says whether there was anything to write.
+    fn write(&self, db: &mut Database) -> bool {
+        let mut waiting = self.waiting();
+        let many = waiting.entries.len().min(BATCH);
+        let batch: Vec<Entry> = waiting.entries.drain(..many).collect();
+        drop(waiting);
+        if batch.is_empty() {
+            return false;
+        }
+        db.log += PAGES;
+        let values = batch.iter().flat_map(|(changes, _)| changes.values());
+        db.log += values.flatten().map(String::len).sum::<usize>();
+        let written = append(&mut db.connection, &batch).map_err(|e| e.to_string());
+        for (_, done) in batch {
+            // Nobody waits where a controller wrote.
+            let _ = done.send(written.clone());
+        }
+        true
+    }
+
+    /// The thread: writes what it is left, and keeps SQLite's log short.
+    fn tend(&self) {
+        let mut before = 0;
+        loop {
+            let wait = |w: &mut Waiting| !w.for_thread && !w.ending;
+            let waited = self.bell.wait_timeout_while(self.waiting(), IDLE, wait);
+            let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            waiting.for_thread = false;
+            let ending = waiting.ending;
+            drop(waiting);
+            let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+            while self.write(&mut db) {}
+            if ending {
+                return;
+            }
+            let idle = db.log == before;
+            if db.log > LONG_LOG || (idle && db.log > 0) {
+                if let Err(error) = carry_over(&db.connection) {
+                    tracing::warn!(%error, "failed to carry the journal's log over");
+                }
+                db.log = 0;
+            }
+            before = db.log;
+            drop(db);
+            // As in `write_here`.
+            let mut waiting = self.waiting();
+            waiting.for_thread |= !waiting.entries.is_empty();
         }
     }
 }
@@ -113,20 +259,9 @@ fn load(db: &Connection) -> Result<State, Error> {
     Ok(state)
 }
 
-fn write(mut db: Connection, entries: mpsc::Receiver<Entry>) {
-    while let Ok(first) = entries.recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH
-            && let Ok(next) = entries.try_recv()
-        {
-            batch.push(next);
-        }
-        let written = append(&mut db, &batch).map_err(|e| e.to_string());
-        for (_, done) in batch {
-            // Nobody waits where a controller wrote.
-            let _ = done.send(written.clone());
-        }
-    }
+/// From SQLite's log into its file.
+fn carry_over(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 fn append(db: &mut Connection, batch: &[Entry]) -> rusqlite::Result<()> {

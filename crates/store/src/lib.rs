@@ -2,9 +2,8 @@
 //!
 //! All state lies in memory as persistent maps, so a snapshot is a pointer and
 //! readers never block the writer. A transaction changes a copy and publishes it
-//! whole. Each committed change is handed to a writer thread that appends it to
-//! SQLite (WAL) with group commit; an API answer waits for that, controllers do
-//! not. A `kill -9` loses nothing acknowledged; a power cut may lose the last
+//! whole. Each committed change is appended to SQLite (WAL) with group commit; an
+//! API answer waits for that, controllers do not. A `kill -9` loses nothing acknowledged; a power cut may lose the last
 //! moments (`synchronous = NORMAL`) but never consistency.
 //!
 //! Rejected: a lock per table (no transaction over two of them), and reading
@@ -76,7 +75,7 @@ pub struct Store {
 #[must_use = "an acknowledged call waits until it is durable"]
 pub struct Commit {
     pub revision: u64,
-    durable: Option<tokio::sync::oneshot::Receiver<Result<(), String>>>,
+    durable: Option<journal::Pending>,
 }
 
 impl Commit {
@@ -84,9 +83,7 @@ impl Commit {
     pub async fn durable(self) -> Result<(), String> {
         match self.durable {
             None => Ok(()),
-            Some(written) => written
-                .await
-                .unwrap_or_else(|_| Err("the journal thread ended".into())),
+            Some(pending) => pending.written().await,
         }
     }
     /// Does not wait: for observed state, which a restart observes again.

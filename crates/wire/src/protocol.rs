@@ -55,8 +55,8 @@ impl Protocol {
 /// One request, told apart but not yet decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call<'a> {
-    /// From the signature's scope (`ec2`, `monitoring`, …); `None` when unsigned.
-    pub service: Option<String>,
+    /// The scope of the signature; `None` when unsigned.
+    pub credential: Option<Credential>,
     pub payload: Payload<'a>,
 }
 
@@ -90,11 +90,15 @@ const CBOR_PROTOCOL: &str = "rpc-v2-cbor";
 
 impl<'a> Call<'a> {
     pub fn detect(request: &'a HttpRequest) -> Result<Self, ApiError> {
-        let credential = Credential::of(request);
         Ok(Self {
-            service: credential.map(|credential| credential.service),
+            credential: Credential::of(request),
             payload: Payload::of(request)?,
         })
+    }
+
+    /// As signed for (`ec2`, `monitoring`, …).
+    pub fn service(&self) -> Option<&str> {
+        self.credential.as_ref().map(|c| c.service.as_str())
     }
 
     /// The name of the action; `None` for REST.

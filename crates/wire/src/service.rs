@@ -64,11 +64,11 @@ impl<Ctx: ?Sized> Service<Ctx> {
         match &call.payload {
             Payload::Json { target_prefix, .. } => self.json_target_prefix == Some(target_prefix),
             Payload::Cbor { service_name, .. } => self.cbor_service_name == Some(service_name),
-            Payload::Form { version, .. } => match &call.service {
+            Payload::Form { version, .. } => match call.service() {
                 Some(service) => service == self.name,
                 None => self.query_kind.is_some() && version.as_deref() == Some(self.version),
             },
-            Payload::Rest => call.service.as_deref() == Some(self.name),
+            Payload::Rest => call.service() == Some(self.name),
         }
     }
 

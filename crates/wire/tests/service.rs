@@ -404,7 +404,7 @@ fn a_request_is_told_apart() {
     let check = |request: HttpRequest, service: Option<&str>, action: Option<&str>| {
         let call = Call::detect(&request).unwrap();
         assert_eq!(
-            (call.service.as_deref(), call.action()),
+            (call.service(), call.action()),
             (service, action),
             "{request:?}"
         );
