@@ -19,11 +19,9 @@ fn range(subnet: &Subnet) -> (u32, u32) {
     (first, u32::from(subnet.cidr.broadcast()) - 1)
 }
 
-fn taken(state: &State, subnet: &Subnet) -> BTreeSet<u32> {
+fn taken<'a>(state: &'a State, subnet: &Subnet) -> impl Iterator<Item = u32> + use<'a> {
     let interfaces = state.network_interfaces.of(&subnet.id);
-    interfaces
-        .flat_map(|i| i.private_ips.iter().map(|ip| u32::from(*ip)))
-        .collect()
+    interfaces.flat_map(|i| i.private_ips.iter().map(|ip| u32::from(*ip)))
 }
 
 /// `AvailableIpAddressCount`.
@@ -46,18 +44,25 @@ pub fn take_besides(
     count: usize,
     besides: &[Ipv4Addr],
 ) -> Result<Vec<Ipv4Addr>> {
-    let mut taken = taken(state, subnet);
-    taken.extend(besides.iter().map(|ip| u32::from(*ip)));
+    let besides = besides.iter().map(|ip| u32::from(*ip));
+    let mut highest = taken(state, subnet).chain(besides.clone()).max();
+    // Only a subnet that is full to its end has to be searched for holes.
+    let mut all: Option<BTreeSet<u32>> = None;
     let (first, last) = range(subnet);
     let mut found = Vec::with_capacity(count.min(256));
     while found.len() < count {
-        let after_highest = taken
-            .last()
-            .map_or(first, |h| h.saturating_add(1).max(first));
+        let after_highest = highest.map_or(first, |h| h.saturating_add(1).max(first));
         let next = if after_highest <= last {
+            highest = Some(after_highest);
             Some(after_highest)
         } else {
-            (first..=last).find(|ip| !taken.contains(ip))
+            let all = all.get_or_insert_with(|| {
+                let new = found.iter().map(|ip: &Ipv4Addr| u32::from(*ip));
+                taken(state, subnet).chain(besides.clone()).chain(new).collect()
+            });
+            let free = (first..=last).find(|ip| !all.contains(ip));
+            all.extend(free);
+            free
         };
         let Some(next) = next else {
             return Err(error(
@@ -69,7 +74,6 @@ pub fn take_besides(
                 ),
             ));
         };
-        taken.insert(next);
         found.push(Ipv4Addr::from(next));
     }
     Ok(found)
@@ -92,7 +96,7 @@ pub fn check(state: &State, subnet: &Subnet, ip: Ipv4Addr) -> Result<()> {
             "Address is in subnet's reserved address range",
         ));
     }
-    if taken(state, subnet).contains(&u32::from(ip)) {
+    if taken(state, subnet).any(|taken| taken == u32::from(ip)) {
         return Err(error(
             "InvalidIPAddress.InUse",
             format!("The specified address is already in use: {ip}"),

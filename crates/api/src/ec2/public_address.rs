@@ -20,20 +20,19 @@ pub fn reserved(pool: Ipv4Net) -> Ipv4Net {
 pub fn take(state: &State, pool: Ipv4Net) -> Result<Ipv4Addr> {
     let first = u32::from(reserved(pool).broadcast()).saturating_add(1);
     let last = u32::from(pool.broadcast()).saturating_sub(1);
-    let elastic = state.addresses.values().map(|a| a.public_ip);
-    let automatic = state
-        .network_interfaces
-        .values()
-        .filter_map(|i| i.auto_public_ip);
-    let taken: BTreeSet<u32> = elastic
-        .chain(automatic)
-        .map(u32::from)
-        .filter(|ip| (first..=last).contains(ip))
-        .collect();
-    let after_highest = taken.last().map_or(first, |highest| highest + 1);
+    let taken = || {
+        let elastic = state.addresses.values().map(|a| a.public_ip);
+        let interfaces = state.network_interfaces.values();
+        elastic
+            .chain(interfaces.filter_map(|i| i.auto_public_ip))
+            .map(u32::from)
+            .filter(|ip| (first..=last).contains(ip))
+    };
+    let after_highest = taken().max().map_or(first, |highest| highest + 1);
     let next = if after_highest <= last {
         Some(after_highest)
     } else {
+        let taken: BTreeSet<u32> = taken().collect();
         (first..=last).find(|ip| !taken.contains(ip))
     };
     next.map(Ipv4Addr::from).ok_or_else(|| {

@@ -32,7 +32,6 @@ use model::snapshot::Contents;
 use model::vpc::Subnet;
 use model::{ImageId, InstanceId, LaunchTemplateId, ReservationId, Scope, Tags, Timestamp, zone};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::{State, Tx};
 use wire::ApiError;
@@ -424,9 +423,18 @@ fn within_quota(
 
 /// The lowest range of host ids that no instance of any account has.
 fn free_uid_base(state: &State) -> Result<u32> {
-    let taken: BTreeSet<u32> = state.instances.values().map(|i| i.uid_base).collect();
+    let taken = state.instances.values().map(|i| i.uid_base);
+    // One place for each: what is beyond as many as there are leaves a hole below.
+    let mut places = vec![false; state.instances.len() + 1];
+    for base in taken.filter(|base| *base >= FIRST_UID) {
+        let place = ((base - FIRST_UID) / UIDS) as usize;
+        if let Some(place) = places.get_mut(place) {
+            *place = true;
+        }
+    }
+    let free = places.iter().position(|taken| !taken);
     let mut bases = (FIRST_UID..=u32::MAX - UIDS).step_by(UIDS as usize);
-    bases.find(|base| !taken.contains(base)).ok_or_else(|| {
+    free.and_then(|place| bases.nth(place)).ok_or_else(|| {
         ApiError::new(
             500,
             "InsufficientInstanceCapacity",
