@@ -84,6 +84,12 @@ pub fn run(up: &Up) -> Result<()> {
     let inbox = Inbox::new(bell.clone());
     let ring = bell.clone();
     store.on_commit(move |_| ring.ring());
+    // Programs are asked meanwhile.
+    let simulated = up.simulated;
+    let sized_volumes = std::thread::spawn(move || match simulated {
+        true => Ok(()),
+        false => host::linux::instance::sized_volumes(),
+    });
     let Machine {
         host,
         plane,
@@ -97,10 +103,9 @@ pub fn run(up: &Up) -> Result<()> {
         true => layout::RECIPES.map(str::to_owned).to_vec(),
         false => layout::built_images(&up.images_dir),
     };
-    let sized_volumes = match up.simulated {
-        true => Ok(()),
-        false => host::linux::instance::sized_volumes(),
-    };
+    let sized_volumes = sized_volumes
+        .join()
+        .unwrap_or_else(|_| Err("looking for loop devices failed".into()));
     if let Err(why) = &sized_volumes {
         store.update(|tx| {
             tx.event(

@@ -35,21 +35,34 @@ impl Processes {
         };
         let to_balancer = inbox.clone();
         let to_edge = inbox.clone();
-        let balancer = Sidecar::start_or_adopt(
-            &state.balancer(),
-            &command("balancer", state.balancer()),
-            &state.log("balancer"),
-            Arc::new(move |report| to_balancer.put(Report::Balancer(report))),
-        )?;
-        let edge = Sidecar::start_or_adopt(
-            &state.edge(),
-            &command("edge", state.edge()),
-            &state.log("edge"),
-            Arc::new(move |report| to_edge.put(Report::Edge(report))),
-        )?;
+        let balancer = || {
+            Sidecar::start_or_adopt(
+                &state.balancer(),
+                &command("balancer", state.balancer()),
+                &state.log("balancer"),
+                Arc::new(move |report| to_balancer.put(Report::Balancer(report))),
+            )
+        };
+        let edge = || {
+            Sidecar::start_or_adopt(
+                &state.edge(),
+                &command("edge", state.edge()),
+                &state.log("edge"),
+                Arc::new(move |report| to_edge.put(Report::Edge(report))),
+            )
+        };
+        // Either waits for its process to answer.
+        let (balancer, edge) = std::thread::scope(|scope| {
+            let balancer = scope.spawn(balancer);
+            let edge = edge();
+            let balancer = balancer
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (balancer, edge)
+        });
         Ok(Self {
-            balancer: Mutex::new(balancer),
-            edge: Mutex::new(edge),
+            balancer: Mutex::new(balancer?),
+            edge: Mutex::new(edge?),
             cloud: cloud.to_owned(),
             hosts_file,
         })

@@ -137,16 +137,15 @@ impl Store {
     ) -> Result<(T, Commit), E> {
         let _one_writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot();
-        let mut tx = Tx::new(before.state());
+        let mut tx = Tx::new(before.state(), self.journal.is_some());
         let value = f(&mut tx)?;
-        let (state, changes) = tx.finish();
-        if changes.is_empty() {
+        let Some((state, changes)) = tx.finish() else {
             let commit = Commit {
                 revision: before.revision,
                 durable: None,
             };
             return Ok((value, commit));
-        }
+        };
         let revision = before.revision + 1;
         let durable = self.journal.as_ref().map(|journal| journal.append(changes));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) =

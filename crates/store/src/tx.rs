@@ -19,13 +19,16 @@ pub struct Tx {
     /// Shared with a snapshot until the first change.
     state: Arc<State>,
     changes: Changes,
+    changed: bool,
+    /// Somebody will write the changes down.
+    journaled: bool,
 }
 
 /// Stands in for a transaction that is away.
 impl Default for Tx {
     fn default() -> Self {
         static EMPTY: LazyLock<Arc<State>> = LazyLock::new(Arc::default);
-        Self::new(Arc::clone(&EMPTY))
+        Self::new(Arc::clone(&EMPTY), false)
     }
 }
 
@@ -37,20 +40,23 @@ impl Deref for Tx {
 }
 
 impl Tx {
-    pub(crate) fn new(state: Arc<State>) -> Self {
+    pub(crate) fn new(state: Arc<State>, journaled: bool) -> Self {
         Self {
             state,
             changes: Changes::new(),
+            changed: false,
+            journaled,
         }
     }
 
     /// A transaction that is only read from (Describe calls run on a snapshot through it).
     pub fn reading(snapshot: &crate::Snapshot) -> Self {
-        Self::new(snapshot.state())
+        Self::new(snapshot.state(), false)
     }
 
-    pub(crate) fn finish(self) -> (Arc<State>, Changes) {
-        (self.state, self.changes)
+    /// The state, if it has changed, and what to write down of that.
+    pub(crate) fn finish(self) -> Option<(Arc<State>, Changes)> {
+        self.changed.then_some((self.state, self.changes))
     }
 
     /// The state as it is now, for answers that are written from it later.
@@ -129,6 +135,10 @@ impl Tx {
     }
 
     fn note<R: Record>(&mut self, key: &R::Key, value: Option<&R>) {
+        self.changed = true;
+        if !self.journaled {
+            return;
+        }
         // Keys and records are our own plain types: serialising them cannot fail.
         let key = serde_json::to_string(key).unwrap_or_default();
         let value = value.map(|v| serde_json::to_string(v).unwrap_or_default());

@@ -79,8 +79,24 @@ pub struct Plan<'a> {
     pub privileged_instances: bool,
 }
 
-/// Looks at everything.
+/// Looks at everything; what has to run programs to find out, side by side.
 pub fn checks(plan: &Plan<'_>) -> Vec<Check> {
+    std::thread::scope(|scope| {
+        let rules = scope.spawn(nftables);
+        let users = scope.spawn(|| user_namespaces(!plan.privileged_instances));
+        let volumes = scope.spawn(sized_volumes);
+        let mut checks = quick_checks(plan);
+        // A trial that ended by a panic has found nothing.
+        checks.extend(
+            [rules, users, volumes]
+                .into_iter()
+                .filter_map(|t| t.join().ok()),
+        );
+        checks
+    })
+}
+
+fn quick_checks(plan: &Plan<'_>) -> Vec<Check> {
     vec![
         root(),
         kernel(),
@@ -92,12 +108,9 @@ pub fn checks(plan: &Plan<'_>) -> Vec<Check> {
             false,
             "apt install slirp4netns; without it only `--offline` clouds run",
         ),
-        nftables(),
-        user_namespaces(!plan.privileged_instances),
         docker_inside(),
         cgroups(),
         overlay(),
-        sized_volumes(),
         tun(),
         inotify(),
         open_files(),
