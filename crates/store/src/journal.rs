@@ -203,7 +203,7 @@ impl File {
         db.log += PAGES;
         let values = batch.iter().flat_map(|(changes, _)| changes.values());
         db.log += values.flatten().map(String::len).sum::<usize>();
-        let written = append(&mut db.connection, &batch).map_err(|e| e.to_string());
+        let written = append(&db.connection, &batch).map_err(|e| e.to_string());
         for (_, done) in batch {
             // Nobody waits where a controller wrote.
             let _ = done.send(written.clone());
@@ -264,21 +264,29 @@ fn carry_over(db: &Connection) -> rusqlite::Result<()> {
     db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
-fn append(db: &mut Connection, batch: &[Entry]) -> rusqlite::Result<()> {
-    let tx = db.transaction()?;
-    {
-        let mut put = tx.prepare_cached(
-            "INSERT OR REPLACE INTO records (tbl, key, value) VALUES (?1, ?2, ?3)",
-        )?;
-        let mut remove = tx.prepare_cached("DELETE FROM records WHERE tbl = ?1 AND key = ?2")?;
-        for (changes, _) in batch {
-            for ((table, key), value) in changes {
-                match value {
-                    Some(value) => put.execute((table, key, value))?,
-                    None => remove.execute((table, key))?,
-                };
-            }
+/// Statements are kept: preparing `BEGIN` and `COMMIT` anew, as rusqlite's transactions do, costs as
+/// much as the row between them.
+fn append(db: &Connection, batch: &[Entry]) -> rusqlite::Result<()> {
+    db.prepare_cached("BEGIN")?.execute(())?;
+    let written = put(db, batch).and_then(|()| db.prepare_cached("COMMIT")?.execute(()));
+    // Else the next `BEGIN` would fail too. Some errors have rolled back by themselves.
+    if written.is_err() && !db.is_autocommit() {
+        let _ = db.execute_batch("ROLLBACK");
+    }
+    written.map(drop)
+}
+
+fn put(db: &Connection, batch: &[Entry]) -> rusqlite::Result<()> {
+    let mut put =
+        db.prepare_cached("INSERT OR REPLACE INTO records (tbl, key, value) VALUES (?1, ?2, ?3)")?;
+    let mut remove = db.prepare_cached("DELETE FROM records WHERE tbl = ?1 AND key = ?2")?;
+    for (changes, _) in batch {
+        for ((table, key), value) in changes {
+            match value {
+                Some(value) => put.execute((table, key, value))?,
+                None => remove.execute((table, key))?,
+            };
         }
     }
-    tx.commit()
+    Ok(())
 }

@@ -58,7 +58,10 @@ pub fn take_besides(
         } else {
             let all = all.get_or_insert_with(|| {
                 let new = found.iter().map(|ip: &Ipv4Addr| u32::from(*ip));
-                taken(state, subnet).chain(besides.clone()).chain(new).collect()
+                taken(state, subnet)
+                    .chain(besides.clone())
+                    .chain(new)
+                    .collect()
             });
             let free = (first..=last).find(|ip| !all.contains(ip));
             all.extend(free);

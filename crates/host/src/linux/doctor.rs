@@ -86,12 +86,10 @@ pub fn checks(plan: &Plan<'_>) -> Vec<Check> {
         let users = scope.spawn(|| user_namespaces(!plan.privileged_instances));
         let volumes = scope.spawn(sized_volumes);
         let mut checks = quick_checks(plan);
-        // A trial that ended by a panic has found nothing.
-        checks.extend(
-            [rules, users, volumes]
-                .into_iter()
-                .filter_map(|t| t.join().ok()),
-        );
+        for trial in [rules, users, volumes] {
+            let found = trial.join();
+            checks.push(found.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
         checks
     })
 }

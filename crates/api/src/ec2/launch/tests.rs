@@ -5,6 +5,7 @@ use crate::testing;
 use crate::{Ctx, ec2};
 use model::vpc::{NetworkInterface, SecurityGroup, Vpc};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 fn debian() -> String {
     let line = image::Line::Debian12;
