@@ -1,15 +1,42 @@
 //! Trying to break out of an instance as its root.
 //!
 //! Every attempt is made where the user namespace is the last wall: as root with all its
-//! rights. What it must not harm is looked at from the host.
+//! rights. None would harm this machine if it succeeded: what would is looked at, not tried —
+//! who owns a file and whether its mount may be written to decide it.
 
 use crate::cloud::Cloud;
 use host::instance::RunState;
+use std::os::unix::fs::MetadataExt;
 
 #[test]
 fn the_kernel_is_out_of_reach() {
     let Some(cloud) = Cloud::new(13) else { return };
     cloud.boot();
+    // What root of the host may write and nobody else: seen from within it is a stranger's, so
+    // that none of the instance's root's rights count for it.
+    for file in [
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/kernel/panic",
+        "/proc/sys/kernel/modprobe",
+        "/proc/sys/vm/drop_caches",
+        "/proc/sys/fs/inotify/max_user_instances",
+        "/proc/sysrq-trigger",
+        "/proc/kcore",
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+        "/sys/power/state",
+        "/sys/kernel/uevent_helper",
+    ] {
+        let Ok(host) = std::fs::metadata(file) else {
+            continue;
+        };
+        assert_eq!((host.uid(), host.mode() & 0o002), (0, 0), "{file}");
+        let inside = cloud.sh(&format!("stat -c %u {file} && test ! -w {file}"));
+        assert_eq!(inside, (Some(0), "65534".to_owned()), "{file}");
+    }
+    // Nobody's files are out of reach because the namespace that its rights are in is its own.
+    let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/user")).expect("a link");
+    let init = cloud.observe().init_pid.expect("an init").to_string();
+    assert_ne!(namespace(&init), namespace("self"));
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("release");
     for attempt in [
         // Devices.
@@ -20,23 +47,16 @@ fn the_kernel_is_out_of_reach() {
         "losetup -f /etc/hostname",
         "mount -t ext4 /dev/loop0 /mnt",
         // proc and sysfs.
-        "echo h > /proc/sysrq-trigger",
-        "echo 1 > /proc/sys/kernel/panic",
-        "echo /root/x > /proc/sys/kernel/core_pattern",
-        "echo 3 > /proc/sys/vm/drop_caches",
-        "echo 0 > /proc/sys/fs/inotify/max_user_instances",
-        "echo x > /sys/kernel/uevent_helper",
-        "echo mem > /sys/power/state",
         "head -c 1 /proc/kcore",
         "echo -1000 > /proc/1/oom_score_adj",
         "echo 9999999 > /proc/meminfo",
+        // A setting of the host to what it is.
+        "cat /proc/sys/kernel/panic > /proc/sys/kernel/panic",
         // Other ways to the same.
         "mount -o remount,rw /sys",
         "mount -t debugfs none /mnt",
         "mount -t tracefs none /mnt",
-        "mount -t bpf none /mnt && ls /mnt/progs",
         "mount -t securityfs none /mnt",
-        "swapon /etc/hostname",
         "dmesg",
         "nsenter -t 1 -m -p -- nsenter -t 2 -m true",
         "nice -n -20 ionice -c 1 chrt -f 99 true",
@@ -54,7 +74,6 @@ fn the_kernel_is_out_of_reach() {
     if cfg!(target_arch = "x86_64") {
         assert_eq!(python("175, 0, 0, 0"), "-1 1", "init_module");
         assert_eq!(python("313, 0, 0, 0"), "-1 1", "finit_module");
-        assert_eq!(python("246, 0, 0, 0, 0"), "-1 1", "kexec_load");
         assert_eq!(python("298, 0, 0, 0, 0, 0"), "-1 1", "perf_event_open");
         assert_eq!(python("304, 0, 0, 0"), "-1 1", "open_by_handle_at");
         assert_eq!(python("425, 1, 0"), "-1 38", "io_uring_setup");
@@ -88,7 +107,8 @@ fn limits_cannot_be_lifted() {
         "echo max > /sys/fs/cgroup/cpu.max",
         "echo $$ > /sys/fs/cgroup/../cgroup.procs",
         "mkdir /sys/fs/cgroup/../sibling",
-        "mkdir /root/cg && mount -t cgroup -o memory none /root/cg && echo -1 > /root/cg/memory.limit_in_bytes",
+        // A hierarchy of version 1 can be looked at, and no more: its files are of the host's root.
+        "mkdir /root/cg && mount -t cgroup -o memory none /root/cg && test -w /root/cg/memory.limit_in_bytes",
     ] {
         let (code, said) = cloud.sh(&format!("( {attempt} ) 2>&1"));
         assert_ne!(code, Some(0), "{attempt}: {said}");
