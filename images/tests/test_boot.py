@@ -2,6 +2,7 @@ import base64
 import gzip
 import json
 import os
+import socket
 import unittest
 
 from . import metadata
@@ -44,6 +45,17 @@ class Boot(unittest.TestCase):
         self.assertRegex(log, r"first\ncloud-init: user data failed with exit code 7\nCloud-init v\. ")
         self.assertEqual("error", self.status()["status"])
         self.assertEqual(["part-001 failed with exit code 7"], self.status()["errors"])
+
+    def test_a_failure_is_told_to_the_cloud(self):
+        path = os.path.join(self.trial.root, "run/host/notify")
+        os.makedirs(os.path.dirname(path))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(path)
+            notify.setblocking(False)
+            self.trial.boot("#!/bin/sh\ntrue\n")
+            self.assertRaises(BlockingIOError, notify.recv, 1000)
+            self.trial.boot("#!/bin/sh\nexit 7\n", instance="i-2")
+            self.assertEqual(b"X_NINES_USER_DATA_FAILED=part-001 failed with exit code 7", notify.recv(1000))
 
     def test_script_that_cannot_run(self):
         self.assertIn("failed with exit code 127", self.trial.boot("#!/no/such/interpreter\n"))

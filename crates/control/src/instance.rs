@@ -34,6 +34,11 @@ pub enum Step {
         desired: Option<DesiredInstance>,
     },
     Ready(Timestamp),
+    /// Its instance status check passes or fails.
+    Check {
+        reachable: bool,
+    },
+    UserDataFailed(String),
     /// The record has been terminated for long enough.
     Forget,
 }
@@ -159,6 +164,21 @@ pub fn plan(
     {
         steps.push(Step::Ready(ready));
     }
+    if let Some(seen) = seen.filter(|_| this_run && record.state == S::Running) {
+        // Until it has booted it is initializing, whatever it answers.
+        match (seen.reachable, record.unreachable) {
+            (Some(false), None) if record.ready.is_some() => {
+                steps.push(Step::Check { reachable: false });
+            }
+            (Some(true), Some(_)) => steps.push(Step::Check { reachable: true }),
+            _ => {}
+        }
+        if let Some(why) = &seen.user_data_failure
+            && record.user_data_failure.as_ref() != Some(why)
+        {
+            steps.push(Step::UserDataFailed(why.clone()));
+        }
+    }
     steps
 }
 
@@ -250,7 +270,11 @@ fn apply(
         Step::Stop { force } => world.host.stop(id, *force).map_err(|e| e.to_string()),
         Step::Reboot => world.host.reboot(id).map_err(|e| e.to_string()),
         Step::Clear => world.host.terminate(id).map_err(|e| e.to_string()),
-        Step::Become { .. } | Step::Ready(_) | Step::Forget => Ok(()),
+        Step::Become { .. }
+        | Step::Ready(_)
+        | Step::Check { .. }
+        | Step::UserDataFailed(_)
+        | Step::Forget => Ok(()),
     };
     if let Err(why) = &done {
         tracing::warn!(%id, %why, ?step, "failed to act on an instance");
@@ -281,6 +305,7 @@ fn apply(
             tx.modify::<Instance>(id, |i| {
                 i.state_since = now;
                 i.ready = None;
+                i.unreachable = None;
             });
         }
         (Step::Reboot, Ok(())) => {
@@ -313,6 +338,22 @@ fn apply(
                 "instance-ready",
                 format!("its init has booted, {boot:.1} s after launch"),
             );
+        }
+        (Step::Check { reachable }, _) => {
+            tx.modify::<Instance>(id, |i| i.unreachable = (!reachable).then_some(now));
+            let (severity, message) = match reachable {
+                true => (Severity::Info, "its instance status check passes again"),
+                false => (
+                    Severity::Warning,
+                    "its instance status check fails: its interface does not answer",
+                ),
+            };
+            tx.event(now, severity, id, "status-check", message);
+        }
+        (Step::UserDataFailed(why), _) => {
+            let message = format!("its user data failed: {why}; `nines console {id}` shows more");
+            tx.event(now, Severity::Warning, id, "user-data", message);
+            tx.modify::<Instance>(id, |i| i.user_data_failure = Some(why));
         }
         (Step::Forget, _) => {
             tx.remove::<Instance>(id);
@@ -353,6 +394,7 @@ fn become_state(
         }
         if state != InstanceState::Running {
             i.ready = None;
+            i.unreachable = None;
         }
     });
     match state {

@@ -27,10 +27,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             let (severity, message, observed) = match &outcome {
                 SnapshotOutcome::Done => (
                     Severity::Info,
-                    format!(
-                        "keeps what {} had changed, without /var/lib/docker",
-                        record.source
-                    ),
+                    format!("keeps what {} had changed", record.source),
                     SnapshotState::Completed(now),
                 ),
                 SnapshotOutcome::Failed(why) => (

@@ -129,6 +129,10 @@ pub struct ObservedInstance {
     pub cpu_quota_usec_per_sec: u64,
     /// Why it could not be started or ended unasked.
     pub failure: Option<String>,
+    /// Whether its primary interface answers; `None` until it was asked.
+    pub reachable: Option<bool>,
+    /// What its user data failed with, told by the runner in its image.
+    pub user_data_failure: Option<String>,
 }
 
 /// What an instance used. All but `memory_bytes` only grow during a run.

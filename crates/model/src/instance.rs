@@ -73,6 +73,12 @@ pub struct Instance {
     pub state_since: Timestamp,
     /// Observed: its init reported that it has booted.
     pub ready: Option<Timestamp>,
+    /// Observed: since when its interface has not answered the instance status check.
+    #[serde(default)]
+    pub unreachable: Option<Timestamp>,
+    /// Observed: what its user data failed with.
+    #[serde(default)]
+    pub user_data_failure: Option<String>,
     /// First of the 65,536 host ids that the instance's user namespace maps; 0 when it has no
     /// such namespace (`up --privileged-instances`).
     pub uid_base: u32,

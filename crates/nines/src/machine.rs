@@ -31,6 +31,7 @@ pub fn real(up: &Up, state: &State, bell: &Bell, inbox: &Inbox) -> Result<Machin
     let host = open_host(state, &up.name, up.public_pool, up.offline)?;
     let ring = bell.clone();
     let watch = host.instances.watch(Arc::new(move || ring.ring()))?;
+    host.check_instances()?;
     let plane = Processes::start(state, &up.name, up.hosts_file.clone(), inbox)?;
     Ok(Machine {
         host,

@@ -5,9 +5,11 @@ use super::filter::{Field, Filter, one};
 use super::instance_shape::StateShape;
 use super::page::{Page, describe};
 use crate::Ctx;
+use model::event::Fault;
 use model::instance::{Instance, InstanceState};
-use model::zone;
+use model::{Timestamp, zone};
 use serde::{Deserialize, Serialize};
+use store::State;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -49,32 +51,49 @@ struct Summary {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Check {
     name: &'static str,
     status: &'static str,
+    impaired_since: Option<wire::Timestamp>,
 }
 
-/// A summary and the reachability check behind it.
-type Status = (&'static str, &'static str);
+/// A summary, the reachability check behind it, and since when that fails.
+type Status = (&'static str, &'static str, Option<Timestamp>);
 
-/// Passed once the instance's init has reported that it is up.
+const OK: Status = ("ok", "passed", None);
+const NOT_APPLICABLE: Status = ("not-applicable", "", None);
+
+/// Passed once the instance's init has reported that it is up, and for as long as its
+/// interface answers.
 fn instance_status(instance: &Instance) -> Status {
-    match (instance.state, instance.ready) {
-        (InstanceState::Running, Some(_)) => ("ok", "passed"),
-        (InstanceState::Running, None) => ("initializing", "initializing"),
-        _ => ("not-applicable", ""),
+    match (instance.state, instance.ready, instance.unreachable) {
+        (InstanceState::Running, _, Some(since)) => ("impaired", "failed", Some(since)),
+        (InstanceState::Running, Some(_), None) => OK,
+        (InstanceState::Running, None, None) => ("initializing", "initializing", None),
+        _ => NOT_APPLICABLE,
     }
 }
 
-/// The host runs it: what is running has passed.
-fn system_status(instance: &Instance) -> Status {
+/// The host runs it, and its zone has a network: what `nines break az` takes away.
+fn system_status(state: &State, instance: &Instance) -> Status {
+    let cut = |fault: &Fault| matches!(fault, Fault::Zone(zone) if *zone == instance.zone);
     match instance.state {
-        InstanceState::Running => ("ok", "passed"),
-        _ => ("not-applicable", ""),
+        InstanceState::Running if state.faults.keys().any(cut) => ("impaired", "failed", None),
+        InstanceState::Running => OK,
+        _ => NOT_APPLICABLE,
     }
 }
 
-fn summary((status, check): Status) -> Summary {
+/// Volumes are of the host's disk, which is there as long as the instance runs.
+fn volume_status(instance: &Instance) -> Status {
+    match instance.state {
+        InstanceState::Running => OK,
+        _ => NOT_APPLICABLE,
+    }
+}
+
+fn summary((status, check, since): Status) -> Summary {
     let details = [check].into_iter().filter(|check| !check.is_empty());
     Summary {
         status,
@@ -82,25 +101,26 @@ fn summary((status, check): Status) -> Summary {
             .map(|status| Check {
                 name: "reachability",
                 status,
+                impaired_since: since.map(Into::into),
             })
             .collect(),
     }
 }
 
-fn shape(instance: &Instance) -> Shape {
+fn shape(state: &State, instance: &Instance) -> Shape {
     Shape {
         instance_id: instance.id.to_string(),
         availability_zone: instance.zone.clone(),
         availability_zone_id: zone::zone_id(&instance.zone),
         instance_state: instance.state.into(),
         instance_status: summary(instance_status(instance)),
-        system_status: summary(system_status(instance)),
-        attached_ebs_status: summary(system_status(instance)),
+        system_status: summary(system_status(state, instance)),
+        attached_ebs_status: summary(volume_status(instance)),
     }
 }
 
 const FILTERS: &[Field<Instance>] = &[
-    ("attached-ebs-status.status", |_, i| one(system_status(i).0)),
+    ("attached-ebs-status.status", |_, i| one(volume_status(i).0)),
     ("availability-zone", |_, i| one(&i.zone)),
     ("availability-zone-id", |_, i| {
         super::filter::maybe(zone::zone_id(&i.zone))
@@ -117,8 +137,12 @@ const FILTERS: &[Field<Instance>] = &[
         one(instance_status(i).1)
     }),
     ("instance-status.status", |_, i| one(instance_status(i).0)),
-    ("system-status.reachability", |_, i| one(system_status(i).1)),
-    ("system-status.status", |_, i| one(system_status(i).0)),
+    ("system-status.reachability", |state, i| {
+        one(system_status(state, i).1)
+    }),
+    ("system-status.status", |state, i| {
+        one(system_status(state, i).0)
+    }),
 ];
 
 pub fn describe_all(ctx: &mut Ctx, input: DescribeInstanceStatus) -> Result<InstanceStatuses> {
@@ -133,7 +157,7 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeInstanceStatus) -> Result<Inst
         .filter(|i| any_state || i.state == InstanceState::Running);
     let (found, next_token) = page.of(wanted, |i| i.id.to_string());
     Ok(InstanceStatuses {
-        instance_status_set: found.iter().map(|i| shape(i)).collect(),
+        instance_status_set: found.iter().map(|i| shape(&ctx.tx, i)).collect(),
         next_token,
     })
 }

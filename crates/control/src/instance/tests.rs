@@ -71,6 +71,8 @@ fn record(desired: DesiredInstance, state: InstanceState) -> Instance {
         state_transition_reason: String::new(),
         state_since: second(100),
         ready: None,
+        unreachable: None,
+        user_data_failure: None,
         uid_base: 1 << 20,
         tags: Default::default(),
     }
@@ -89,6 +91,8 @@ fn seen(state: RunState, run: u32) -> ObservedInstance {
         usage: Usage::default(),
         cpu_quota_usec_per_sec: 0,
         failure: None,
+        reachable: None,
+        user_data_failure: None,
     }
 }
 
@@ -117,6 +121,9 @@ fn steps(record: &Instance, seen: Option<&ObservedInstance>) -> String {
             format!("{}{reason}{desired}", state.name())
         }
         Step::Ready(_) => "ready".into(),
+        Step::Check { reachable: true } => "ok".into(),
+        Step::Check { reachable: false } => "impaired".into(),
+        Step::UserDataFailed(why) => format!("user data: {why}"),
         Step::Forget => "forget".to_owned(),
     };
     plan(
@@ -295,6 +302,38 @@ fn ready_is_of_this_run() {
     };
     assert_eq!(steps(&record, Some(&ready(1))), "ready");
     assert_eq!(steps(&record, Some(&ready(0))), "");
+}
+
+#[test]
+fn status_checks_follow_what_answered() {
+    let mut record = record(RUN, InstanceState::Running);
+    let answers = |reachable| ObservedInstance {
+        reachable,
+        ..seen(RunState::Running, 0)
+    };
+    let check = |record: &Instance, reachable, expected: &str| {
+        assert_eq!(
+            steps(record, Some(&answers(reachable))),
+            expected,
+            "{reachable:?}"
+        );
+    };
+    // A boot takes its time.
+    check(&record, Some(false), "");
+    record.ready = Some(second(110));
+    check(&record, Some(false), "impaired");
+    check(&record, Some(true), "");
+    record.unreachable = Some(second(150));
+    check(&record, Some(false), "");
+    check(&record, None, "");
+    check(&record, Some(true), "ok");
+    let failed = ObservedInstance {
+        user_data_failure: Some("part-001 failed".into()),
+        ..answers(None)
+    };
+    assert_eq!(steps(&record, Some(&failed)), "user data: part-001 failed");
+    record.user_data_failure = failed.user_data_failure.clone();
+    assert_eq!(steps(&record, Some(&failed)), "");
 }
 
 #[test]

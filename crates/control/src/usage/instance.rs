@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use metrics::{MetricKey, Metrics};
 use model::InstanceId;
 use model::autoscaling::LifecycleState;
+use model::event::Fault;
 use model::instance::{Instance, InstanceState};
 use std::collections::BTreeMap;
 use store::State;
@@ -44,7 +45,15 @@ pub fn measure(
 ) {
     for one in seen {
         if let Some(instance) = state.instances.get(&one.id) {
-            measure_one(metrics, &mut readings.0, members, instance, one, period);
+            measure_one(
+                metrics,
+                &mut readings.0,
+                state,
+                members,
+                instance,
+                one,
+                period,
+            );
         }
     }
     readings.0.retain(|id, _| state.instances.contains_key(id));
@@ -53,6 +62,7 @@ pub fn measure(
 fn measure_one(
     metrics: &Metrics,
     readings: &mut BTreeMap<InstanceId, Reading>,
+    state: &State,
     members: &Members<'_>,
     instance: &Instance,
     seen: &ObservedInstance,
@@ -78,15 +88,20 @@ fn measure_one(
             1.0,
         );
     };
-    // Status checks, measured: the host's shim was heard, and the instance's init lives. A
-    // slow boot is no failure, as on AWS, where user data may take as long as it likes.
-    for check in [
-        "StatusCheckFailed",
-        "StatusCheckFailed_Instance",
-        "StatusCheckFailed_System",
+    // A slow boot is no failure, as on AWS, where user data may take as long as it likes.
+    let instance_failed = instance.unreachable.is_some() || seen.init_pid.is_none();
+    let system_failed = zone_is_cut(state, &instance.zone);
+    for (check, failed) in [
+        ("StatusCheckFailed", instance_failed || system_failed),
+        ("StatusCheckFailed_Instance", instance_failed),
+        ("StatusCheckFailed_System", system_failed),
     ] {
-        let failed = if seen.init_pid.is_some() { 0.0 } else { 1.0 };
-        put(check, &[("InstanceId", id)], "Count", failed);
+        put(
+            check,
+            &[("InstanceId", id)],
+            "Count",
+            f64::from(u8::from(failed)),
+        );
     }
     let reading = Reading {
         started: seen.started,
@@ -178,6 +193,15 @@ fn measure_one(
             put(name, &[("ImageId", instance.image.as_str())], unit, value);
         }
     }
+}
+
+/// The system status check: what its machine needs from outside, of which a zone's network can
+/// be taken away (`nines break az`).
+fn zone_is_cut(state: &State, zone: &str) -> bool {
+    state
+        .faults
+        .keys()
+        .any(|fault| matches!(fault, Fault::Zone(cut) if cut == zone))
 }
 
 /// The group whose aggregate the instance belongs to: in service, and past its warm-up.

@@ -180,3 +180,41 @@ fn a_crash_stops_and_a_vanished_process_recovers() {
     );
     assert!(cloud.host.ready_at(&vanishes).is_some());
 }
+
+#[test]
+fn an_impaired_instance_is_rebooted_by_an_alarm() {
+    let mut cloud = Cloud::new(1.0);
+    let id = launch(&cloud, "");
+    cloud.run(10.0);
+    let alarm = format!(
+        "PutMetricAlarm&AlarmName=check&Namespace=AWS%2FEC2&MetricName=StatusCheckFailed_Instance\
+         &Dimensions.member.1.Name=InstanceId&Dimensions.member.1.Value={id}&Statistic=Maximum&Period=60\
+         &EvaluationPeriods=2&Threshold=1&ComparisonOperator=GreaterThanOrEqualToThreshold\
+         &AlarmActions.member.1=arn:aws:automate:us-east-1:ec2:reboot"
+    );
+    cloud
+        .call(api::cloudwatch::service(), "2010-08-01", &alarm)
+        .expect("an alarm");
+    let status = |cloud: &Cloud, of: &str| {
+        let answer = cloud.ec2(&format!("DescribeInstanceStatus&InstanceId.1={id}"));
+        let from = answer.find(&format!("<{of}>")).expect(of);
+        text(&answer[from..], "status")
+    };
+    cloud.run(200.0);
+    assert_eq!(status(&cloud, "instanceStatus"), "ok");
+    cloud.host.deafen(&id, true).expect("deaf");
+    cloud.run(5.0);
+    assert_eq!(status(&cloud, "instanceStatus"), "impaired");
+    assert_eq!(status(&cloud, "systemStatus"), "ok");
+    cloud.until("rebooted", 300.0, |c| {
+        c.state().instances[&id].reboots_done == 1
+    });
+    // A boot sets up its interface anew.
+    cloud.run(10.0);
+    assert_eq!(status(&cloud, "instanceStatus"), "ok");
+    let zone = model::event::Fault::Zone(cloud.state().instances[&id].zone.clone());
+    cloud.fault(zone.clone());
+    assert_eq!(status(&cloud, "systemStatus"), "impaired");
+    cloud.heal(&zone);
+    assert_eq!(status(&cloud, "systemStatus"), "ok");
+}

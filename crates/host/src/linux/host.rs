@@ -3,7 +3,8 @@
 use super::instance::{self, Instances};
 use super::namespace;
 use super::network::{self, Networks};
-use crate::instance::{InstanceError, InstanceSpec, ObservedInstance, SnapshotOutcome};
+use super::reach::{self, Reach};
+use crate::instance::{InstanceError, InstanceSpec, ObservedInstance, RunState, SnapshotOutcome};
 use crate::network::{Network, Owner};
 use crate::{Host, NetworkFailures};
 use ipnet::Ipv4Net;
@@ -11,7 +12,7 @@ use model::{InstanceId, SnapshotId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// How long a stop waits for the instance's own shutdown before it is killed.
@@ -33,6 +34,7 @@ pub struct LinuxHost {
     cloud: String,
     networks: Mutex<Networks>,
     pub instances: Instances,
+    reach: Arc<Reach>,
 }
 
 impl LinuxHost {
@@ -52,7 +54,22 @@ impl LinuxHost {
             cloud: settings.cloud,
             networks: Mutex::new(networks.map_err(|e| text(&e))?),
             instances: instances.map_err(|e| text(&e))?,
+            reach: Arc::default(),
         })
+    }
+
+    /// Begins the instances' status checks, which go on for as long as the host is open.
+    pub fn check_instances(&self) -> std::io::Result<()> {
+        let reach: Weak<Reach> = Arc::downgrade(&self.reach);
+        let rounds = move || {
+            while let Some(reach) = reach.upgrade() {
+                reach.round();
+                drop(reach);
+                std::thread::sleep(reach::INTERVAL);
+            }
+        };
+        let thread = std::thread::Builder::new().name("status-checks".into());
+        thread.spawn(rounds).map(drop)
     }
 
     /// Kills every instance but keeps root volumes, so that the next start continues with them.
@@ -101,6 +118,7 @@ impl Host for LinuxHost {
         let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
         let applied = networks.apply(network);
         self.remove_namespaces(network);
+        self.reach.follow(&self.cloud, network);
         let mut failures = NetworkFailures::default();
         match applied {
             Err(error) => failures.cloud = Some(text(&error)),
@@ -136,10 +154,17 @@ impl Host for LinuxHost {
     }
 
     fn instances(&self) -> Vec<ObservedInstance> {
-        self.instances.list().unwrap_or_else(|error| {
+        let mut seen = self.instances.list().unwrap_or_else(|error| {
             tracing::warn!(%error, "failed to list instances");
             Vec::new()
-        })
+        });
+        for one in &mut seen {
+            // The namespace of a stopped instance may answer as well.
+            if one.state == RunState::Running {
+                one.reachable = self.reach.reachable(&one.id);
+            }
+        }
+        seen
     }
 
     fn snapshot(&self, id: &InstanceId, snapshot: &SnapshotId) -> Result<(), InstanceError> {

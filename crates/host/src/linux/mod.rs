@@ -9,3 +9,4 @@ pub mod instance;
 pub mod namespace;
 pub mod network;
 pub mod program;
+mod reach;

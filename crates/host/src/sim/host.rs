@@ -146,6 +146,11 @@ impl SimHost {
             .map(|instance| instance.end(now, exit, why))
     }
 
+    /// Its interface stops answering the status check, or answers again.
+    pub fn deafen(&self, id: &InstanceId, deaf: bool) -> Result<()> {
+        self.machine().get(id).map(|instance| instance.deaf = deaf)
+    }
+
     /// Share of its CPU that the instance uses from now on, 0 to 1.
     pub fn set_load(&self, id: &InstanceId, load: f64) -> Result<()> {
         let now = self.clock.now();

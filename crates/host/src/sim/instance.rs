@@ -16,6 +16,8 @@ pub struct SimInstance {
     init: Timestamp,
     ready: Option<Timestamp>,
     stopping: bool,
+    /// Does not answer the status check.
+    pub deaf: bool,
     end: Option<End>,
     /// Share of its CPU that it uses while it runs.
     load: f64,
@@ -39,6 +41,7 @@ impl SimInstance {
             init: now,
             ready: None,
             stopping: false,
+            deaf: false,
             end: None,
             load: 0.0,
             cpu_usec: 0.0,
@@ -61,6 +64,7 @@ impl SimInstance {
     /// The present run boots, for the first time or again.
     pub fn boot(&mut self, timing: Timing, hangs: bool, now: Timestamp) {
         self.boots += 1;
+        self.deaf = false;
         self.init = after(now, timing.start);
         self.ready = (!hangs).then(|| after(now, timing.start + timing.boot));
         let line = format!("{now} boot {} of {}\n", self.boots, self.spec.hostname);
@@ -137,6 +141,8 @@ impl SimInstance {
                 .as_ref()
                 .filter(|_| stopped)
                 .and_then(|end| end.why.clone()),
+            reachable: (state == RunState::Running).then_some(!self.deaf),
+            user_data_failure: None,
         }
     }
 

@@ -61,7 +61,6 @@ impl Instances {
                 .create(&directory)
                 .during(|| format!("create {}", directory.display()))?;
         }
-        snapshot::forget_interrupted(&instances.settings.state);
         instances.empty_trash();
         Ok(instances)
     }
@@ -234,6 +233,8 @@ impl Instances {
                 usage: Usage::default(),
                 cpu_quota_usec_per_sec: 0,
                 failure: Some("its launch was interrupted".into()),
+                reachable: None,
+                user_data_failure: None,
             };
         };
         let usage = status
@@ -251,6 +252,8 @@ impl Instances {
             usage: usage.unwrap_or_default(),
             cpu_quota_usec_per_sec: status.cpu_quota_usec_per_sec,
             failure: status.failure,
+            reachable: None,
+            user_data_failure: status.user_data_failure,
         }
     }
 
@@ -295,8 +298,11 @@ impl Instances {
         enter::command(init, &self.cgroups.entrances(id.as_str())?, argv)
     }
 
-    /// Calls `waker` whenever an instance's state changes, until the guard is dropped.
+    /// Calls `waker` whenever an instance's state changes, until the guard is dropped. Only
+    /// a control plane watches, so what its predecessor had in the making ends here; any other
+    /// user of the host layer, such as a shell, must leave that alone.
     pub fn watch(&self, waker: Waker) -> Result<Watch> {
+        snapshot::forget_interrupted(&self.settings.state);
         Watch::new(&self.settings.state, waker)
     }
 

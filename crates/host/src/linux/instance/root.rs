@@ -9,12 +9,14 @@
 use super::{mount, proc_files, volume};
 use crate::instance::{During, InstanceError, InstanceSpec};
 use crate::linux::namespace;
+use model::snapshot::Layer;
 use nix::mount::{MntFlags, MsFlags, umount2};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 type Result<T> = std::result::Result<T, InstanceError>;
 
@@ -70,6 +72,7 @@ pub fn prepare(spec: &InstanceSpec, user_namespace: &File, console: &Path) -> Re
     .during(|| "make mounts private".into())?;
     volume::mount(spec.root_bytes)?;
     let volume = Path::new(volume::DIRECTORY);
+    copy_data(spec)?;
     for name in ["upper", "work"]
         .into_iter()
         .chain(DATA.map(|(name, _)| name))
@@ -97,6 +100,43 @@ pub fn prepare(spec: &InstanceSpec, user_namespace: &File, console: &Path) -> Re
     };
     std::env::set_current_dir(MERGED).during(|| format!("enter {MERGED}"))?;
     Ok(parts)
+}
+
+/// Of an image that was made of an instance: what it had beside its overlay, at the first boot.
+fn copy_data(spec: &InstanceSpec) -> Result<()> {
+    // Each layer has the whole, not what it changed.
+    let Some(newest) = spec.layers.first() else {
+        return Ok(());
+    };
+    for (name, _) in DATA {
+        let source = super::snapshot::data(&newest.snapshot, name);
+        let target = Path::new(volume::DIRECTORY).join(name);
+        if target.exists() || !source.exists() {
+            continue;
+        }
+        let tree = mount::detached(&source)?;
+        shift(&tree, newest, spec)?;
+        let shown = Path::new("data");
+        make_dir(shown, 0o755)?;
+        mount::attach(&tree, shown)?;
+        // Under another name until complete: an interrupted one is made anew.
+        let new = target.with_extension("new");
+        let _ = fs::remove_dir_all(&new);
+        let done = Command::new("cp")
+            .args(["-a", "--reflink=auto"])
+            .args([shown, &new])
+            .stdin(Stdio::null())
+            .output()
+            .during(|| format!("run cp for {name}"))?;
+        umount2(shown, MntFlags::MNT_DETACH).during(|| "unmount a snapshot".into())?;
+        if !done.status.success() {
+            let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+            let what = format!("copy {name} of {}", newest.snapshot);
+            return Err(InstanceError::refused(what, said));
+        }
+        fs::rename(&new, &target).during(|| format!("rename {}", new.display()))?;
+    }
+    Ok(())
 }
 
 fn root(spec: &InstanceSpec, user_namespace: &File) -> Result<OwnedFd> {
@@ -129,16 +169,22 @@ fn layers(spec: &InstanceSpec) -> Result<Vec<String>> {
         let name = format!("layer{n}");
         make_dir(Path::new(&name), 0o755)?;
         let tree = mount::detached(&super::snapshot::upper(&layer.snapshot))?;
-        if layer.uid_base != spec.uid_base {
-            let ids = namespace::mapping(layer.uid_base, spec.uid_base)
-                .during(|| "shift the ids of a snapshot".into())?;
-            mount::shift_ids(&tree, &ids)?;
-        }
+        shift(&tree, layer, spec)?;
         mount::make_read_only(&tree)?;
         mount::attach(&tree, Path::new(&name))?;
         names.push(name);
     }
     Ok(names)
+}
+
+/// Shows what one instance wrote under the ids of another.
+fn shift(tree: &OwnedFd, layer: &Layer, spec: &InstanceSpec) -> Result<()> {
+    if layer.uid_base == spec.uid_base {
+        return Ok(());
+    }
+    let ids = namespace::mapping(layer.uid_base, spec.uid_base)
+        .during(|| "shift the ids of a snapshot".into())?;
+    mount::shift_ids(tree, &ids)
 }
 
 fn devices() -> Result<Vec<(&'static str, OwnedFd)>> {

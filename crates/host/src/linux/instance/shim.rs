@@ -34,6 +34,8 @@ use std::time::Instant;
 type Result<T> = std::result::Result<T, InstanceError>;
 
 pub const CONTROL: &str = "control";
+/// What the user-data runner of our images writes to the socket that systemd reports to.
+const USER_DATA_FAILED: &[u8] = b"X_NINES_USER_DATA_FAILED=";
 
 /// What the shim is told in its file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -206,11 +208,15 @@ impl Shim {
     fn hear_notifications(&mut self) {
         let mut buffer = [0; 4096];
         while let Ok(n) = self.notify.recv(&mut buffer) {
-            let ready = buffer[..n]
-                .split(|b| *b == b'\n')
-                .any(|line| line == b"READY=1");
-            if ready && !self.status.ready {
+            let mut lines = buffer[..n].split(|b| *b == b'\n');
+            if lines.clone().any(|line| line == b"READY=1") && !self.status.ready {
                 self.ready();
+                self.publish();
+            }
+            if let Some(why) = lines.find_map(|line| line.strip_prefix(USER_DATA_FAILED)) {
+                // Whoever is root inside may write here: text to show, and no more of it.
+                let why = String::from_utf8_lossy(&why[..why.len().min(500)]);
+                self.status.user_data_failure = Some(why.replace(char::is_control, " "));
                 self.publish();
             }
         }

@@ -3,7 +3,9 @@
 //! The layer keeps the host ids of the instance it was taken from; whoever uses it mounts it
 //! with them shifted. While it is copied the instance stands still, so that files agree with
 //! each other as after a pulled plug, and what only one machine may have is left out.
-//! `/var/lib/docker` is no part of it: it lies beside the overlay.
+//! `/var/lib/docker` and `/var/lib/containerd` lie beside the overlay and are copied beside it;
+//! whoever uses the layer gets a copy of its own, since an overlay cannot be the upper layer of
+//! another ([`super::root`]).
 //!
 //! `<state>/snapshots/<id>` is a whole one, `<id>.new` one in the making, `<id>.failed` tells
 //! why there is none.
@@ -30,15 +32,25 @@ pub fn upper(snapshot: &SnapshotId) -> PathBuf {
         .join("upper")
 }
 
+/// What a layer has for a place of the instance, seen from an instance's directory.
+pub fn data(snapshot: &SnapshotId, name: &str) -> PathBuf {
+    Path::new("../..")
+        .join(DIRECTORY)
+        .join(snapshot.as_str())
+        .join(name)
+}
+
 /// In a mount namespace of its own: `$1` a directory, `$2` what to mount on it (nothing, the
 /// device of a mounted volume, or the file of one), `$3` the place of the copy.
 const COPY: &str = "\
 case $2 in
 '') ;;
 /dev/*) mount -t ext4 -o noatime \"$2\" \"$1\" ;;
-*) mount -t ext4 -o loop,ro \"$2\" \"$1\" ;;
+*) mount -t ext4 -o loop,noatime \"$2\" \"$1\" ;;
 esac
-cp -a \"$1/upper\" \"$3/upper\"
+for part in upper docker containerd; do
+  test ! -e \"$1/$part\" || cp -a --reflink=auto \"$1/$part\" \"$3/$part\"
+done
 cd \"$3/upper\"
 rm -f etc/ssh/ssh_host_* etc/hostname
 test ! -e etc/machine-id || : >etc/machine-id

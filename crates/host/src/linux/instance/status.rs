@@ -24,6 +24,8 @@ pub struct Status {
     pub boots: u32,
     pub cpu_quota_usec_per_sec: u64,
     pub failure: Option<String>,
+    #[serde(default)]
+    pub user_data_failure: Option<String>,
 }
 
 impl Status {
@@ -40,6 +42,7 @@ impl Status {
             boots: 0,
             cpu_quota_usec_per_sec: spec.cpu.quota_usec_per_sec(),
             failure: None,
+            user_data_failure: None,
         }
     }
 

@@ -52,7 +52,11 @@ pub fn create(bytes: Option<u64>) -> Result<()> {
     make_dir(Path::new(DIRECTORY), 0o755)?;
     match bytes {
         None => Ok(()),
-        Some(_) if Path::new(FILE).exists() => check(),
+        Some(_) if Path::new(FILE).exists() => match device_of(Path::new(FILE)) {
+            // Still mounted, by the copy for a snapshot: there is nothing to repair.
+            Ok(_) => Ok(()),
+            Err(_) => check(),
+        },
         Some(bytes) => copy_blank(bytes),
     }
 }
@@ -218,10 +222,18 @@ struct LoopInfo {
     init: [u64; 2],
 }
 
-/// A loop device on the file, held by the returned descriptor until mounted.
+/// A loop device on the file, held by the returned descriptor until mounted. One that shows it
+/// already, since a copy for a snapshot reads it, is taken: a second would be a second file system.
 fn attach() -> Result<(String, File)> {
     let during = || "attach the volume to a loop device".to_owned();
     let open = |path: &str| OpenOptions::new().read(true).write(true).open(path);
+    if let Ok(path) = device_of(Path::new(FILE)) {
+        let device = open(&path).during(during)?;
+        // It frees itself with its last user, which may have been just now; held, it stays.
+        if device_of(Path::new(FILE)).is_ok_and(|still| still == path) {
+            return Ok((path, device));
+        }
+    }
     let file = open(FILE).during(during)?;
     let control = open("/dev/loop-control").during(during)?;
     // SAFETY: all-zero is valid for a struct of integers.

@@ -198,6 +198,8 @@ def main(machine, metadata=None):
     if boot.failed is not None:
         machine.say(f"cloud-init: user data failed with exit code {boot.failed}")
     machine.say(boot.final_message())
+    if machine.errors:
+        machine.report_failure()
     machine.set_status("error" if machine.errors else "done", boot.instance)
     machine.close_output()
     if boot.ending:
