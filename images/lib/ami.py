@@ -1,14 +1,16 @@
-"""Turns a plain Debian root into an AMI: what an instance of the cloud needs, and nothing of its host.
+"""Turns a plain root into an AMI: what an instance of the cloud needs, and nothing of its host.
 
 An instance is a set of namespaces whose network, clock, devices and modules belong to the host, so
 the units that would manage those are masked; masked rather than absent, because an `apt-get install`
 in the instance may bring them.
 """
 
+import json
 import os
 import shutil
 import subprocess
 
+from . import family
 from .recipe import IMAGES, files
 
 MASKED = [
@@ -37,13 +39,22 @@ REMOVED = [
 ]
 
 
+# Of our user-data runner: the distribution's cloud-init has files of the same names.
+RUNNER = ("usr/bin/cloud-init", "usr/bin/cloud-init-per", "usr/lib/nines/", "etc/systemd/system/nines-user-data.service")
+CLOUD_INIT = ("cloud-init-local.service", "cloud-init.service", "cloud-config.service", "cloud-final.service")
+
+
 def finish(recipe, rootfs):
-    install_files(rootfs)
+    """`recipe` has the lists of units; of a root that others made it has none."""
+    own_runner = recipe.get("runner") != "cloud-init"
+    install_files(rootfs, "files", skipped=() if own_runner else RUNNER)
+    if not own_runner:
+        install_files(rootfs, "cloud-init")
     for name in REMOVED:
         if os.path.lexists(os.path.join(rootfs, name)):
             os.unlink(os.path.join(rootfs, name))
     keys = os.path.join(rootfs, "etc/ssh")
-    for name in os.listdir(keys):
+    for name in os.listdir(keys) if os.path.isdir(keys) else []:
         if name.startswith("ssh_host_"):
             os.unlink(os.path.join(keys, name))
     for directory in ("var/log", "var/cache/apt/archives"):
@@ -60,13 +71,11 @@ def finish(recipe, rootfs):
     for name in ("var/lib/docker", "var/lib/containerd"):
         os.makedirs(os.path.join(rootfs, name), mode=0o711, exist_ok=True)
 
-    within(rootfs, "useradd", "--create-home", "--shell", "/bin/bash", "--comment", "Debian", "admin")
-    within(rootfs, "python3", "-m", "compileall", "-q", "/usr/lib/nines")
-    within(rootfs, "systemctl", "set-default", "multi-user.target")
-    if recipe.get("disable"):
-        within(rootfs, "systemctl", "disable", *recipe["disable"])
-    within(rootfs, "systemctl", "mask", *MASKED)
-    within(rootfs, "systemctl", "enable", *recipe["enable"])
+    users(rootfs, own_runner)
+    if os.path.lexists(os.path.join(rootfs, "usr/bin/python3")) and own_runner:
+        within(rootfs, "python3", "-m", "compileall", "-q", "/usr/lib/nines")
+    if os.path.lexists(os.path.join(rootfs, "usr/bin/systemctl")) or os.path.lexists(os.path.join(rootfs, "bin/systemctl")):
+        units(recipe, rootfs)
     # Says that /etc and /var are as new as /usr: otherwise the first boot rebuilds accounts and catalogs.
     for name in ("etc/.updated", "var/.updated"):
         write(rootfs, name, "")
@@ -74,10 +83,40 @@ def finish(recipe, rootfs):
         os.utime(os.path.join(rootfs, name), ns=(built, built))
 
 
-def install_files(rootfs):
-    tree = os.path.join(IMAGES, "files")
+def users(rootfs, own_runner):
+    """The family's default user; cloud-init makes its own."""
+    of = family.FAMILIES[family.of(rootfs) or "debian"]
+    if not own_runner:
+        return
+    write(rootfs, "usr/lib/nines/family.json", json.dumps({"user": of["user"], "ssh": of["ssh"]}) + "\n")
+    name = of["user"]
+    with open(os.path.join(rootfs, "etc/passwd"), "a+") as file:
+        file.seek(0)
+        known = any(line.startswith(f"{name}:") for line in file)
+    if not known and any(os.path.lexists(os.path.join(rootfs, place)) for place in ("usr/sbin/useradd", "sbin/useradd")):
+        within(rootfs, "useradd", "--create-home", "--shell", "/bin/bash", name)
+    write(rootfs, "etc/sudoers.d/90-cloud-init-users", f"# The image's default user, as on AWS.\n{name} ALL=(ALL) NOPASSWD:ALL\n", 0o440)
+
+
+def units(recipe, rootfs):
+    within(rootfs, "systemctl", "set-default", "multi-user.target")
+    disabled = recipe.get("disable", [])
+    if disabled:
+        within(rootfs, "systemctl", "disable", *disabled)
+    within(rootfs, "systemctl", "mask", *MASKED)
+    if recipe.get("runner") == "cloud-init":
+        within(rootfs, "systemctl", "enable", *CLOUD_INIT)
+    else:
+        within(rootfs, "systemctl", "enable", *recipe.get("enable", ["nines-user-data.service"]))
+
+
+def install_files(rootfs, name, skipped=()):
+    tree = os.path.join(IMAGES, name)
     for source in files(tree):
-        target = os.path.join(rootfs, os.path.relpath(source, tree))
+        relative = os.path.relpath(source, tree)
+        if relative.startswith(tuple(skipped)):
+            continue
+        target = os.path.join(rootfs, relative)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(source, target)
         os.chmod(target, 0o755 if os.stat(source).st_mode & 0o100 else 0o440 if "sudoers.d" in target else 0o644)

@@ -1,4 +1,4 @@
-"""A root file system from Debian packages, by mmdebstrap.
+"""A root file system from packages of Debian or Ubuntu, by mmdebstrap.
 
 mmdebstrap over debootstrap: three times as fast, takes security and updates archives in the same
 pass, and knows dpkg's path filters. It runs in mount and PID namespaces of its own that end with this
@@ -38,14 +38,14 @@ SOURCES = """\
 Types: deb
 URIs: {archive}
 Suites: {suite} {suite}-updates
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+Components: {components}
+Signed-By: /usr/share/keyrings/{distribution}-archive-keyring.gpg
 
 Types: deb
 URIs: {security}
 Suites: {suite}-security
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+Components: {components}
+Signed-By: /usr/share/keyrings/{distribution}-archive-keyring.gpg
 """
 
 
@@ -70,7 +70,8 @@ def debian(recipe, rootfs):
         raise SystemExit("building an image needs root: its files belong to many users")
     require("mmdebstrap", "mmdebstrap")
     keyring = checked_keyring(recipe)
-    archive, security = mirror.of_host()
+    distribution = recipe.get("distribution", "debian")
+    archive, security = mirror.of_host(distribution)
     command = [
         "setpriv", "--pdeathsig", "KILL",
         "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
@@ -78,16 +79,18 @@ def debian(recipe, rootfs):
         f"--keyring={keyring}", f"--include={','.join(recipe['packages'])}",
         "--aptopt=Acquire::Languages \"none\"",
         *(f"--dpkgopt={line}" for line in EXCLUDED),
-        recipe["suite"], rootfs, *mirror.sources(archive, security, recipe["suite"]),
+        recipe["suite"], rootfs, *mirror.sources(archive, security, recipe["suite"], distribution),
     ]
     run(command, os.environ | mirror.proxy_environment() | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"})
 
 
 def public_sources(recipe, rootfs):
     """The mirror and key paths of the building host mean nothing to those who use the image."""
+    distribution = recipe.get("distribution", "debian")
+    (_, archive), (_, security), components = mirror.DISTRIBUTIONS[distribution]
     os.unlink(os.path.join(rootfs, "etc/apt/sources.list"))
-    with open(os.path.join(rootfs, "etc/apt/sources.list.d/debian.sources"), "w") as file:
-        file.write(SOURCES.format(archive=mirror.ARCHIVE, security=mirror.SECURITY, suite=recipe["suite"]))
+    with open(os.path.join(rootfs, f"etc/apt/sources.list.d/{distribution}.sources"), "w") as file:
+        file.write(SOURCES.format(archive=archive, security=security, suite=recipe["suite"], components=components, distribution=distribution))
 
 
 def run(command, environment):

@@ -1,13 +1,18 @@
-"""Which Debian mirror to build from, and the host's proxy settings.
+"""Which mirror to build from, and the host's proxy settings.
 
-A host that runs Debian has a mirror configured that works there, often a near one; any other host
-takes the public default. The choice is used while building only: images always name the default.
+A host that runs the same distribution has a mirror configured that works there, often a near one; any
+other host takes the public default. The choice is used while building only: images always name the default.
 """
 
 import subprocess
 
 ARCHIVE = "http://deb.debian.org/debian"
 SECURITY = "http://deb.debian.org/debian-security"
+# Of each distribution: the archives' labels and places, and the components that images take.
+DISTRIBUTIONS = {
+    "debian": (("Debian", ARCHIVE), ("Debian-Security", SECURITY), "main"),
+    "ubuntu": (("Ubuntu", "http://archive.ubuntu.com/ubuntu"), (None, "http://security.ubuntu.com/ubuntu"), "main universe"),
+}
 
 
 def output(*command):
@@ -17,18 +22,21 @@ def output(*command):
         return ""
 
 
-def choose(index_targets):
+def choose(index_targets, distribution="debian"):
     """(archive, security) from the lines of `apt-get indextargets`."""
+    archive, security, _ = DISTRIBUTIONS[distribution]
+    labels = (archive[0], security[0])
     found = {}
     for line in index_targets.splitlines():
         uri, _, label = line.partition(" ")
-        if label in ("Debian", "Debian-Security") and uri.startswith(("http://", "https://")):
+        if label in labels and uri.startswith(("http://", "https://")):
             found.setdefault(label, uri.rstrip("/"))
-    return found.get("Debian", ARCHIVE), found.get("Debian-Security", SECURITY)
+    return found.get(archive[0], archive[1]), found.get(security[0], security[1])
 
 
-def of_host():
-    return choose(output("apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"))
+def of_host(distribution="debian"):
+    lines = output("apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages")
+    return choose(lines, distribution)
 
 
 def proxy_environment():
@@ -42,9 +50,10 @@ def proxy_environment():
     return found
 
 
-def sources(archive, security, suite):
+def sources(archive, security, suite, distribution="debian"):
+    components = DISTRIBUTIONS[distribution][2]
     return [
-        f"deb {archive} {suite} main",
-        f"deb {archive} {suite}-updates main",
-        f"deb {security} {suite}-security main",
+        f"deb {archive} {suite} {components}",
+        f"deb {archive} {suite}-updates {components}",
+        f"deb {security} {suite}-security {components}",
     ]

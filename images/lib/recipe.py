@@ -15,8 +15,7 @@ def load(name, directory=None):
     directory = directory or os.path.join(IMAGES, "recipes")
     path = os.path.join(directory, f"{name}.json")
     if not os.path.exists(path):
-        known = sorted(entry.removesuffix(".json") for entry in os.listdir(directory) if entry.endswith(".json"))
-        raise SystemExit(f"no recipe {name!r}; there are: {', '.join(known)}")
+        raise SystemExit(f"no recipe {name!r}; there are: {', '.join(names(directory))}")
     with open(path) as file:
         recipe = json.load(file)
     if "base" in recipe:
@@ -25,6 +24,11 @@ def load(name, directory=None):
             merged[key] = merged.get(key, []) + value if isinstance(value, list) else value
         recipe = merged
     return recipe
+
+
+def names(directory=None):
+    entries = os.listdir(directory or os.path.join(IMAGES, "recipes"))
+    return sorted(entry.removesuffix(".json") for entry in entries if entry.endswith(".json"))
 
 
 def digest(recipe, *trees):

@@ -6,12 +6,15 @@ import tempfile
 import unittest
 
 from . import IMAGES
-from lib import bootstrap, mirror, oci, openpgp, recipe, workdir
+from lib import bootstrap, family, foreign, mirror, oci, openpgp, recipe, workdir
 
 
 class Keys(unittest.TestCase):
     def test_recipe_names_the_keys_of_its_file(self):
-        bootstrap.checked_keyring(recipe.load("debian-12"))
+        for name in recipe.names():
+            loaded = recipe.load(name)
+            if "pull" not in loaded:
+                bootstrap.checked_keyring(loaded)
 
     def test_a_key_the_recipe_does_not_name_is_refused(self):
         changed = recipe.load("debian-12")
@@ -58,6 +61,99 @@ class Mirror(unittest.TestCase):
             ("http://near/s/ Debian-Security\nhttp://near/debian Debian\n", ("http://near/debian", "http://near/s")),
         ):
             self.assertEqual(expected, mirror.choose(lines))
+
+
+    def test_other_distributions_have_archives_of_their_own(self):
+        lines = "http://near/debian/ Debian\nhttp://near/ubuntu/ Ubuntu\n"
+        self.assertEqual(("http://near/ubuntu", "http://security.ubuntu.com/ubuntu"), mirror.choose(lines, "ubuntu"))
+        self.assertEqual("deb a noble main universe", mirror.sources("a", "s", "noble", "ubuntu")[0])
+
+
+class Foreign(unittest.TestCase):
+    def root(self, directory, *names, release="ID=debian\n"):
+        root = os.path.join(directory, "root")
+        for name in names:
+            os.makedirs(os.path.join(root, os.path.dirname(name)), exist_ok=True)
+            with open(os.path.join(root, name), "w"):
+                pass
+        os.makedirs(os.path.join(root, "etc"), exist_ok=True)
+        with open(os.path.join(root, "etc/os-release"), "w") as file:
+            file.write(release)
+        return root
+
+    def test_names(self):
+        for reference, expected in (
+            ("ubuntu:24.04", "ubuntu-24.04"),
+            ("docker.io/library/debian", "debian"),
+            ("localhost:5000/team/app:1@sha256:ab", "app-1"),
+        ):
+            self.assertEqual(expected, foreign.name_of(reference))
+        for name in ("", "..", "a/b", "A", "-x"):
+            self.assertRaises(SystemExit, foreign.checked_name, name)
+
+    def test_what_a_root_lacks_is_said(self):
+        systemd = ("sbin/init", "usr/lib/systemd/systemd")
+        python = ("usr/bin/python3", "usr/lib/python3/dist-packages/yaml/__init__.py")
+        for names, expected in (
+            ((), ["an init", "python3", "sshd"]),
+            (("sbin/init",), ["systemd", "python3", "sshd"]),
+            ((*systemd, "usr/bin/python3"), ["python3-yaml", "sshd"]),
+            ((*systemd, *python, "usr/sbin/sshd"), []),
+        ):
+            with tempfile.TemporaryDirectory() as directory:
+                lacks = foreign.lacks(self.root(directory, *names))
+                self.assertEqual(expected, [what.split(":")[0].split(" (")[0] for what in lacks])
+
+    def test_family(self):
+        for release, expected in (
+            ("ID=ubuntu\nID_LIKE=debian\n", "ubuntu"),
+            ('NAME="x y"\nID="linuxmint"\nID_LIKE="ubuntu debian"\n', "ubuntu"),
+            ('ID="amzn"\nID_LIKE="fedora"\n', "amzn"),
+            ("ID=alpine\n", None),
+            ("", None),
+        ):
+            with tempfile.TemporaryDirectory() as directory:
+                self.assertEqual(expected, family.of(self.root(directory, release=release)))
+
+    def test_archives_of_layers_and_plain_ones_give_the_same_root(self):
+        if os.geteuid() != 0:
+            self.skipTest("unpacking keeps owners, which needs root")
+        with tempfile.TemporaryDirectory() as directory:
+            root = self.root(directory, "sbin/init", "gone")
+            layer = oci.write_layer(oci.tree(root), os.path.join(directory, "layer"))
+            os.unlink(os.path.join(root, "gone"))
+            white = os.path.join(directory, "white")
+            os.makedirs(white)
+            with open(os.path.join(white, ".wh.gone"), "w"):
+                pass
+            above = oci.write_layer(oci.tree(white), os.path.join(directory, "above"))
+            scratch = os.path.join(directory, "scratch")
+            os.mkdir(scratch)
+            layout = oci.Layout(os.path.join(directory, "packed"))
+            layout.layer_blob(layer, os.path.join(directory, "layer"))
+            layout.layer_blob(above, os.path.join(directory, "above"))
+            layout.tag(["1"], "amd64", {"os": "linux"}, [layer, above])
+            plain = os.path.join(directory, "plain.tar")
+            subprocess.run(["tar", "-C", root, "-cf", plain, "."], check=True)
+            packed = os.path.join(directory, "oci.tar")
+            subprocess.run(["tar", "-C", layout.path, "-cf", packed, "."], check=True)
+            saved = os.path.join(directory, "docker.tar")
+            subprocess.run(["skopeo", "--insecure-policy", "copy", "-q", f"oci:{layout.path}:1", f"docker-archive:{saved}:x:1"], check=True)
+            for path, kind in ((plain, "rootfs"), (packed, "oci"), (saved, "docker")):
+                self.assertEqual(kind, foreign.kind_of(path))
+                unpacked = os.path.join(directory, f"of-{kind}")
+                self.assertRegex(foreign.load(path, unpacked, scratch), "^[0-9a-f]{64}$")
+                found = sorted(os.path.relpath(entry, unpacked) for entry in recipe.files(unpacked))
+                self.assertEqual(["etc/os-release", "sbin/init"], found)
+            with open(os.path.join(layout.path, "blobs", layer["digest"].replace(":", "/")), "r+b") as blob:
+                blob.seek(20)
+                blob.write(b"changed")
+            subprocess.run(["tar", "-C", layout.path, "-cf", packed, "."], check=True)
+            self.assertRaises(SystemExit, foreign.load, packed, os.path.join(directory, "damaged"), scratch)
+
+    def test_what_is_no_archive(self):
+        with tempfile.NamedTemporaryFile() as file:
+            self.assertRaises(SystemExit, foreign.kind_of, file.name)
 
 
 class Workdir(unittest.TestCase):

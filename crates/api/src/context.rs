@@ -29,8 +29,8 @@ pub struct Cloud {
     pub public_pool: Ipv4Net,
     /// Bodies of S3 objects lie below `s3` in it.
     pub state_dir: PathBuf,
-    /// Names of the image recipes that are built (`debian-12`, `debian-12-docker`).
-    pub images: Vec<String>,
+    /// The root file systems that are built or imported (`debian-12`, `debian-12-docker`).
+    pub images: Vec<model::image::Built>,
     /// An image id that is not known here is refused (`up --strict`).
     pub strict_images: bool,
     /// Instances run without user namespaces (`up --privileged-instances`).

@@ -53,8 +53,8 @@ pub struct Settings {
     pub images_dir: PathBuf,
     /// Where load balancers' nodes write access logs until they are delivered.
     pub logs_dir: PathBuf,
-    /// Recipes that are built, the default first.
-    pub images: Vec<String>,
+    /// The root file systems that are built or imported.
+    pub images: Vec<model::image::Built>,
     /// Root volumes have the size that is asked for; else they share the host's disk.
     pub sized_volumes: bool,
     /// Thousandths of a host core that make one vCPU.

@@ -2,9 +2,12 @@
 //!
 //! The catalogue is computed, not stored: an image's id is a hash of region and
 //! name, so that it is the same in every cloud and can be written into a stack.
-//! Every image runs a Debian root file system made by one of our recipes; for
-//! those that are not Debian 12 on the host's architecture, and for ids that are
-//! not in the catalogue at all, [`backing`] says so and a launch reports it.
+//! Every image runs a root file system made by one of our recipes; where the recipe of
+//! its family is not built, on another architecture, and for ids that are not in the
+//! catalogue at all, it runs the default, [`backing`] says so and a launch reports it.
+//!
+//! What `nines image import` and `pull` made, and recipes without a counterpart on AWS, are
+//! [`local`] images `nines-…` of account 000000000000, with ids computed in the same way.
 //!
 //! `nines-debian-12-docker` (Debian 12 with Docker installed) belongs to account
 //! 000000000000, the default account of this cloud: it is public, `self` for
@@ -63,6 +66,86 @@ pub enum Line {
     AmazonLinux1,
     Ubuntu2204,
     Ubuntu2404,
+    /// Of no release: built, imported or pulled here.
+    Local,
+}
+
+impl Line {
+    /// The recipe whose root file system is what the line's images have on AWS; of Debian 12 the
+    /// one with Docker does too.
+    fn recipe(self) -> Option<&'static str> {
+        match self {
+            Self::Debian12 => Some(PLAIN_RECIPE),
+            Self::NinesDebian12Docker => Some(DOCKER_RECIPE),
+            Self::AmazonLinux2023 | Self::AmazonLinux2023Minimal => Some("amazon-linux-2023"),
+            Self::Ubuntu2204 => Some("ubuntu-22.04"),
+            Self::Ubuntu2404 => Some("ubuntu-24.04"),
+            Self::AmazonLinux2 | Self::AmazonLinux1 | Self::Local => None,
+        }
+    }
+}
+
+/// A root file system that is at hand, as the `image.json` beside it describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// Name of the recipe, or the name that it was imported under.
+    pub recipe: String,
+    pub description: String,
+    pub created: Timestamp,
+}
+
+impl From<&str> for Built {
+    fn from(recipe: &str) -> Self {
+        Self {
+            recipe: recipe.to_owned(),
+            description: String::new(),
+            created: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
+/// The image of a root file system that no line of the catalogue stands for.
+pub fn local(region: &'static str, built: &Built) -> Option<Image> {
+    let of_line = |release: &Release| release.line.recipe() == Some(&*built.recipe);
+    // Debian's images run the recipe with Docker where that is built, so the plain one has a name too.
+    if built.recipe != PLAIN_RECIPE && RELEASES.iter().any(of_line) {
+        return None;
+    }
+    let name = format!("nines-{}", built.recipe);
+    let description = match built.description.as_str() {
+        "" => name.clone(),
+        described => described.to_owned(),
+    };
+    Some(Image {
+        id: id(region, &name),
+        name,
+        description,
+        created: built.created,
+        architecture: host_architecture(),
+        line: Line::Local,
+        ..unknown(&ImageId::random(), region)
+    })
+}
+
+fn host_architecture() -> Architecture {
+    match std::env::consts::ARCH {
+        "aarch64" => Arm64,
+        _ => X86_64,
+    }
+}
+
+/// The ids that the root file system of a recipe runs in a region, with their names.
+pub fn standing_for(region: &'static str, built: &[Built], recipe: &str) -> Vec<Image> {
+    let of_catalogue = in_region(region)
+        .filter(|i| {
+            let backing = backing(&i.id, built);
+            backing.recipe == recipe && backing.differs.is_none()
+        })
+        .cloned();
+    let own = built.iter().filter(|b| b.recipe == recipe);
+    of_catalogue
+        .chain(own.filter_map(|b| local(region, b)))
+        .collect()
 }
 
 /// An id that is not in the catalogue, described as what a launch makes of it.
@@ -168,37 +251,56 @@ pub fn newest(region: &str, line: Line, architecture: Architecture) -> Option<&'
 }
 
 /// What runs for an image id, given the recipes that are built.
-pub fn backing(id: &ImageId, built: &[String]) -> Backing {
-    let default = if built.iter().any(|name| name == DOCKER_RECIPE) {
+pub fn backing(id: &ImageId, built: &[Built]) -> Backing {
+    let has = |recipe: &str| built.iter().any(|b| b.recipe == recipe);
+    let default = if has(DOCKER_RECIPE) {
         DOCKER_RECIPE
     } else {
         PLAIN_RECIPE
     };
     let Some(image) = find(id) else {
+        let regions = || zone::REGIONS.iter().map(|region| region.name);
+        let is = |b: &&Built| regions().any(|r| local(r, b).is_some_and(|i| i.id == *id));
+        if let Some(own) = built.iter().find(is) {
+            return Backing {
+                recipe: own.recipe.clone(),
+                differs: None,
+            };
+        }
         return Backing {
             recipe: default.to_owned(),
             differs: Some(format!("{id} is not known here; runs as {default}")),
         };
     };
-    let host = match std::env::consts::ARCH {
-        "aarch64" => Architecture::Arm64,
-        _ => Architecture::X86_64,
+    let recipe = match image.line {
+        // Also with Docker it is Debian 12, and most user data installs Docker.
+        Line::Debian12 => default,
+        line => line.recipe().filter(|r| has(r)).unwrap_or(default),
     };
-    let differs = match image.line {
-        Line::NinesDebian12Docker if default != DOCKER_RECIPE => Some(format!(
-            "the image {} is not built; {id} runs as {default}",
-            image.name
-        )),
-        Line::Debian12 | Line::NinesDebian12Docker if image.architecture != host => Some(format!(
-            "{id} is {}; runs as {default} on this machine's {}",
+    let host = host_architecture();
+    let same = match image.line {
+        Line::Debian12 => true,
+        line => line.recipe() == Some(recipe),
+    };
+    let differs = if !same {
+        Some(match image.line.recipe() {
+            Some(wanted) => format!(
+                "{id} ({}) runs as {recipe}, since {wanted} is not built; `nines image build {wanted}` does it where its packages can be had",
+                image.name
+            ),
+            None => format!("{id} ({}) runs as {recipe}", image.name),
+        })
+    } else if image.architecture != host {
+        Some(format!(
+            "{id} is {}; runs as {recipe} on this machine's {}",
             image.architecture.name(),
             host.name()
-        )),
-        Line::Debian12 | Line::NinesDebian12Docker => None,
-        _ => Some(format!("{id} ({}) runs as {default}", image.name)),
+        ))
+    } else {
+        None
     };
     Backing {
-        recipe: default.to_owned(),
+        recipe: recipe.to_owned(),
         differs,
     }
 }
@@ -282,9 +384,12 @@ fn image(region: &'static str, release: &Release) -> Image {
         ),
         Line::Ubuntu2204 => (CANONICAL, None, "Ubuntu Server 22.04 LTS (Jammy)".into()),
         Line::Ubuntu2404 => (CANONICAL, None, "Ubuntu Server 24.04 LTS (Noble)".into()),
+        Line::Local => (NINES, None, release.name.into()),
     };
     let (root_size, root_volume_type) = match release.line {
-        Line::Debian12 | Line::NinesDebian12Docker | Line::AmazonLinux2023 => (8, "gp3"),
+        Line::Debian12 | Line::NinesDebian12Docker | Line::AmazonLinux2023 | Line::Local => {
+            (8, "gp3")
+        }
         Line::AmazonLinux2023Minimal => (2, "gp3"),
         Line::Ubuntu2404 => (8, "gp3"),
         Line::AmazonLinux2 | Line::AmazonLinux1 | Line::Ubuntu2204 => (8, "gp2"),
@@ -354,12 +459,36 @@ mod tests {
     }
 
     fn check(id: &ImageId, built: &[&str], recipe: &str, differs: bool) {
-        let built: Vec<String> = built.iter().map(|s| (*s).to_owned()).collect();
+        let built: Vec<Built> = built.iter().map(|s| (*s).into()).collect();
         let got = backing(id, &built);
         assert_eq!(
             (got.recipe.as_str(), got.differs.is_some()),
             (recipe, differs),
             "{got:?}"
+        );
+    }
+
+    #[test]
+    fn what_no_line_stands_for_has_an_image_of_its_own() {
+        let built: Vec<Built> = ["debian-12", "mine", "ubuntu-24.04"]
+            .map(Built::from)
+            .into();
+        assert_eq!(local("us-east-1", &built[2]), None);
+        let image = local("us-east-1", &built[1]).unwrap();
+        assert_eq!((&*image.name, &*image.owner), ("nines-mine", NINES));
+        assert_eq!(local("us-east-1", &built[1]).unwrap().id, image.id);
+        assert_ne!(local("us-east-2", &built[1]).unwrap().id, image.id);
+        assert_eq!(backing(&image.id, &built).recipe, "mine");
+        assert!(backing(&image.id, &built[..1]).differs.is_some());
+        let names = |recipe| {
+            let of = standing_for("us-east-1", &built, recipe);
+            of.into_iter().map(|i| i.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("mine"), ["nines-mine"]);
+        assert!(
+            names("ubuntu-24.04")
+                .iter()
+                .all(|n| n.starts_with("ubuntu/images/"))
         );
     }
 
@@ -385,6 +514,21 @@ mod tests {
             true,
         );
         check(newest(Line::Ubuntu2404, X86_64), both, DOCKER_RECIPE, true);
+        let ubuntu = &["debian-12", "ubuntu-24.04"][..];
+        check(
+            newest(Line::Ubuntu2404, X86_64),
+            ubuntu,
+            "ubuntu-24.04",
+            false,
+        );
+        check(
+            newest(Line::Ubuntu2404, Arm64),
+            ubuntu,
+            "ubuntu-24.04",
+            true,
+        );
+        check(newest(Line::Ubuntu2204, X86_64), ubuntu, PLAIN_RECIPE, true);
+        check(newest(Line::Debian12, X86_64), ubuntu, PLAIN_RECIPE, false);
         check(&ImageId::random(), &[], PLAIN_RECIPE, true);
     }
 }

@@ -81,6 +81,7 @@ impl Admin {
                 let vcpus = model::instance_type::find(&i.instance_type).map_or(0, |t| t.vcpus);
                 json!({
                     "id": i.id, "type": i.instance_type, "zone": i.zone, "state": i.state.name(), "ready": i.ready.is_some(), "launched": i.launched,
+                    "image": i.image, "checks": if i.unreachable.is_some() { "impaired" } else { "ok" }, "user_data": i.user_data_failure,
                     "private_ip": interface.map(|n| n.primary_ip()),
                     "public_ip": interface.and_then(|n| control::network::public_addresses(state, n).values().next().copied()),
                     "name": i.tags.get("Name"), "group": group.map(|(g, _)| &g.name), "lifecycle": group.map(|(_, m)| m.lifecycle.name()),

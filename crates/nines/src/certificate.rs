@@ -5,6 +5,7 @@
 //! Nothing on the host trusts the authority unless its owner makes it so.
 
 use anyhow::{Context, Result};
+use model::acm::CertificateAuthority;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -40,6 +41,19 @@ impl Certificates {
     }
     pub fn endpoint_key(&self) -> PathBuf {
         self.0.join("endpoint.key")
+    }
+
+    /// The authority as a record: what ACM issues here is signed by it, too, so that there is
+    /// one for everybody to trust.
+    pub fn record(&self) -> Result<CertificateAuthority> {
+        let read = |path: &Path| {
+            fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))
+        };
+        Ok(CertificateAuthority {
+            certificate: read(&self.authority())?,
+            private_key: read(&self.0.join("authority.key"))?,
+            created: jiff::Timestamp::now(),
+        })
     }
 
     /// Makes those that are not there yet, besides the identity's.

@@ -56,6 +56,11 @@ pub fn run(up: &Up) -> Result<()> {
     certificates.ensure(&up.name, &certificate::names())?;
     let for_instances = runtime.block_on(async { listen(&state.api_socket()) })?;
     let store = Arc::new(Store::open(&state.0)?);
+    // One of an earlier version stays: certificates that it signed are in use.
+    if store.snapshot().certificate_authorities.is_empty() {
+        let authority = state.certificates().record()?;
+        store.update(|tx| tx.put(authority));
+    }
     let former = state.read_cloud();
     state.write_cloud(&Cloud {
         name: up.name.clone(),
@@ -67,6 +72,7 @@ pub fn run(up: &Up) -> Result<()> {
         pid: std::process::id(),
         halted: false,
         simulated: up.simulated,
+        images_dir: Some(up.images_dir.clone()),
         sysctls: match up.simulated {
             true => Vec::new(),
             false => raise_sysctls(
@@ -100,7 +106,7 @@ pub fn run(up: &Up) -> Result<()> {
     };
     let metrics = Arc::new(metrics::Metrics::open(&state.0)?);
     let images = match up.simulated {
-        true => layout::RECIPES.map(str::to_owned).to_vec(),
+        true => layout::RECIPES.map(model::image::Built::from).to_vec(),
         false => layout::built_images(&up.images_dir),
     };
     let sized_volumes = sized_volumes
@@ -204,7 +210,12 @@ pub fn open_host(
     })?))
 }
 
-fn settings(up: &Up, state: &State, images: Vec<String>, sized_volumes: bool) -> Settings {
+fn settings(
+    up: &Up,
+    state: &State,
+    images: Vec<model::image::Built>,
+    sized_volumes: bool,
+) -> Settings {
     let (registry, checkip, api) = (
         layout::registry_address(up.public_pool),
         layout::checkip_address(up.public_pool),

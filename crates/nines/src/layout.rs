@@ -2,6 +2,7 @@
 
 use crate::certificate::Certificates;
 use ipnet::Ipv4Net;
+use model::image::Built;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,9 @@ pub struct Cloud {
     /// Of a machine in memory: there is nothing on the host to remove.
     #[serde(default)]
     pub simulated: bool,
+    /// Where its machine images lie.
+    #[serde(default)]
+    pub images_dir: Option<PathBuf>,
     /// Host settings that `up` raised, with their former values, for `down --purge`.
     pub sysctls: Vec<(String, String)>,
 }
@@ -87,15 +91,30 @@ pub fn api_address(pool: Ipv4Net) -> Ipv4Addr {
 /// What `images/build` builds; a machine in memory has them all.
 pub const RECIPES: [&str; 2] = ["debian-12-docker", "debian-12"];
 
-/// Image recipes that are built below `dir`, the default first.
-pub fn built_images(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(dir)
+/// The machine images that are built or imported below `dir`, by name.
+pub fn built_images(dir: &Path) -> Vec<Built> {
+    let mut found: Vec<Built> = std::fs::read_dir(dir)
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| entry.path().join("current/rootfs").is_dir())
-        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter_map(|entry| {
+            let current = entry.path().join("current");
+            let name = entry.file_name().into_string().ok()?;
+            let of_file = || {
+                let text = std::fs::read(current.join("image.json")).ok()?;
+                serde_json::from_slice::<serde_json::Value>(&text).ok()
+            };
+            current.join("rootfs").is_dir().then(|| {
+                let described = of_file().unwrap_or_default();
+                let text = |key: &str| described[key].as_str().unwrap_or_default();
+                Built {
+                    created: text("created").parse().unwrap_or_default(),
+                    description: text("description").to_owned(),
+                    recipe: name,
+                }
+            })
+        })
         .collect();
-    names.sort_by_key(|name| (name != RECIPES[0], name.clone()));
-    names
+    found.sort_by(|a, b| a.recipe.cmp(&b.recipe));
+    found
 }

@@ -93,6 +93,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Machine images: what is at hand, and making, fetching and removing it.
+    Image {
+        /// Where they lie; as with `up`, and by default where the running cloud has them.
+        #[arg(long, global = true, env = "NINES_IMAGES")]
+        images: Option<PathBuf>,
+        #[command(subcommand)]
+        command: cli::image::Image,
+    },
     /// Print a certificate of the cloud as PEM: `authority`, which instances trust, or
     /// `identity`, which verifies their identity documents.
     Certificate {
@@ -199,7 +207,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Down { purge } => cli::down::run(&cli.state, purge),
         Command::Doctor { public_pool } => cli::doctor::run(&host::linux::doctor::Plan {
             state: &cli.state,
-            port: port,
+            port,
             public_pool,
             privileged_instances: false,
         }),
@@ -214,6 +222,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Shell { instance, command } => {
             cli::instance::shell(&cli.state, &instance, &command)
         }
+        Command::Image { images, command } => cli::image::run(&cli.state, images, &command),
         Command::Certificate { which } => cli::certificate::print(&cli.state, &which),
         Command::Why { from, to } => cli::why::run(port, &from, to.as_deref()),
         Command::Break { kind, what } => cli::fault::start(port, &kind, &what),

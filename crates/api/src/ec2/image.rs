@@ -243,7 +243,7 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
     let mut unknown = Vec::new();
     for given in &input.image_id {
         let id = parse(given)?;
-        match named(&ctx.tx, &ctx.scope, &id) {
+        match named(&ctx.tx, &ctx.scope, &ctx.cloud.images, &id) {
             Named::Known(_) => {}
             Named::Gone => return Err(not_found(given)),
             Named::Unknown if ctx.cloud.strict_images => return Err(not_found(given)),
@@ -270,6 +270,15 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
         input.image_id.is_empty() || input.image_id.iter().any(|id| id == i.id.as_str())
     };
     let catalogue: Vec<&Image> = image::in_region(&region).collect();
+    let local: Vec<Image> = zone::region(&region)
+        .into_iter()
+        .flat_map(|r| {
+            ctx.cloud
+                .images
+                .iter()
+                .filter_map(|b| image::local(r.name, b))
+        })
+        .collect();
     let own: Vec<Image> = super::resource::owned::<OwnImage>(&ctx.tx, &ctx.scope)
         .filter(|image| !image.deregistered)
         .filter_map(|image| {
@@ -284,6 +293,7 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
     let mut found: Vec<&Image> = catalogue
         .into_iter()
         .chain(&unknown)
+        .chain(&local)
         .filter(|_| public)
         .chain(&own)
         .filter(|i| owned(i) && named_by_caller(i))
@@ -307,7 +317,7 @@ pub(super) enum Named {
     Unknown,
 }
 
-pub(super) fn named(state: &State, scope: &Scope, id: &ImageId) -> Named {
+pub(super) fn named(state: &State, scope: &Scope, built: &[image::Built], id: &ImageId) -> Named {
     if let Some(image) = image::find(id) {
         return match *image.region == *scope.region {
             true => Named::Known(Cow::Borrowed(image)),
@@ -315,6 +325,13 @@ pub(super) fn named(state: &State, scope: &Scope, id: &ImageId) -> Named {
         };
     }
     let Some(own) = state.images.get(id) else {
+        let of_region = |region: &zone::Region| {
+            let mut local = built.iter().filter_map(|b| image::local(region.name, b));
+            local.find(|image| image.id == *id)
+        };
+        if let Some(image) = zone::region(&scope.region).and_then(of_region) {
+            return Named::Known(Cow::Owned(image));
+        }
         return Named::Unknown;
     };
     let snapshot = state.snapshots.get(&own.snapshot).map(AsRef::as_ref);

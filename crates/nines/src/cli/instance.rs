@@ -42,12 +42,18 @@ pub fn console(state: &Path, instance: &str, follow: bool) -> Result<()> {
             out.flush()?;
             continue;
         }
-        // The log is begun anew when it grows too long.
-        if let Ok(fresh) = std::fs::metadata(&path)
-            && fresh.ino() != file.metadata()?.ino()
-        {
-            file = std::fs::File::open(&path)?;
-            continue;
+        match std::fs::metadata(&path) {
+            // The log is begun anew when it grows too long.
+            Ok(fresh) if fresh.ino() != file.metadata()?.ino() => {
+                file = std::fs::File::open(&path)?;
+                continue;
+            }
+            // It was terminated.
+            Err(error) if !path.parent().is_some_and(Path::exists) => {
+                tracing::debug!(%error, "the console is gone");
+                return Ok(());
+            }
+            _ => {}
         }
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -1,4 +1,4 @@
-//! The commands. All but `up`, `down`, `console` and `shell` only ask the running cloud.
+//! The commands. All but `up`, `down`, `console`, `shell` and `image` only ask the running cloud.
 
 pub mod ca;
 pub mod certificate;
@@ -8,6 +8,7 @@ pub mod down;
 pub mod env;
 pub mod events;
 pub mod fault;
+pub mod image;
 pub mod instance;
 pub mod ps;
 pub mod up;

@@ -50,6 +50,8 @@ pub fn run(port: u16, json: bool) -> Result<()> {
             "private_ip",
             "state",
             "ready",
+            "checks",
+            "user_data",
             "lifecycle",
             "healthy",
         ],

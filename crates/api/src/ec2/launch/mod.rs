@@ -50,8 +50,8 @@ pub struct Site<'a> {
     pub now: Timestamp,
     /// Public addresses assigned at launch come from here.
     pub public_pool: Ipv4Net,
-    /// Names of the image recipes that are built.
-    pub images: &'a [String],
+    /// The root file systems that are built or imported.
+    pub images: &'a [image::Built],
     /// An image id that is not known here is refused.
     pub strict_images: bool,
     /// Instances get no user namespace, on a host that has none to give.
@@ -117,10 +117,11 @@ fn one_from_template(
         data.instance_requirements = None;
     }
     if let Some(requirements) = data.instance_requirements.take() {
-        let architecture = match super::image::named(tx, site.scope, &image_id(&data, site)?) {
-            Named::Known(image) => Some(image.architecture),
-            Named::Gone | Named::Unknown => None,
-        };
+        let architecture =
+            match super::image::named(tx, site.scope, site.images, &image_id(&data, site)?) {
+                Named::Known(image) => Some(image.architecture),
+                Named::Gone | Named::Unknown => None,
+            };
         data.instance_type = Some(requirements.choose(architecture)?.name.clone());
     }
     let mut subnet = Some(request.subnet.to_string());
@@ -256,6 +257,8 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             state_transition_reason: String::new(),
             state_since: site.now,
             ready: None,
+            unreachable: None,
+            user_data_failure: None,
             uid_base,
             tags: tags.clone(),
         };
@@ -320,7 +323,7 @@ fn image_of(
     instance_type: &InstanceType,
 ) -> Result<(ImageId, Option<Cow<'static, Image>>)> {
     let id = image_id(data, site)?;
-    let image = match super::image::named(state, site.scope, &id) {
+    let image = match super::image::named(state, site.scope, site.images, &id) {
         Named::Known(image) => Some(image),
         Named::Unknown if !site.strict_images => None,
         Named::Unknown | Named::Gone => return Err(super::image::not_found(id.as_str())),

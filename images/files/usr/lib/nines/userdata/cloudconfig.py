@@ -12,7 +12,6 @@ import pwd
 import shlex
 import socket
 
-DEFAULT_USER = "admin"  # as in Debian's own AMIs
 APT = ["apt-get", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Options::=--force-unsafe-io",
        "--assume-yes", "--quiet"]
 
@@ -183,7 +182,7 @@ def users_groups(machine, config):
         if isinstance(entry, str):
             entry = {"name": entry}
         if entry.get("name") == "default":
-            entry = {"name": DEFAULT_USER, "sudo": "ALL=(ALL) NOPASSWD:ALL", "shell": "/bin/bash"} | {
+            entry = {"name": machine.family()["user"], "sudo": "ALL=(ALL) NOPASSWD:ALL", "shell": "/bin/bash"} | {
                 key: value for key, value in entry.items() if key != "name"
             }
         if entry.get("name"):
@@ -230,14 +229,14 @@ def ssh(machine, config, metadata_keys):
     keys = [*metadata_keys, *map(str, listed(config.get("ssh_authorized_keys") or []))]
     users = listed(config.get("users", ["default"]))
     if keys and ("default" in users or any(isinstance(entry, dict) and entry.get("name") == "default" for entry in users)):
-        authorize(machine, DEFAULT_USER, keys)
+        authorize(machine, machine.family()["user"], keys)
     if not machine.authorized:
         return
     for kind in ("ed25519", "ecdsa"):
         path = machine.path(f"etc/ssh/ssh_host_{kind}_key")
         if not os.path.exists(path):
             machine.must_run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path])
-    machine.must_run(["systemctl", "enable", "--quiet", "--now", "--no-block", "ssh.service"])
+    machine.must_run(["systemctl", "enable", "--quiet", "--now", "--no-block", machine.family()["ssh"]])
 
 
 def authorize(machine, name, keys):

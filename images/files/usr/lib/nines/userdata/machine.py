@@ -3,8 +3,10 @@
 All paths go through `path`, so that the tests use a directory for a machine.
 """
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import time
 
@@ -63,6 +65,14 @@ class Machine:
         self.errors.append(text)
         self.say(f"cloud-init: {text}")
 
+    def report_failure(self):
+        """Tells the cloud what went wrong first, by the socket that systemd reports its readiness to."""
+        reason = " ".join(self.errors[0].split())
+        # On a host that has no such socket nobody asks.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect(self.path("run/host/notify"))
+            notify.send(f"X_NINES_USER_DATA_FAILED={reason}".encode()[:500])
+
     def run(self, command, input=None, **environment):
         """Runs to its end with closed input or the given text, in `/`, output to the log and console; gives the exit code."""
         self.log(f"running {command}")
@@ -96,6 +106,10 @@ class Machine:
                 return file.read()
         except FileNotFoundError:
             return None
+
+    def family(self):
+        """What distributions' AMIs differ in; written when the image was made."""
+        return {"user": "admin", "ssh": "ssh.service"} | json.loads(self.read("usr/lib/nines/family.json") or "{}")
 
     def set_status(self, status, instance=None):
         """What `cloud-init status` tells; under /run, so that each boot starts anew."""
