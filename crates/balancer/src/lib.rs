@@ -17,6 +17,7 @@ mod access_log;
 pub mod config;
 mod connection_log;
 pub mod count;
+mod handover;
 mod http;
 mod netns;
 mod network;

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::config::{Config, TargetState};
 use crate::count::Gathering;
+use crate::handover::{self, Inherited, Socket};
 use crate::network;
 use crate::probe::{Finding, Prober};
 use crate::report::{FlowMetrics, Metrics, Report};
@@ -24,6 +26,8 @@ use crate::worker::{self, Command, Event};
 
 /// Metrics, drains and retries of what failed.
 const TICK: Duration = Duration::from_secs(1);
+/// How long connections may outlive a process that was replaced.
+const LEAVE_LIMIT: Duration = Duration::from_secs(600);
 
 /// Why the balancer cannot serve at all.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +36,14 @@ pub enum Error {
     Runtime(#[source] io::Error),
     #[error("start a worker")]
     Worker(#[source] io::Error),
+    #[error("take over from the process before")]
+    Takeover(#[source] io::Error),
     #[error(transparent)]
     Sidecar(#[from] sidecar::Error),
 }
 
-/// The process: serves what the control plane wrote to `dir`, one worker per core, for ever.
+/// The process: serves what the control plane wrote to `dir`, one worker per core, until another one
+/// takes over. If one serves it already, takes over from that.
 pub fn run(dir: &Path) -> Result<(), Error> {
     raise_descriptor_limit();
     let runtime = Builder::new_current_thread()
@@ -45,13 +52,19 @@ pub fn run(dir: &Path) -> Result<(), Error> {
         .map_err(Error::Runtime)?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
+        let inherited = handover::take(dir).map_err(Error::Takeover)?;
         let (config, reporter) = sidecar::serve::<Config, Report>(dir)?;
         let connected = reporter.connected();
         let workers = thread::available_parallelism().map_or(1, |cores| cores.get());
-        coordinate(workers, config, connected, move |report| {
-            reporter.send(report)
-        })
-        .await
+        let life = Life {
+            inherited: inherited.unwrap_or_default(),
+            successors: Some(Successors {
+                listener: handover::listen(dir).map_err(Error::Takeover)?,
+                reporter: reporter.clone(),
+            }),
+        };
+        let report = move |report| reporter.send(report);
+        coordinate(workers, config, connected, report, life).await
     })
 }
 
@@ -67,7 +80,38 @@ pub fn run_with(
         .build()
         .map_err(Error::Runtime)?;
     let (_sender, connected) = watch::channel(0);
-    LocalSet::new().block_on(&runtime, coordinate(workers, config, connected, report))
+    let life = Life::default();
+    let work = coordinate(workers, config, connected, report, life);
+    LocalSet::new().block_on(&runtime, work)
+}
+
+/// What came before and what comes after.
+#[derive(Default)]
+struct Life {
+    inherited: Inherited,
+    successors: Option<Successors>,
+}
+
+/// Where a process that takes over asks, and what it needs.
+struct Successors {
+    listener: UnixListener,
+    reporter: sidecar::Reporter<Report>,
+}
+
+/// The next process that wants to take over.
+async fn successor(successors: Option<&Successors>) -> UnixStream {
+    let Some(successors) = successors else {
+        return std::future::pending().await;
+    };
+    loop {
+        match successors.listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "hear a successor");
+                tokio::time::sleep(TICK).await;
+            }
+        }
+    }
 }
 
 async fn coordinate(
@@ -75,6 +119,7 @@ async fn coordinate(
     mut config: watch::Receiver<Option<Arc<Config>>>,
     mut connected: watch::Receiver<u64>,
     report: impl Fn(Report),
+    life: Life,
 ) -> Result<(), Error> {
     let (events_in, mut events) = unbounded_channel();
     let pool = Pool::start(workers, events_in)?;
@@ -82,6 +127,7 @@ async fn coordinate(
     let mut coordinator = Coordinator {
         pool,
         prober: Prober::new(findings_in),
+        inherited: Arc::new(life.inherited),
         servers: Servers::default(),
         report,
         config: None,
@@ -117,10 +163,39 @@ async fn coordinate(
             }
             Ok(()) = connected.changed() => coordinator.tell_all(),
             _ = ticks.tick() => coordinator.tick().await,
+            mut stream = successor(life.successors.as_ref()) => {
+                let Some(successors) = &life.successors else { continue };
+                if coordinator.hand_over(&mut stream, successors).await {
+                    leave(&coordinator.pool, &mut events).await;
+                    break;
+                }
+            }
         }
     }
     coordinator.pool.stop();
     Ok(())
+}
+
+/// Waits for the last connections of a process that was replaced.
+async fn leave(pool: &Pool, events: &mut UnboundedReceiver<(usize, Event)>) {
+    let limit = sleep_until(Instant::now() + LEAVE_LIMIT);
+    let mut limit = std::pin::pin!(limit);
+    let mut ticks = interval(TICK);
+    let mut open: BTreeMap<usize, usize> = BTreeMap::new();
+    loop {
+        tokio::select! {
+            _ = &mut limit => return,
+            _ = ticks.tick() => pool.tell(&Command::Tick),
+            Some((worker, event)) = events.recv() => {
+                if let Event::Metrics { connections, .. } = event {
+                    open.insert(worker, connections);
+                }
+                if open.len() == pool.workers && open.values().all(|count| *count == 0) {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 /// The worker threads, and the one for network load balancers after them.
@@ -173,6 +248,18 @@ impl Pool {
         }
     }
 
+    /// Every worker's listening sockets, on which nobody accepts any more.
+    async fn stop_listening(&self) -> Vec<Socket> {
+        let (sender, mut receiver) = unbounded_channel();
+        self.tell(&Command::StopListening { sockets: sender });
+        let mut all = Vec::new();
+        // Ends when the last worker has dropped its sender.
+        while let Some(sockets) = receiver.recv().await {
+            all.extend(sockets);
+        }
+        all
+    }
+
     fn stop(self) {
         drop(self.commands);
         for thread in self.threads {
@@ -203,6 +290,8 @@ async fn forward_events(
 struct Coordinator<R> {
     pool: Pool,
     prober: Prober,
+    /// Of a process before, or given back by one that did not take over.
+    inherited: Arc<Inherited>,
     servers: Servers,
     report: R,
     config: Option<Arc<Config>>,
@@ -232,7 +321,9 @@ impl<R: Fn(Report)> Coordinator<R> {
             sequence: self.sequence,
             config: config.clone(),
             secured,
+            inherited: self.inherited.clone(),
         });
+        self.prober.inherit(&self.inherited.health);
         self.prober.update(&config, &mut problems).await;
         self.new_problems.extend(problems);
         self.drained
@@ -250,7 +341,9 @@ impl<R: Fn(Report)> Coordinator<R> {
                 }
             }
             Event::Applied { .. } => {}
-            Event::Metrics { sequence, nodes } => {
+            Event::Metrics {
+                sequence, nodes, ..
+            } => {
                 if let Some(mut metrics) = self.metrics.add(worker, self.pool.workers, nodes) {
                     if sequence == self.sequence {
                         self.find_drained(&metrics);
@@ -269,6 +362,8 @@ impl<R: Fn(Report)> Coordinator<R> {
     }
 
     fn in_force(&mut self) {
+        self.inherited.close_rest();
+        self.inherited = Arc::default();
         for (load_balancer, message) in self.new_problems.difference(&self.problems) {
             let (load_balancer, message) = (load_balancer.clone(), message.clone());
             tracing::warn!(
@@ -295,6 +390,29 @@ impl<R: Fn(Report)> Coordinator<R> {
                 (self.report)(Report::Applied { revision });
             }
         }
+    }
+
+    /// Gives everything to the process that asked; false if it did not take it.
+    async fn hand_over(&mut self, stream: &mut UnixStream, to: &Successors) -> bool {
+        let sockets = self.pool.stop_listening().await;
+        let offered = handover::offer(stream, &sockets, self.prober.all()).await;
+        if let Err(error) = offered {
+            tracing::warn!(%error, "serving on: nobody took over");
+            self.inherited = Arc::new(Inherited::new(sockets, Vec::new()));
+            self.apply(self.config.clone()).await;
+            return false;
+        }
+        // The checks are the successor's now, and the directory.
+        self.prober
+            .update(&Config::default(), &mut Vec::new())
+            .await;
+        if let Err(error) = to.reporter.retire().await {
+            tracing::warn!(%error, "let go of the directory");
+        }
+        if let Err(error) = handover::release(stream).await {
+            tracing::warn!(%error, "tell the successor");
+        }
+        true
     }
 
     /// For a control plane that just connected.

@@ -36,12 +36,19 @@ impl Processes {
         let to_balancer = inbox.clone();
         let to_edge = inbox.clone();
         let balancer = || {
-            Sidecar::start_or_adopt(
+            let mut balancer = Sidecar::start_or_adopt(
                 &state.balancer(),
                 &command("balancer", state.balancer()),
                 &state.log("balancer"),
                 Arc::new(move |report| to_balancer.put(Report::Balancer(report))),
-            )
+            )?;
+            // One that runs since an older version of this program was installed.
+            match balancer.renew() {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("this program's balancer took over from an older one"),
+                Err(error) => tracing::warn!(%error, "keeping the balancer of another version"),
+            }
+            Ok(balancer)
         };
         let edge = || {
             Sidecar::start_or_adopt(

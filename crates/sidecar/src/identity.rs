@@ -26,7 +26,11 @@ impl Identity {
 
     /// The live process recorded in `dir`; a stale or unreadable record is none.
     pub fn read(dir: &Path) -> Option<Self> {
-        let text = std::fs::read_to_string(path(dir)).ok()?;
+        Self::recorded(&path(dir))
+    }
+
+    fn recorded(path: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(path).ok()?;
         let (pid, start_time) = text.trim().split_once(' ')?;
         let recorded = Self {
             pid: pid.parse().ok().filter(|pid| *pid > 0)?,
@@ -39,6 +43,33 @@ impl Identity {
         Self::of(self.pid) == Some(*self)
     }
 }
+
+/// Records that this process serves `dir` no longer but has not ended.
+pub(crate) fn leave(dir: &Path) -> Result<()> {
+    // Of those that have ended nobody has to know.
+    leaving(dir);
+    let pid = std::process::id();
+    let path = dir.join(format!("{LEAVING}{pid}"));
+    let start_time = Identity::of(pid as i32).map_or(0, |me| me.start_time);
+    let record = format!("{pid} {start_time}\n");
+    at("write", &path, std::fs::write(&path, record))
+}
+
+/// Processes that served `dir` and have not ended.
+pub(crate) fn leaving(dir: &Path) -> Vec<Identity> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let records = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(LEAVING));
+    let mut alive = Vec::new();
+    for record in records {
+        match Identity::recorded(&record.path()) {
+            Some(identity) => alive.push(identity),
+            None => _ = std::fs::remove_file(record.path()),
+        }
+    }
+    alive
+}
+
+const LEAVING: &str = "leaving.";
 
 /// The lock that makes its holder the only process of a directory.
 pub(crate) type Claim = Flock<File>;

@@ -85,10 +85,19 @@ fn socket_path(dir: &Path) -> PathBuf {
 /// A Unix socket address holds 107 bytes, which a state directory chosen by a
 /// user easily exceeds; a path through an open descriptor never does.
 fn with_socket_path<T>(dir: &Path, f: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    with_short_path(dir, "socket", f)
+}
+
+/// The same for another name in the directory.
+pub fn with_short_path<T>(
+    dir: &Path,
+    name: &str,
+    f: impl FnOnce(&Path) -> io::Result<T>,
+) -> io::Result<T> {
     use std::os::fd::AsRawFd;
     let handle = std::fs::File::open(dir)?;
     f(Path::new(&format!(
-        "/proc/self/fd/{}/socket",
+        "/proc/self/fd/{}/{name}",
         handle.as_raw_fd()
     )))
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// Lines that may wait for one control plane. Enough to replay the health of a
 /// few thousand targets; who lags further is cut off and replayed to on return.
@@ -54,13 +54,13 @@ where
         &socket,
         with_socket_path(dir, |short| UnixListener::bind(short)),
     )?;
-    let accepting = peers.clone();
-    tokio::spawn(async move {
+    let known = peers.clone();
+    let accepting = tokio::spawn(async move {
         // Held for as long as the process accepts control planes.
         let _claim = claim;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => accepting.welcome(stream, config.clone()),
+                Ok((stream, _)) => known.welcome(stream, config.clone()),
                 Err(error) => {
                     tracing::warn!(%error, "accept a control plane");
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -70,6 +70,8 @@ where
     });
     let reporter = Reporter {
         peers,
+        dir: dir.to_owned(),
+        accepting: Arc::new(Mutex::new(Some(accepting))),
         report: PhantomData,
     };
     Ok((receiver, reporter))
@@ -78,6 +80,8 @@ where
 /// Sends reports to every connected control plane.
 pub struct Reporter<R> {
     peers: Arc<Peers>,
+    dir: PathBuf,
+    accepting: Arc<Mutex<Option<JoinHandle<()>>>>,
     report: PhantomData<fn(R)>,
 }
 
@@ -85,6 +89,8 @@ impl<R> Clone for Reporter<R> {
     fn clone(&self) -> Self {
         Self {
             peers: self.peers.clone(),
+            dir: self.dir.clone(),
+            accepting: self.accepting.clone(),
             report: PhantomData,
         }
     }
@@ -96,6 +102,31 @@ impl<R: Serialize> Reporter<R> {
     /// the moment is replayed on [`Reporter::connected`].
     pub fn send(&self, report: R) {
         self.peers.send(&Line::Report(report));
+    }
+
+    /// Lets go of the directory, so that a successor may serve it, and of every control plane. The
+    /// process is known there as one that leaves, for [`crate::stop`] to find, until it has ended.
+    pub async fn retire(&self) -> Result<()> {
+        identity::leave(&self.dir)?;
+        let accepting = self
+            .accepting
+            .lock()
+            .expect("no holder of this lock panics")
+            .take();
+        if let Some(accepting) = accepting {
+            accepting.abort();
+            // Cancelled is what it should be; the claim goes with it.
+            let _ = accepting.await;
+        }
+        let mut open = self
+            .peers
+            .open
+            .lock()
+            .expect("no holder of this lock panics");
+        for peer in open.drain(..) {
+            peer.connection.abort();
+        }
+        Ok(())
     }
 
     /// Counts the control planes that have connected; a change means that a

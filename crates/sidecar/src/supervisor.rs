@@ -123,6 +123,30 @@ where
         Ok(dead)
     }
 
+    /// Starts `command` anew if the process runs another program than that names now. The new process
+    /// has to take over from the old one by itself; answers whether it did.
+    pub fn renew(&mut self) -> Result<bool> {
+        let program = self.command.first().ok_or(Error::NoCommand)?;
+        let running = self.process.entry().join("exe");
+        let file = |path: &Path| {
+            use std::os::unix::fs::MetadataExt;
+            let found = at("look at", path, std::fs::metadata(path))?;
+            Ok((found.dev(), found.ino()))
+        };
+        if file(&running)? == file(Path::new(program))? {
+            return Ok(false);
+        }
+        let (process, stream) = spawn(&self.dir, &self.command, &self.log)?;
+        self.process = process;
+        self.connection = Connection::open(
+            &self.dir,
+            stream,
+            self.on_report.clone(),
+            self.config_error.clone(),
+        )?;
+        Ok(true)
+    }
+
     /// Why the process could not use the last configuration it was given.
     pub fn config_error(&self) -> Option<String> {
         self.config_error
@@ -141,8 +165,16 @@ where
     }
 }
 
-/// Ends the process that serves `dir`, from whomever it was started; answers whether there was one.
+/// Ends the process that serves `dir`, from whomever it was started, and those before it that have
+/// not ended yet; answers whether there was one.
 pub fn stop(dir: &Path) -> Result<bool> {
+    for identity in crate::identity::leaving(dir) {
+        let mut process = Process {
+            identity,
+            child: None,
+        };
+        process.end()?;
+    }
     match Identity::read(dir) {
         None => Ok(false),
         Some(identity) => {

@@ -45,3 +45,15 @@ async fn a_peer_that_does_not_read_is_cut_off_and_others_hear() {
     assert!(total.await.unwrap() < 20_000 * 1000);
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[tokio::test]
+async fn who_retires_makes_room() {
+    let dir = dir("retire");
+    let (_configs, first) = serve::<u32, String>(&dir).unwrap();
+    assert!(serve::<u32, String>(&dir).is_err());
+    first.retire().await.unwrap();
+    let (_configs, second) = serve::<u32, String>(&dir).unwrap();
+    assert!(dir.join(format!("leaving.{}", std::process::id())).exists());
+    drop((first, second));
+    std::fs::remove_dir_all(&dir).unwrap();
+}

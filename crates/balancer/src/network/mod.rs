@@ -22,6 +22,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::node::Node;
 use crate::config::Config;
+use crate::report::Health;
 use crate::worker::{Command, Event};
 
 /// Serves until the command channel closes. The rules stay then: a successor finds flows as they
@@ -48,9 +49,12 @@ impl Nodes {
     fn take(&mut self, command: Command, tell: &impl Fn(Event)) {
         match command {
             Command::Apply {
-                sequence, config, ..
+                sequence,
+                config,
+                inherited,
+                ..
             } => {
-                let problems = self.apply(config);
+                let problems = self.apply(config, &inherited.health);
                 tell(Event::Applied { sequence, problems });
             }
             Command::Health {
@@ -63,6 +67,8 @@ impl Nodes {
                     node.set_health(target_group, target, state);
                 }
             }
+            // The rules stay: a successor finds flows as they were.
+            Command::StopListening { .. } => self.nodes.clear(),
             Command::Tick => {
                 self.refresh_stale();
                 let mut metrics = Vec::new();
@@ -79,17 +85,21 @@ impl Nodes {
         }
     }
 
-    fn apply(&mut self, config: Arc<Config>) -> Vec<(String, String)> {
+    fn apply(&mut self, config: Arc<Config>, known: &[Health]) -> Vec<(String, String)> {
         let mut problems = Vec::new();
-        let mut kept = BTreeMap::new();
+        let mut nodes = BTreeMap::new();
         for balancer in &config.network_load_balancers {
             for wanted in &balancer.nodes {
-                let known = self.nodes.remove(&wanted.key);
-                let known = known.filter(|node| node.is(wanted, &balancer.key));
-                let node = known.map_or_else(|| Node::open(wanted, &balancer.key), Ok);
+                let kept = self.nodes.remove(&wanted.key);
+                let kept = kept.filter(|node| node.is(wanted, &balancer.key));
+                let node = kept.map_or_else(|| Node::open(wanted, &balancer.key), Ok);
                 let refreshed = node.and_then(|mut node| {
+                    for health in known.iter().filter(|health| health.node == wanted.key) {
+                        let (group, target) = (&health.target_group, &health.target);
+                        node.set_health(group.clone(), target.clone(), health.state);
+                    }
                     let refreshed = node.refresh(&config);
-                    kept.insert(wanted.key.clone(), node);
+                    nodes.insert(wanted.key.clone(), node);
                     refreshed
                 });
                 if let Err(error) = refreshed {
@@ -101,7 +111,7 @@ impl Nodes {
             }
         }
         // Dropping a node lets go of its namespace, and the rules go with that.
-        self.nodes = kept;
+        self.nodes = nodes;
         self.config = config;
         problems
     }

@@ -39,6 +39,8 @@ pub struct Prober {
     checks: BTreeMap<Key, Check>,
     namespaces: BTreeMap<String, (config::Node, Option<Rc<Namespace>>)>,
     findings: UnboundedSender<Finding>,
+    /// What a process before found of targets that are not checked yet.
+    inherited: BTreeMap<Key, Health>,
 }
 
 struct Check {
@@ -64,7 +66,23 @@ impl Prober {
             checks: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             findings,
+            inherited: BTreeMap::new(),
         }
+    }
+
+    /// Takes what is known already, for the checks that are about to begin.
+    pub fn inherit(&mut self, known: &[Health]) {
+        self.inherited = known
+            .iter()
+            .map(|health| {
+                let key = Key {
+                    node: health.node.clone(),
+                    target_group: health.target_group.clone(),
+                    target: health.target.clone(),
+                };
+                (key, health.clone())
+            })
+            .collect();
     }
 
     /// Starts, changes and stops checks. When it returns, nothing here holds on to a removed node.
@@ -107,7 +125,14 @@ impl Prober {
             let is_new = kept.is_none();
             let (track, at) = match kept {
                 Some((_, track, at)) => (track, at),
-                None => (Rc::default(), Rc::new(RefCell::new(Timestamp::now()))),
+                None => {
+                    let known = self.inherited.remove(&key);
+                    let at = known
+                        .as_ref()
+                        .map_or_else(Timestamp::now, |health| health.at);
+                    let track = known.map_or_else(Track::default, |health| Track::of(&health));
+                    (Rc::new(RefCell::new(track)), Rc::new(RefCell::new(at)))
+                }
             };
             if is_new {
                 let _ = self

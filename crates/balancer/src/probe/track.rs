@@ -1,6 +1,6 @@
 //! From results of checks to a state of health.
 
-use crate::report::HealthState;
+use crate::report::{Health, HealthState};
 
 /// What one check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,28 @@ impl Default for Track {
 }
 
 impl Track {
+    /// As another process knew it.
+    pub fn of(health: &Health) -> Track {
+        let failure = (health.state == HealthState::Unhealthy).then(|| {
+            let detail = health.detail.clone().unwrap_or_default();
+            match health.reason.as_deref() {
+                Some("Target.Timeout") => Failure::Timeout,
+                Some("Elb.InternalError") => Failure::Internal(detail),
+                Some("Target.ResponseCodeMismatch") => {
+                    let code = detail.strip_prefix("answered ");
+                    let code = code.and_then(|code| code.parse().ok());
+                    code.map_or(Failure::Broken(detail), Failure::Mismatch)
+                }
+                _ => Failure::Broken(detail),
+            }
+        });
+        Track {
+            state: health.state,
+            failure,
+            ..Track::default()
+        }
+    }
+
     /// Takes in a check's outcome; true if there is something new to tell.
     ///
     /// One pass makes an `initial` target healthy; one that turned unhealthy first needs the whole

@@ -95,6 +95,8 @@ pub struct Attempt<'a> {
     pub progress: &'a Progress,
     /// As far as the client is concerned.
     pub keep_alive: bool,
+    /// By the time of the response another process may have taken over.
+    pub is_leaving: &'a Cell<bool>,
 }
 
 impl Attempt<'_> {
@@ -360,6 +362,7 @@ impl Attempt<'_> {
         let delivery = Delivery::of(response, minor);
         // While the request is not read to its end nobody knows where the next one starts.
         let keep_client = self.keep_alive
+            && !self.is_leaving.get()
             && progress.request_sent.get().is_some()
             && !delivery.ends_by_closing(&response.body);
         let app_cookies = self.plan.app_session.as_ref().filter(|(name, _)| {

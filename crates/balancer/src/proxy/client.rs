@@ -134,7 +134,8 @@ impl Connection {
                 return Next::Linger;
             }
         };
-        if self.opened.elapsed() >= front.attributes.client_keep_alive {
+        let is_old = self.opened.elapsed() >= front.attributes.client_keep_alive;
+        if is_old || self.core.is_leaving.get() {
             decision.keep_alive = false;
         }
         let Decision {

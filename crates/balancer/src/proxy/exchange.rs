@@ -88,6 +88,7 @@ pub async fn exchange(
             plan,
             progress: &progress,
             keep_alive,
+            is_leaving: &core.is_leaving,
         };
         let end = attempt
             .run(client, &mut upstream, &mut body, out, buffer, reply)

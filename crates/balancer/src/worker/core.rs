@@ -19,6 +19,8 @@ pub struct Core {
     date: RefCell<(u64, Rc<str>)>,
     /// Makes trace ids distinct without asking the system for randomness.
     serial: Cell<u64>,
+    /// Another process accepts; connections end with their next answer.
+    pub is_leaving: Cell<bool>,
 }
 
 impl Core {

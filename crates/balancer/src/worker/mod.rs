@@ -17,6 +17,7 @@ pub use self::core::Core;
 use self::node::{Listener, Node};
 use crate::access_log;
 use crate::config::{Config, LoadBalancer};
+use crate::handover::{Inherited, Socket};
 use crate::report::{FlowMetrics, HealthState, NodeMetrics};
 use crate::tls::ByListener;
 
@@ -28,6 +29,11 @@ pub enum Command {
         config: Arc<Config>,
         /// Of its listeners, those that can speak TLS.
         secured: Arc<ByListener>,
+        inherited: Arc<Inherited>,
+    },
+    /// Gives the listening sockets away: another process accepts from now on.
+    StopListening {
+        sockets: UnboundedSender<Vec<Socket>>,
     },
     Health {
         node: String,
@@ -49,6 +55,8 @@ pub enum Event {
     Metrics {
         sequence: u64,
         nodes: Vec<NodeMetrics>,
+        /// Open to clients, and to targets that speak HTTP/2.
+        connections: usize,
     },
     Flows(Vec<FlowMetrics>),
 }
@@ -68,8 +76,19 @@ pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSend
                 sequence,
                 config,
                 secured,
+                inherited,
             } => {
-                let problems = worker.apply(config, &secured).await;
+                worker.core.is_leaving.set(false);
+                let problems = worker.apply(config, &secured, &inherited).await;
+                // Before anybody is accepted: nobody has waited since the listeners were opened.
+                for health in &inherited.health {
+                    worker.set_health(
+                        &health.node,
+                        &health.target_group,
+                        &health.target,
+                        health.state,
+                    );
+                }
                 worker.sequence = sequence;
                 Event::Applied { sequence, problems }
             }
@@ -79,18 +98,19 @@ pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSend
                 target,
                 state,
             } => {
-                if let Some(group) = worker
-                    .nodes
-                    .get(&node)
-                    .and_then(|node| node.front().group(&target_group).cloned())
-                {
-                    group.set_health(&target, state);
-                }
+                worker.set_health(&node, &target_group, &target, state);
+                continue;
+            }
+            Command::StopListening { sockets } => {
+                worker.core.is_leaving.set(true);
+                // Whoever does not wait any more gets nothing, and what was listened on is closed.
+                let _ = sockets.send(worker.stop_listening().await);
                 continue;
             }
             Command::Tick => Event::Metrics {
                 sequence: worker.sequence,
                 nodes: worker.tick(),
+                connections: worker.nodes.values().map(|node| node.connections()).sum(),
             },
         };
         if events.send(event).is_err() {
@@ -113,7 +133,12 @@ struct Worker {
 }
 
 impl Worker {
-    async fn apply(&mut self, config: Arc<Config>, secured: &ByListener) -> Vec<(String, String)> {
+    async fn apply(
+        &mut self,
+        config: Arc<Config>,
+        secured: &ByListener,
+        inherited: &Inherited,
+    ) -> Vec<(String, String)> {
         let wanted = || {
             let balancers = config.load_balancers.iter();
             balancers.flat_map(|balancer| balancer.nodes.iter().map(move |node| (node, balancer)))
@@ -150,7 +175,14 @@ impl Worker {
                     },
                 };
                 known
-                    .update(&self.core, &config, balancer, listeners.clone(), &mut found)
+                    .update(
+                        &self.core,
+                        &config,
+                        balancer,
+                        listeners.clone(),
+                        inherited,
+                        &mut found,
+                    )
                     .await;
                 self.nodes.insert(wanted.key.clone(), known);
             }
@@ -164,6 +196,21 @@ impl Worker {
             );
         }
         problems
+    }
+
+    fn set_health(&self, node: &str, group: &str, target: &str, state: HealthState) {
+        let node = self.nodes.get(node);
+        if let Some(group) = node.and_then(|node| node.front().group(group).cloned()) {
+            group.set_health(target, state);
+        }
+    }
+
+    async fn stop_listening(&self) -> Vec<Socket> {
+        let mut all = Vec::new();
+        for node in self.nodes.values() {
+            all.extend(node.stop_listening().await);
+        }
+        all
     }
 
     fn tick(&mut self) -> Vec<NodeMetrics> {

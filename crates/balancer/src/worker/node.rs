@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Duration;
 
@@ -13,6 +14,7 @@ use super::Core;
 use super::group::{Group, Target};
 use crate::config::{self, Config, LoadBalancer, Protocol, header};
 use crate::count::{NodeCounters, bump};
+use crate::handover::{Inherited, Socket};
 use crate::netns::{self, Namespace};
 use crate::proxy;
 use crate::report::NodeMetrics;
@@ -26,12 +28,19 @@ pub struct Node {
     pub namespace: Option<Namespace>,
     pub counters: Rc<NodeCounters>,
     front: RefCell<Rc<Front>>,
-    listening: RefCell<BTreeMap<u16, JoinHandle<()>>>,
+    listening: RefCell<BTreeMap<u16, Listening>>,
     /// One task per client connection.
     connections: RefCell<JoinSet<()>>,
     /// Lines that are not yet in the files.
     pub log: RefCell<Vec<u8>>,
     pub connection_log: RefCell<Vec<u8>>,
+}
+
+/// A socket, and the task that accepts from it.
+#[derive(Debug)]
+struct Listening {
+    socket: Rc<TcpListener>,
+    task: JoinHandle<()>,
 }
 
 /// What a node does with requests under the current config.
@@ -162,6 +171,7 @@ impl Node {
         config: &Config,
         load_balancer: &LoadBalancer,
         listeners: BTreeMap<u16, Listener>,
+        inherited: &Inherited,
         problems: &mut Vec<String>,
     ) {
         let before = self.front();
@@ -195,7 +205,8 @@ impl Node {
             listeners: listeners.clone(),
             groups,
         });
-        self.listen(core, listeners.keys().copied(), problems).await;
+        let ports = listeners.keys().copied();
+        self.listen(core, ports, inherited, problems).await;
         self.tend();
     }
 
@@ -204,6 +215,7 @@ impl Node {
         self: &Rc<Self>,
         core: &Rc<Core>,
         wanted: impl Iterator<Item = u16>,
+        inherited: &Inherited,
         problems: &mut Vec<String>,
     ) {
         let mut listening = self.listening.take();
@@ -214,21 +226,49 @@ impl Node {
                 continue;
             }
             let address = SocketAddr::new(self.config.address, port);
-            match netns::listen(self.namespace.as_ref(), address) {
+            let listener = match inherited.take(&self.config.key, port) {
+                Some(socket) => TcpListener::from_std(socket),
+                None => netns::listen(self.namespace.as_ref(), address),
+            };
+            match listener {
                 Ok(listener) => {
-                    let task = tokio::task::spawn_local(accept(
-                        core.clone(),
-                        self.clone(),
-                        listener,
-                        port,
-                    ));
-                    kept.insert(port, task);
+                    let socket = Rc::new(listener);
+                    let accepting = accept(core.clone(), self.clone(), socket.clone(), port);
+                    let task = tokio::task::spawn_local(accepting);
+                    kept.insert(port, Listening { socket, task });
                 }
                 Err(error) => problems.push(format!("listen on {address}: {error}")),
             }
         }
         close(listening).await;
         *self.listening.borrow_mut() = kept;
+    }
+
+    /// Stops accepting and gives the sockets away, open.
+    pub async fn stop_listening(&self) -> Vec<Socket> {
+        let mut sockets = Vec::new();
+        for (port, Listening { socket, task }) in self.listening.take() {
+            task.abort();
+            let _ = task.await;
+            let listener = Rc::into_inner(socket).map(TcpListener::into_std);
+            match listener {
+                Some(Ok(listener)) => sockets.push(Socket {
+                    node: self.config.key.clone(),
+                    port,
+                    listener,
+                }),
+                Some(Err(error)) => tracing::warn!(%error, port, "give a listening socket away"),
+                None => {}
+            }
+        }
+        sockets
+    }
+
+    /// Connections that are open, or were a moment ago.
+    pub fn connections(&self) -> usize {
+        let mut connections = self.connections.borrow_mut();
+        while connections.try_join_next().is_some() {}
+        connections.len()
     }
 
     /// Closes everything: afterwards nothing of this worker pins the node's namespace but `self`.
@@ -278,15 +318,15 @@ fn cut_removed(before: &Front, groups: &BTreeMap<String, Rc<Group>>) {
     }
 }
 
-async fn close(listening: BTreeMap<u16, JoinHandle<()>>) {
-    for task in listening.into_values() {
+async fn close(listening: BTreeMap<u16, Listening>) {
+    for Listening { task, .. } in listening.into_values() {
         task.abort();
         // Cancelled is what it should be; the socket is closed once the task is gone.
         let _ = task.await;
     }
 }
 
-async fn accept(core: Rc<Core>, node: Rc<Node>, listener: tokio::net::TcpListener, port: u16) {
+async fn accept(core: Rc<Core>, node: Rc<Node>, listener: Rc<TcpListener>, port: u16) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {

@@ -102,6 +102,7 @@ pub async fn serve(arrival: Arrival, stream: Stream, session: Rc<Session>) {
                 let open = OpenStream(shared.clone());
                 shared.node.spawn(stream::serve(open, request, respond));
                 let is_old = opened.elapsed() >= front.attributes.client_keep_alive;
+                let is_old = is_old || shared.core.is_leaving.get();
                 if !is_ending && (is_old || served >= STREAMS_IN_ALL) {
                     is_ending = true;
                     connection.graceful_shutdown();
