@@ -15,6 +15,7 @@ import argparse
 import glob
 import os
 import re
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -57,7 +58,7 @@ http {{ keepalive_requests 100000000; client_body_temp_path {dir}/u1; proxy_temp
 HAPROXY_CONF = """
 global
   nbthread 1
-  maxconn 16384
+  maxconn {connections}
   tune.ssl.cachesize 0
   ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
 defaults
@@ -156,6 +157,10 @@ def main():
     options.add_argument("--idle", type=int, default=0, help="idle client connections to measure memory with")
     options.add_argument("--only", default="", help="part of the name of the cases to run")
     arguments = options.parse_args()
+    # HAProxy does not start unless it may have two descriptors for each of its connections.
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    connections = min(descriptors // 2 - 200, 16384)
     running = []
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)
@@ -166,7 +171,7 @@ def main():
         subprocess.run(key + ["-keyout", f"{directory}/server.key", "-out", f"{directory}/server.pem"], check=True, capture_output=True)
         open(f"{directory}/both.pem", "w").write(open(f"{directory}/server.pem").read() + open(f"{directory}/server.key").read())
         names = dict(nginx_tls=NGINX + SECURE, haproxy_tls=HAPROXY + SECURE, dir=directory, origin=ORIGIN, nginx=NGINX, haproxy=HAPROXY,
-                     nginx_rules=NGINX_RULES, haproxy_rules=HAPROXY_RULES)
+                     connections=connections, nginx_rules=NGINX_RULES, haproxy_rules=HAPROXY_RULES)
         for name, text in (("origin", ORIGIN_CONF), ("nginx", NGINX_CONF), ("haproxy", HAPROXY_CONF)):
             open(f"{directory}/{name}.conf", "w").write(text.format(**names))
         try:
@@ -216,7 +221,8 @@ def main():
                     print(f"  {name:26} {cpu:7.1f} µs CPU/request ({cpu / base:4.2f})  {rate:8.0f}/s  p99 {p99 / 1000:6.2f} ms",
                           flush=True)
             if arguments.idle:
-                idle({name: proxy for name, proxy in proxies.items() if "," not in name}, arguments.idle)
+                count = min(arguments.idle, connections - 100)
+                idle({name: proxy for name, proxy in proxies.items() if "," not in name}, count)
         finally:
             for process in running:
                 process.terminate()

@@ -96,7 +96,7 @@ def lists(acm, requested, imported):
     check("pages", (len(first["CertificateSummaryList"]), len(rest["CertificateSummaryList"]), "NextToken" in rest), (1, 1, False))
 
 
-def listeners(acm, elb, ec2, requested, imported):
+def listeners(acm, elb, ec2, s3, requested, imported):
     subnets = [s["SubnetId"] for s in ec2.describe_subnets()["Subnets"]][:2]
     balancer = elb.create_load_balancer(Name="acm", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
     fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
@@ -107,7 +107,8 @@ def listeners(acm, elb, ec2, requested, imported):
     check("two", code_of(create, **base, Certificates=of(requested, imported)), "ValidationError")
     check("unknown", code_of(create, **base, Certificates=of(requested[:-3] + "000")), "CertificateNotFound")
     check("policy", code_of(create, **base, Certificates=of(requested), SslPolicy="x"), "SSLPolicyNotFound")
-    check("verify", code_of(create, **base, Certificates=of(requested), MutualAuthentication={"Mode": "verify", "TrustStoreArn": "x"}), "InvalidConfigurationRequest")
+    verify = {"Mode": "verify", "TrustStoreArn": "x"}
+    check("verify", code_of(create, **base, Certificates=of(requested), MutualAuthentication=verify), "ValidationError")
     listener = create(**base, Certificates=of(requested))["Listeners"][0]
     arn = listener["ListenerArn"]
     check("default policy", listener["SslPolicy"], "ELBSecurityPolicy-2016-08")
@@ -125,7 +126,61 @@ def listeners(acm, elb, ec2, requested, imported):
     check("replaced", described(), {imported: True})
     plain = elb.modify_listener(ListenerArn=arn, Protocol="HTTP", Port=80)["Listeners"][0]
     check("plain", ("Certificates" in plain, "SslPolicy" in plain), (False, False))
+    trust_stores(elb, s3, balancer, requested, [fixed])
     elb.delete_load_balancer(LoadBalancerArn=balancer)
+
+
+def trust_stores(elb, s3, balancer, certificate, actions):
+    """Authorities from a bucket, and a listener that asks for clients of theirs."""
+    bucket = f"trust-{random.randrange(10**9)}"
+    s3.create_bucket(Bucket=bucket)
+    with tempfile.TemporaryDirectory() as directory:
+        key, body, lists = (Path(directory, name) for name in ("key.pem", "body.pem", "list.pem"))
+        command = ["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=authority", *RSA, "-keyout", key, "-out", body]
+        subprocess.run(command, check=True, capture_output=True)
+        Path(directory, "index").touch()
+        Path(directory, "number").write_text("01\n")
+        settings = Path(directory, "ca.conf")
+        settings.write_text(f"[ca]\ndefault_ca = c\n[c]\ndatabase = {directory}/index\ncrlnumber = {directory}/number\ndefault_md = sha256\ndefault_crl_days = 30\n")
+        command = ["openssl", "ca", "-config", settings, "-gencrl", "-keyfile", key, "-cert", body, "-out", lists]
+        subprocess.run(command, check=True, capture_output=True)
+        for name, content in (("ca.pem", body.read_bytes()), ("crl.pem", lists.read_bytes()), ("no.pem", b"nothing")):
+            s3.put_object(Bucket=bucket, Key=name, Body=content)
+    place = lambda name: {"CaCertificatesBundleS3Bucket": bucket, "CaCertificatesBundleS3Key": name}
+    check("no bundle", code_of(elb.create_trust_store, Name="a", **place("absent")), "CaCertificatesBundleNotFound")
+    check("no PEM", code_of(elb.create_trust_store, Name="a", **place("no.pem")), "InvalidCaCertificatesBundle")
+    store = elb.create_trust_store(Name="a", **place("ca.pem"))["TrustStores"][0]
+    arn = store["TrustStoreArn"]
+    check("store", (store["Status"], store["NumberOfCaCertificates"]), ("ACTIVE", 1))
+    check("name taken", code_of(elb.create_trust_store, Name="a", **place("ca.pem")), "DuplicateTrustStoreName")
+    lists = [{"S3Bucket": bucket, "S3Key": "crl.pem", "RevocationType": "CRL"}]
+    added = elb.add_trust_store_revocations(TrustStoreArn=arn, RevocationContents=lists)["TrustStoreRevocations"][0]
+    check("revocations", (added["RevocationId"], added["NumberOfRevokedEntries"]), (1, 0))
+    broken = [{"S3Bucket": bucket, "S3Key": "no.pem"}]
+    check("no list", code_of(elb.add_trust_store_revocations, TrustStoreArn=arn, RevocationContents=broken), "InvalidRevocationContent")
+    listed = elb.describe_trust_store_revocations(TrustStoreArn=arn)["TrustStoreRevocations"]
+    check("listed", [r["RevocationId"] for r in listed], [1])
+    elb.remove_trust_store_revocations(TrustStoreArn=arn, RevocationIds=[1])
+    check("removed", code_of(elb.remove_trust_store_revocations, TrustStoreArn=arn, RevocationIds=[1]), "RevocationIdNotFound")
+    mutual = {"Mode": "verify", "TrustStoreArn": arn, "IgnoreClientCertificateExpiry": True}
+    listener = elb.create_listener(
+        LoadBalancerArn=balancer, Protocol="HTTPS", Port=9443, Certificates=[{"CertificateArn": certificate}],
+        DefaultActions=actions, MutualAuthentication=mutual,
+    )["Listeners"][0]
+    said = listener["MutualAuthentication"]
+    check("verify", (said["Mode"], said["TrustStoreArn"], said["IgnoreClientCertificateExpiry"]), ("verify", arn, True))
+    users = elb.describe_trust_store_associations(TrustStoreArn=arn)["TrustStoreAssociations"]
+    check("associations", [a["ResourceArn"] for a in users], [listener["ListenerArn"]])
+    check("in use", code_of(elb.delete_trust_store, TrustStoreArn=arn), "TrustStoreInUse")
+    off = elb.modify_listener(ListenerArn=listener["ListenerArn"], MutualAuthentication={"Mode": "off"})["Listeners"][0]
+    check("off", off["MutualAuthentication"]["Mode"], "off")
+    elb.modify_trust_store(TrustStoreArn=arn, **place("ca.pem"))
+    elb.delete_trust_store(TrustStoreArn=arn)
+    check("gone", code_of(elb.describe_trust_stores, TrustStoreArns=[arn]), "TrustStoreNotFound")
+    elb.delete_listener(ListenerArn=listener["ListenerArn"])
+    for name in ("ca.pem", "crl.pem", "no.pem"):
+        s3.delete_object(Bucket=bucket, Key=name)
+    s3.delete_bucket(Bucket=bucket)
 
 
 def main():
@@ -133,11 +188,11 @@ def main():
     options.add_argument("--endpoint", default="http://127.0.0.1:4566")
     endpoint = options.parse_args().endpoint
     account = str(random.randrange(10**11, 10**12))
-    acm, elb, ec2 = (client(service, endpoint, account) for service in ("acm", "elbv2", "ec2"))
+    acm, elb, ec2, s3 = (client(service, endpoint, account) for service in ("acm", "elbv2", "ec2", "s3"))
     checkers = [Checker(acm), Checker(elb)]
     requested, imported = requests(acm), imports(acm)
     lists(acm, requested, imported)
-    listeners(acm, elb, ec2, requested, imported)
+    listeners(acm, elb, ec2, s3, requested, imported)
     for arn in (requested, imported):
         acm.delete_certificate(CertificateArn=arn)
         check("gone", code_of(acm.describe_certificate, CertificateArn=arn), "ResourceNotFoundException")

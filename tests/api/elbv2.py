@@ -299,7 +299,7 @@ def rules(c, balancer, listener, group):
     by_regex = elb.create_rule(ListenerArn=listener, Priority=30, Conditions=regex, Actions=forward(second), Transforms=[
         {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "^/a/(.*)", "Replace": "/$1"}]}},
     ])["Rules"][0]
-    check("regex", by_regex["Conditions"][0]["PathPatternConfig"], {"RegexValues": ["^/a"]})
+    check("regex", by_regex["Conditions"][0]["PathPatternConfig"]["RegexValues"], ["^/a"])
     check("transform", by_regex["Transforms"][0]["UrlRewriteConfig"]["Rewrites"], [{"Regex": "^/a/(.*)", "Replace": "/$1"}])
     arn = by_regex["RuleArn"]
     host = [{"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": [{"Regex": "(", "Replace": "a"}]}}]

@@ -310,6 +310,8 @@ pub struct TargetGroup {
     /// Resolved: the group's own setting or the load balancer's.
     pub cross_zone: bool,
     pub algorithm: Algorithm,
+    /// Of `WeightedRandom`: targets that fail more often than their peers get less.
+    pub anomaly_mitigation: bool,
     /// Zero is off. Already scaled.
     pub slow_start: Duration,
     pub stickiness: Option<Stickiness>,
@@ -445,6 +447,7 @@ impl Default for TargetGroup {
             protocol_version: ProtocolVersion::Http1,
             cross_zone: true,
             algorithm: Algorithm::RoundRobin,
+            anomaly_mitigation: false,
             slow_start: Duration::ZERO,
             stickiness: None,
             unhealthy_state_routing: MinimumHealthy {

@@ -14,6 +14,7 @@
 //! CPU per request; hyper (0.93) and pingora (1.98) were the alternatives.
 
 mod access_log;
+mod anomaly;
 pub mod config;
 mod connection_log;
 pub mod count;

@@ -100,6 +100,20 @@ pub fn ramp(since: Duration, slow_start: Duration) -> f64 {
     (since.as_secs_f64() / slow_start.as_secs_f64()).max(0.1)
 }
 
+/// The place that `random` (0–1) falls on, each as wide as its weight.
+pub fn by_weight(weights: impl Iterator<Item = f64> + Clone, random: f64) -> Option<usize> {
+    let mut left = random * weights.clone().sum::<f64>();
+    let mut last = None;
+    for (place, weight) in weights.enumerate() {
+        if left < weight {
+            return Some(place);
+        }
+        left -= weight;
+        last = Some(place);
+    }
+    last
+}
+
 /// The place of the weight that `random` (0–1) falls on; `None` if all are zero.
 pub fn weighted(weights: impl Iterator<Item = u32> + Clone, random: f64) -> Option<usize> {
     let sum: u64 = weights.clone().map(u64::from).sum();

@@ -108,6 +108,9 @@ pub struct GroupMetrics {
     pub unhealthy_host_count: u64,
     /// Requests sent while too few targets were healthy to choose among them.
     pub unhealthy_routing_request_count: u64,
+    /// Targets that fail more often than their peers, and those that get less for it.
+    pub anomalous_host_count: u64,
+    pub mitigated_host_count: u64,
     /// Only those with something to tell.
     pub targets: Vec<TargetMetrics>,
 }

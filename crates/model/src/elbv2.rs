@@ -78,9 +78,45 @@ pub struct Listener {
     /// Clients are asked for a certificate, which targets get to see.
     #[serde(default)]
     pub mutual_tls_passthrough: bool,
+    /// Only clients that this vouches for get in (mutual TLS in mode `verify`).
+    #[serde(default)]
+    pub trust: Option<ListenerTrust>,
     pub default_actions: Vec<Action>,
     pub attributes: Attributes,
     pub tags: Tags,
+}
+
+/// How a listener asks a trust store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListenerTrust {
+    /// ARN.
+    pub store: String,
+    pub ignores_expiry: bool,
+    /// Clients are told the authorities' names.
+    pub advertises_authorities: bool,
+}
+
+/// Authorities that listeners trust, and what these have revoked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrustStore {
+    pub arn: String,
+    pub scope: Scope,
+    pub name: String,
+    /// PEM.
+    pub authorities: String,
+    pub revocations: Vec<Revocation>,
+    /// Ids count up and are not given twice.
+    pub last_revocation: u64,
+    pub tags: Tags,
+}
+
+/// A list of revoked certificates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revocation {
+    pub id: u64,
+    /// PEM.
+    pub list: String,
+    pub entries: u64,
 }
 
 /// A rule other than the default one.

@@ -74,6 +74,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What load balancers do, second by second: requests, latency, codes and health of each target.
+    Top {
+        /// Of this load balancer or target group only; part of its name will do.
+        name: Option<String>,
+        /// One second, then return.
+        #[arg(long)]
+        once: bool,
+    },
     /// What happened and why.
     Events {
         /// Keep printing as it happens.
@@ -215,6 +223,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Ca => cli::ca::print(port),
         Command::Tf { arguments } => cli::env::terraform(port, &cli.state, &arguments),
         Command::Ps { json } => cli::ps::run(port, json),
+        Command::Top { name, once } => cli::top::run(&cli.state, name.as_deref(), once),
         Command::Events { follow } => cli::events::run(port, follow),
         Command::Console { instance, follow } => {
             cli::instance::console(&cli.state, &instance, follow)

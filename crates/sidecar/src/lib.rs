@@ -19,7 +19,7 @@ mod process;
 mod supervisor;
 
 pub use process::{Configs, Reporter, serve};
-pub use supervisor::{Sidecar, stop};
+pub use supervisor::{Sidecar, reports, stop};
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -187,6 +187,23 @@ pub fn stop(dir: &Path) -> Result<bool> {
     }
 }
 
+/// What the process that serves `dir` reports from now on, whoever started it and whether a control
+/// plane lives or not. Ends with the process.
+pub fn reports<R: DeserializeOwned>(dir: &Path) -> Result<impl Iterator<Item = R> + use<R>> {
+    let connected = with_socket_path(dir, |short| UnixStream::connect(short));
+    let stream = at("connect to", &socket_path(dir), connected)?;
+    let lines = BufReader::new(stream)
+        .split(b'\n')
+        .map_while(|line| line.ok());
+    Ok(
+        lines.filter_map(|line| match serde_json::from_slice(&line) {
+            Ok(Line::Report(report)) => Some(report),
+            // Not this reader's concern, or of a version that says more.
+            Ok(Line::ConfigError(_)) | Err(_) => None,
+        }),
+    )
+}
+
 /// The process, and the handle that reaps it when we are its parent.
 struct Process {
     identity: Identity,

@@ -6,7 +6,7 @@ use model::autoscaling::{
     Activity, AutoScalingGroup, LaunchConfiguration, ScalingPolicy, ScheduledAction,
 };
 use model::cloudwatch::{AlarmHistoryItem, CompositeAlarm, Dashboard, MetricAlarm};
-use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth};
+use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth, TrustStore};
 use model::event::{Event, Fault};
 use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
@@ -162,6 +162,7 @@ tables! {
     rules: Rule, String, |r| r.arn.clone(),
         by Scope, |r| vec![&r.scope],
         by str, |r| vec![r.listener.as_str()];
+    trust_stores: TrustStore, String, |r| r.arn.clone(), by Scope, |r| vec![&r.scope];
     target_groups: TargetGroup, String, |r| r.arn.clone(), by Scope, |r| vec![&r.scope];
     target_health: TargetHealth, TargetHealthKey, |r| TargetHealthKey { target_group: r.target_group.clone(), target: r.target.clone(), port: r.port }, by str, |r| vec![r.target_group.as_str()];
     auto_scaling_groups: AutoScalingGroup, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];

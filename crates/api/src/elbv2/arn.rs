@@ -3,7 +3,7 @@
 use super::error::{Result, error, validation};
 use crate::Ctx;
 use model::Scope;
-use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup};
+use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TrustStore};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use store::{Of, Record, State};
@@ -56,6 +56,15 @@ impl Resource for TargetGroup {
     const KIND: &'static str = "targetgroup";
     const NOUN: &'static str = "target group";
     const NOT_FOUND: &'static str = "TargetGroupNotFound";
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+}
+
+impl Resource for TrustStore {
+    const KIND: &'static str = "truststore";
+    const NOUN: &'static str = "trust store";
+    const NOT_FOUND: &'static str = "TrustStoreNotFound";
     fn scope(&self) -> &Scope {
         &self.scope
     }
@@ -126,6 +135,14 @@ pub fn new_target_group(scope: &Scope, name: &str) -> String {
     let id = model::id::random_hex(16);
     let rest = format_args!("targetgroup/{name}/{id}");
     scope.arn("elasticloadbalancing", rest)
+}
+
+pub fn new_trust_store(scope: &Scope, name: &str) -> String {
+    let id = model::id::random_hex(16);
+    scope.arn(
+        "elasticloadbalancing",
+        format_args!("truststore/{name}/{id}"),
+    )
 }
 
 pub fn new_listener(scope: &Scope, load_balancer: &str) -> String {

@@ -139,6 +139,7 @@ pub fn create(ctx: &mut Ctx, input: CreateListener) -> Result<Listeners> {
         ssl_policy: None,
         certificates: Vec::new(),
         mutual_tls_passthrough: false,
+        trust: None,
         default_actions,
         attributes: Attributes::new(),
         tags,

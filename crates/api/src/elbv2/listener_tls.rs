@@ -1,9 +1,10 @@
 //! What listeners over TLS have besides: certificates, a security policy, mutual authentication.
 
-use super::error::{Result, error, unsupported, validation};
+use super::arn::find;
+use super::error::{Result, error, validation};
 use super::ssl_policy;
 use crate::Ctx;
-use model::elbv2::Listener;
+use model::elbv2::{Listener, ListenerTrust, TrustStore};
 use model::event::Severity;
 use model::ssl_policy::SslPolicy;
 use serde::{Deserialize, Serialize};
@@ -25,20 +26,55 @@ pub struct MutualAuthentication {
     trust_store_arn: Option<String>,
     ignore_client_certificate_expiry: Option<bool>,
     advertise_trust_store_ca_names: Option<String>,
+    #[serde(default, skip_deserializing)]
+    trust_store_association_status: Option<&'static str>,
 }
 
 impl MutualAuthentication {
     pub fn of(listener: &Listener) -> Option<Self> {
-        let mode = match listener.mutual_tls_passthrough {
-            true => "passthrough",
-            false => "off",
+        let trust = listener.trust.as_ref();
+        let mode = match (trust, listener.mutual_tls_passthrough) {
+            (Some(_), _) => "verify",
+            (None, true) => "passthrough",
+            (None, false) => "off",
+        };
+        let advertises = |trust: &ListenerTrust| match trust.advertises_authorities {
+            true => "on".to_owned(),
+            false => "off".to_owned(),
         };
         (listener.protocol == "HTTPS").then(|| Self {
             mode: Some(mode.to_owned()),
-            trust_store_arn: None,
-            ignore_client_certificate_expiry: None,
-            advertise_trust_store_ca_names: None,
+            trust_store_arn: trust.map(|trust| trust.store.clone()),
+            ignore_client_certificate_expiry: trust.map(|trust| trust.ignores_expiry),
+            advertise_trust_store_ca_names: trust.map(advertises),
+            trust_store_association_status: trust.map(|_| "active"),
         })
+    }
+
+    /// The trust store and how it is asked, in mode `verify`.
+    fn trust(&self, ctx: &Ctx) -> Result<Option<ListenerTrust>> {
+        if self.mode.as_deref() != Some("verify") {
+            return Ok(None);
+        }
+        let arn = self.trust_store_arn.as_deref().ok_or_else(|| {
+            validation(
+                "A trust store must be specified for the mutual authentication mode 'verify'",
+            )
+        })?;
+        let advertises = match self.advertise_trust_store_ca_names.as_deref() {
+            None | Some("off") => false,
+            Some("on") => true,
+            Some(other) => {
+                return Err(validation(format!(
+                    "AdvertiseTrustStoreCaNames '{other}' must be one of '[off, on]'"
+                )));
+            }
+        };
+        Ok(Some(ListenerTrust {
+            store: find::<TrustStore>(ctx, arn)?.arn.clone(),
+            ignores_expiry: self.ignore_client_certificate_expiry == Some(true),
+            advertises_authorities: advertises,
+        }))
     }
 
     /// Whether clients' certificates are passed on.
@@ -47,9 +83,7 @@ impl MutualAuthentication {
             || self.ignore_client_certificate_expiry == Some(true)
             || self.advertise_trust_store_ca_names.as_deref() == Some("on");
         match self.mode.as_deref() {
-            Some("verify") => Err(unsupported(
-                "There are no trust stores: mutual authentication in mode 'verify' is",
-            )),
+            Some("verify") => Ok(false),
             _ if given => Err(validation(
                 "Trust store settings can only be specified with the mutual authentication mode 'verify'",
             )),
@@ -77,6 +111,7 @@ pub fn apply(ctx: &mut Ctx, listener: &mut Listener, request: &Request<'_>) -> R
         listener.ssl_policy = None;
         listener.certificates.clear();
         listener.mutual_tls_passthrough = false;
+        listener.trust = None;
         return Ok(());
     }
     if !request.alpn_policy.is_empty() {
@@ -110,6 +145,7 @@ pub fn apply(ctx: &mut Ctx, listener: &mut Listener, request: &Request<'_>) -> R
     }
     if let Some(mutual) = request.mutual_authentication {
         listener.mutual_tls_passthrough = mutual.passthrough()?;
+        listener.trust = mutual.trust(ctx)?;
     }
     let given = request.ssl_policy.filter(|policy| !policy.is_empty());
     if given.is_none() && listener.ssl_policy.is_some() {
@@ -137,6 +173,7 @@ pub fn apply(ctx: &mut Ctx, listener: &mut Listener, request: &Request<'_>) -> R
 /// Refuses what only listeners with TLS have.
 fn refuse(request: &Request<'_>, protocol: &str) -> Result<()> {
     let mutual = request.mutual_authentication;
+    let is_verify = mutual.is_some_and(|mutual| mutual.mode.as_deref() == Some("verify"));
     let mutual = mutual.map_or(Ok(false), MutualAuthentication::passthrough);
     let given = [
         (!request.certificates.is_empty(), "A certificate"),
@@ -145,7 +182,7 @@ fn refuse(request: &Request<'_>, protocol: &str) -> Result<()> {
             "An SSL policy",
         ),
         (!request.alpn_policy.is_empty(), "An ALPN policy"),
-        (mutual != Ok(false), "Mutual authentication"),
+        (is_verify || mutual != Ok(false), "Mutual authentication"),
     ];
     match given.iter().find(|(given, _)| *given) {
         Some((_, what)) => Err(validation(format!(

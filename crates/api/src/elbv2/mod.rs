@@ -37,6 +37,7 @@ mod target_group;
 mod target_group_attribute;
 mod target_health;
 mod transform;
+mod trust_store;
 
 use crate::Ctx;
 use wire::{QueryKind, Service, action as call};
@@ -88,6 +89,20 @@ pub fn service() -> Service<Ctx> {
             call("AddListenerCertificates", listener_certificate::add),
             call("RemoveListenerCertificates", listener_certificate::remove),
             call("DescribeSSLPolicies", ssl_policy::describe),
+            call("CreateTrustStore", trust_store::create),
+            call("DescribeTrustStores", trust_store::describe),
+            call("ModifyTrustStore", trust_store::modify),
+            call("DeleteTrustStore", trust_store::delete),
+            call("DescribeTrustStoreAssociations", trust_store::associations),
+            call("AddTrustStoreRevocations", trust_store::add_revocations),
+            call(
+                "RemoveTrustStoreRevocations",
+                trust_store::remove_revocations,
+            ),
+            call(
+                "DescribeTrustStoreRevocations",
+                trust_store::describe_revocations,
+            ),
             call("CreateRule", rule::create),
             call("DescribeRules", rule::describe),
             call("ModifyRule", rule::modify),

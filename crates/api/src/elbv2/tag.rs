@@ -5,7 +5,7 @@ use super::error::{Result, error, not_permitted, validation};
 use super::{Done, check};
 use crate::Ctx;
 use model::Tags;
-use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup};
+use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TrustStore};
 use serde::{Deserialize, Serialize};
 
 const MAX_TAGS: usize = 50;
@@ -62,6 +62,7 @@ fn read(ctx: &Ctx, arn: &str) -> Result<Tags> {
             None => find::<Rule>(ctx, arn).map(|r| r.tags.clone()),
         },
         Some("targetgroup") => find::<TargetGroup>(ctx, arn).map(|r| r.tags.clone()),
+        Some("truststore") => find::<TrustStore>(ctx, arn).map(|r| r.tags.clone()),
         _ => Err(validation(format!("'{arn}' is not a valid ARN"))),
     }
 }
@@ -78,6 +79,7 @@ fn write(ctx: &mut Ctx, arn: &str, tags: Tags) -> Result<()> {
             ));
         }
         Some("listener-rule") => ctx.tx.modify::<Rule>(&key, |r| r.tags = tags),
+        Some("truststore") => ctx.tx.modify::<TrustStore>(&key, |r| r.tags = tags),
         _ => ctx.tx.modify::<TargetGroup>(&key, |r| r.tags = tags),
     };
     Ok(())

@@ -1,7 +1,7 @@
 //! Attributes of target groups and which of them exclude each other.
 
 use super::arn::find;
-use super::attribute::Effect::{Honoured, Reported};
+use super::attribute::Effect::Honoured;
 use super::attribute::Values::{Bool, Number, OffOr, OneOf, Text, ZeroOr};
 use super::attribute::{Attribute, AttributeList, Definition, changed, list, report, value};
 use super::error::{Result, invalid_configuration};
@@ -27,8 +27,6 @@ const ROUTING_PERCENTAGE: &str =
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage";
 
 /// Source: `A/edit-target-group-attributes.html`.
-///
-/// There is no detection of anomalies.
 const ATTRIBUTES: &[Definition] = definitions! {
     "deregistration_delay.timeout_seconds", "300", Number(0, 3600), Honoured;
     STICKINESS, "false", Bool, Honoured;
@@ -38,7 +36,7 @@ const ATTRIBUTES: &[Definition] = definitions! {
     "stickiness.app_cookie.duration_seconds", "86400", Number(1, 604_800), Honoured;
     SLOW_START, "0", ZeroOr(30, 900), Honoured;
     ALGORITHM, "round_robin", OneOf(&["round_robin", "least_outstanding_requests", "weighted_random"]), Honoured;
-    MITIGATION, "off", OneOf(&["on", "off"]), Reported;
+    MITIGATION, "off", OneOf(&["on", "off"]), Honoured;
     CROSS_ZONE, "use_load_balancer_configuration", OneOf(&["true", "false", "use_load_balancer_configuration"]), Honoured;
     DNS_COUNT, "1", OffOr(1, 1000), Honoured;
     DNS_PERCENTAGE, "off", OffOr(1, 100), Honoured;

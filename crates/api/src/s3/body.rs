@@ -6,7 +6,7 @@ use super::error::internal;
 use super::range::Span;
 use super::request::{Request, find_bucket};
 use super::version;
-use crate::Cloud;
+use crate::{Cloud, Ctx};
 use model::s3::{Bucket, Object};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -98,6 +98,21 @@ pub fn open(request: &Request<'_>) -> Result<Source, ApiError> {
             Err(error) => return Err(internal("open the body of an object", &error)),
         }
     }
+}
+
+/// Of what other services read from buckets at once: bundles of certificates, mostly.
+const MAX_CONTENT: u64 = 1024 * 1024;
+
+/// An object of the caller's account for another service of the cloud: the version, or the newest.
+/// `None` if there is none, or if it is too long for what it should be.
+pub fn content(ctx: &Ctx, bucket: &str, key: &str, version: Option<&str>) -> Option<Vec<u8>> {
+    let owner = ctx.tx.buckets.get(bucket)?;
+    let object = version::find(&ctx.tx, bucket, key, version).ok()?;
+    let is_theirs = owner.scope.account == ctx.scope.account;
+    if !is_theirs || object.delete_marker || MAX_CONTENT < object.size {
+        return None;
+    }
+    fs::read(path(&ctx.cloud, &object.bucket, &object.body)).ok()
 }
 
 /// Opens the body of a part.

@@ -15,7 +15,7 @@
 
 mod access;
 mod acl;
-mod body;
+pub(crate) mod body;
 mod bucket;
 mod bucket_name;
 mod checksum;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Histogram;
+use crate::anomaly::Seen;
 use crate::report::{NodeMetrics, TargetMetrics};
 
 #[derive(Debug, Default)]
@@ -36,10 +37,12 @@ impl Drop for Open {
 
 #[derive(Debug, Default)]
 pub struct TargetCounters {
-    pub requests: Cell<u64>,
-    pub connection_errors: Cell<u64>,
+    requests: Cell<u64>,
+    connection_errors: Cell<u64>,
     by_class: [Cell<u64>; 4],
     response_time: RefCell<Histogram>,
+    /// Since the target was last judged.
+    seen: Cell<Seen>,
 }
 
 pub fn bump(counter: &Cell<u64>) {
@@ -108,7 +111,36 @@ impl NodeCounters {
 }
 
 impl TargetCounters {
+    pub fn requested(&self) {
+        bump(&self.requests);
+        let seen = self.seen.get();
+        self.seen.set(Seen {
+            requests: seen.requests + 1,
+            ..seen
+        });
+    }
+
+    pub fn connection_failed(&self) {
+        bump(&self.connection_errors);
+        self.failed();
+    }
+
+    fn failed(&self) {
+        let seen = self.seen.get();
+        self.seen.set(Seen {
+            failures: seen.failures + 1,
+            ..seen
+        });
+    }
+
+    pub fn take_seen(&self) -> Seen {
+        self.seen.take()
+    }
+
     pub fn responded(&self, status: u16, after: Duration) {
+        if status >= 500 {
+            self.failed();
+        }
         if let Some(class) = self.by_class.get(usize::from(status / 100).wrapping_sub(2)) {
             bump(class);
         }

@@ -59,6 +59,7 @@ fn add_node(sum: &mut NodeMetrics, other: NodeMetrics) {
     sum.active_connection_count += other.active_connection_count;
     sum.new_connection_count += other.new_connection_count;
     sum.rejected_connection_count += other.rejected_connection_count;
+    sum.client_tls_negotiation_error_count += other.client_tls_negotiation_error_count;
     sum.processed_bytes += other.processed_bytes;
     sum.elb_3xx += other.elb_3xx;
     sum.elb_4xx += other.elb_4xx;
@@ -88,6 +89,9 @@ fn add_group(sum: &mut GroupMetrics, other: GroupMetrics) {
     sum.healthy_host_count = other.healthy_host_count;
     sum.unhealthy_host_count = other.unhealthy_host_count;
     sum.unhealthy_routing_request_count += other.unhealthy_routing_request_count;
+    // Each worker judges by what it saw; one that saw it is enough.
+    sum.anomalous_host_count = sum.anomalous_host_count.max(other.anomalous_host_count);
+    sum.mitigated_host_count = sum.mitigated_host_count.max(other.mitigated_host_count);
     for target in other.targets {
         match sum
             .targets

@@ -284,7 +284,7 @@ fn plan(
         entry.target = Some(target.address);
         entry.is_websocket = request.is_websocket;
     }
-    bump(&target.counters.requests);
+    target.counters.requested();
     let is_idempotent = matches!(
         request.method,
         "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"

@@ -11,7 +11,6 @@ use super::decide::Plan;
 use super::idle::Idle;
 use super::tunnel;
 use crate::config::Protocol;
-use crate::count::bump;
 use crate::http::body::{Body, Keep};
 use crate::netns;
 use crate::tls::{self, Stream};
@@ -212,6 +211,6 @@ pub async fn open(
         Ok(Err(_)) => 502,
         Err(_) => 504,
     };
-    bump(&target.counters.connection_errors);
+    target.counters.connection_failed();
     Err(status)
 }

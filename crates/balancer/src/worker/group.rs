@@ -8,12 +8,16 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::{self, TargetState};
+use crate::anomaly;
+use crate::config::{self, Algorithm, TargetState};
 use crate::count::{Open, TargetCounters};
 use crate::pick::{self, Candidate, Eligible};
 use crate::proxy::Multiplexed;
 use crate::report::{GroupMetrics, HealthState};
 use crate::tls::Stream;
+
+/// As AWS does.
+const JUDGED_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct Group {
@@ -23,6 +27,9 @@ pub struct Group {
     eligible: RefCell<Eligible>,
     cursor: Cell<usize>,
     unhealthy_routing: Cell<u64>,
+    judged: Cell<Instant>,
+    /// Some target gets less than the whole.
+    is_mitigating: Cell<bool>,
     /// Zones whose targets this node may use; `None` is every zone that has a node.
     zones: Vec<String>,
 }
@@ -38,6 +45,9 @@ pub struct Target {
     /// When slow start began.
     ramping_since: Cell<Option<Instant>>,
     in_flight: Cell<u32>,
+    is_anomalous: Cell<bool>,
+    /// Of weighted random choice; 1 is the whole.
+    weight: Cell<f64>,
     pub counters: TargetCounters,
     idle: RefCell<Vec<Idle>>,
     /// Of a target that speaks HTTP/2.
@@ -110,6 +120,8 @@ impl Group {
                     .into(),
             ),
             unhealthy_routing: Cell::new(before.map_or(0, |group| group.unhealthy_routing.take())),
+            judged: Cell::new(before.map_or_else(Instant::now, |group| group.judged.get())),
+            is_mitigating: Cell::new(before.is_some_and(|group| group.is_mitigating.get())),
             zones,
         };
         group.refresh();
@@ -160,6 +172,11 @@ impl Group {
             Some(since) => pick::ramp(since.elapsed(), self.config.slow_start),
             None => 1.0,
         };
+        if self.is_mitigating.get() {
+            let weights = (0..count).map(|place| target(place).weight.get());
+            let place = pick::by_weight(weights, rand::random())?;
+            return Some(target(place).clone());
+        }
         let outstanding = |place: usize| target(place).in_flight.get();
         let place = pick::choose(
             self.config.algorithm,
@@ -171,6 +188,31 @@ impl Group {
         );
         self.cursor.set((self.cursor.get() % count) + 1);
         Some(target(place).clone())
+    }
+
+    /// Every few seconds: sets targets that fail beside their peers.
+    pub fn judge(&self) {
+        if self.judged.get().elapsed() < JUDGED_EVERY {
+            return;
+        }
+        self.judged.set(Instant::now());
+        let eligible = self.eligible.borrow();
+        let places = eligible.targets.iter();
+        let targets: Vec<&Rc<Target>> = places.map(|&place| &self.targets[place]).collect();
+        let seen: Vec<_> = targets.iter().map(|t| t.counters.take_seen()).collect();
+        let before: Vec<_> = targets.iter().map(|t| t.is_anomalous.get()).collect();
+        let mitigates = self.config.anomaly_mitigation
+            && self.config.algorithm == Algorithm::WeightedRandom
+            && !eligible.fail_open;
+        for (target, is_anomalous) in targets.iter().zip(anomaly::judge(&seen, &before)) {
+            target.is_anomalous.set(is_anomalous);
+            target.weight.set(match mitigates {
+                true => anomaly::weight(target.weight.get(), is_anomalous),
+                false => 1.0,
+            });
+        }
+        let is_less = |target: &&Rc<Target>| target.weight.get() < 1.0;
+        self.is_mitigating.set(targets.iter().any(is_less));
     }
 
     /// The target of a sticky session, if it may still get requests.
@@ -186,11 +228,17 @@ impl Group {
 
     pub fn take_metrics(&self) -> GroupMetrics {
         let eligible = self.eligible.borrow();
+        let count = |is_it: fn(&Target) -> bool| {
+            let places = eligible.targets.iter();
+            places.filter(|&&place| is_it(&self.targets[place])).count() as u64
+        };
         GroupMetrics {
             target_group: self.config.key.clone(),
             healthy_host_count: eligible.healthy as u64,
             unhealthy_host_count: eligible.unhealthy as u64,
             unhealthy_routing_request_count: self.unhealthy_routing.take(),
+            anomalous_host_count: count(|target| target.is_anomalous.get()),
+            mitigated_host_count: count(|target| target.weight.get() < 1.0),
             targets: self
                 .targets
                 .iter()
@@ -216,6 +264,8 @@ impl Target {
             health: Cell::new(HealthState::Initial),
             ramping_since: Cell::new(None),
             in_flight: Cell::new(0),
+            is_anomalous: Cell::new(false),
+            weight: Cell::new(1.0),
             counters: TargetCounters::default(),
             idle: RefCell::default(),
             multiplexed: RefCell::default(),
@@ -278,5 +328,54 @@ impl Target {
 
     pub fn is_cut(&self) -> bool {
         self.is_cut.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Rounds of requests of which one target answers each with 500; how many of the last it got.
+    async fn failing_one_gets(mitigation: bool) -> usize {
+        let target = |key: &str| config::Target {
+            key: key.into(),
+            address: ([10, 0, 0, 1], 80).into(),
+            zone: None,
+            state: TargetState::Active,
+        };
+        let mut settings = config::TargetGroup {
+            algorithm: Algorithm::WeightedRandom,
+            anomaly_mitigation: mitigation,
+            targets: ["a", "b", "bad"].map(target).to_vec(),
+            ..config::TargetGroup::default()
+        };
+        settings.health_check.enabled = false;
+        let group = Group::new(Arc::new(settings), vec![], None);
+        let mut bad = 0;
+        for _ in 0..8 {
+            bad = 0;
+            for _ in 0..600 {
+                let target = group.pick().unwrap();
+                let is_bad = target.key == "bad";
+                bad += usize::from(is_bad);
+                target.counters.requested();
+                let status = if is_bad { 500 } else { 200 };
+                target.counters.responded(status, Duration::ZERO);
+            }
+            tokio::time::advance(JUDGED_EVERY).await;
+            group.judge();
+        }
+        let metrics = group.take_metrics();
+        assert_eq!(metrics.anomalous_host_count, 1);
+        assert_eq!(metrics.mitigated_host_count, u64::from(mitigation));
+        bad
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_fails_gets_less() {
+        assert!((100..300).contains(&failing_one_gets(false).await));
+        // A twentieth against two wholes: 15 of 600.
+        assert!(failing_one_gets(true).await < 50);
     }
 }

@@ -288,6 +288,7 @@ impl Node {
     pub fn tend(&self) {
         let front = self.front();
         let now = jiff::Timestamp::now();
+        front.groups().for_each(|group| group.judge());
         for target in front.groups().flat_map(|group| &group.targets) {
             target.cut_if_due(now);
             target.sweep(front.attributes.idle_timeout);

@@ -6,8 +6,8 @@ use crate::clock::Speed;
 use ::balancer::config as cfg;
 use jiff::{SignedDuration, Timestamp};
 use model::elbv2::{
-    Action, Condition, HealthCheck, Listener, LoadBalancer, LoadBalancerZone, Target, TargetGroup,
-    Transform,
+    Action, Condition, HealthCheck, Listener, ListenerTrust, LoadBalancer, LoadBalancerZone,
+    Target, TargetGroup, Transform,
 };
 use model::ssl_policy::SslPolicy;
 use std::net::{IpAddr, SocketAddr};
@@ -98,14 +98,28 @@ fn certificate(state: &State, arn: &str) -> Option<cfg::Certificate> {
     })
 }
 
-fn tls(l: &Listener) -> Option<cfg::Tls> {
+/// A store that is gone trusts nobody: the balancer says that it cannot serve the listener.
+fn trust(state: &State, asked: &ListenerTrust) -> cfg::Trust {
+    let store = state.trust_stores.get(&asked.store);
+    let revocations = store.into_iter().flat_map(|store| &store.revocations);
+    cfg::Trust {
+        authorities: store.map_or_else(String::new, |store| store.authorities.clone()),
+        revocations: revocations
+            .map(|revocation| revocation.list.clone())
+            .collect(),
+        ignores_expiry: asked.ignores_expiry,
+        advertises_authorities: asked.advertises_authorities,
+    }
+}
+
+fn tls(state: &State, l: &Listener) -> Option<cfg::Tls> {
     let policy = SslPolicy::find(l.ssl_policy.as_deref()?)?;
     Some(cfg::Tls {
         protocols: policy.protocols.iter().map(|&p| p.to_owned()).collect(),
         ciphers: policy.ciphers().map(str::to_owned).collect(),
         certificates: l.certificates.clone(),
-        takes_client_certificates: l.mutual_tls_passthrough,
-        trust: None,
+        takes_client_certificates: l.mutual_tls_passthrough || l.trust.is_some(),
+        trust: l.trust.as_ref().map(|asked| trust(state, asked)),
     })
 }
 
@@ -122,7 +136,7 @@ fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
         key: l.arn.clone(),
         port: l.port,
         protocol: protocol(&l.protocol),
-        tls: tls(l),
+        tls: tls(state, l),
         default_action: action(state, &l.default_actions)?,
         rules: rules.collect(),
         headers: super::header::changes(l),
@@ -293,6 +307,7 @@ fn target_group(
             Some("weighted_random") => cfg::Algorithm::WeightedRandom,
             _ => cfg::Algorithm::RoundRobin,
         },
+        anomaly_mitigation: text("load_balancing.algorithm.anomaly_mitigation") == Some("on"),
         slow_start: scaled(number("slow_start.duration_seconds").unwrap_or(0)),
         stickiness: (text("stickiness.enabled") == Some("true")).then(|| {
             match text("stickiness.type") {

@@ -64,6 +64,7 @@ mod tests {
             ssl_policy: None,
             certificates: Vec::new(),
             mutual_tls_passthrough: false,
+            trust: None,
             default_actions: Vec::new(),
             attributes: attributes
                 .into_iter()

@@ -206,6 +206,13 @@ fn group_counts(
         Bucket::of(group.unhealthy_host_count as f64, 1.0),
         false,
     );
+    let odd = [
+        ("AnomalousHostCount", group.anomalous_host_count),
+        ("MitigatedHostCount", group.mitigated_host_count),
+    ];
+    for (name, count) in odd {
+        put(name, "Count", Bucket::of(count as f64, 1.0), false);
+    }
     let mut times = Bucket::default();
     for target in &group.targets {
         for (micros, count) in target.response_time.values() {

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod image;
 pub mod instance;
 pub mod ps;
+pub mod top;
 pub mod up;
 pub mod why;
 
