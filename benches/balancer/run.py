@@ -46,7 +46,6 @@ http {{ keepalive_requests 100000000; client_body_temp_path {dir}/u1; proxy_temp
   access_log {dir}/nginx.log fields buffer=64k flush=1s;
   upstream origin {{ server 127.0.0.1:{origin}; keepalive 512; keepalive_requests 100000000; }}
   ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;
-  ssl_session_tickets off; ssl_session_cache off;
   server {{ listen 127.0.0.1:{nginx} backlog=4096; listen 127.0.0.1:{nginx_tls} ssl http2 backlog=4096; http2_max_requests 100000000;
     {nginx_rules}
     location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
@@ -59,8 +58,7 @@ HAPROXY_CONF = """
 global
   nbthread 1
   maxconn {connections}
-  tune.ssl.cachesize 0
-  ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
+  ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
   mode http
   timeout connect 10s
@@ -137,6 +135,13 @@ def h2load(port, path, connections, seconds, streams=16):
     return int(done), float(mean.group(1)) * scale, f"{failed} failed" if failed != "0" else ""
 
 
+def handshakes(port, seconds):
+    """Connections that resume nothing and ask nothing; without latencies."""
+    command = ["openssl", "s_time", "-connect", f"127.0.0.1:{port}", "-new", "-time", str(seconds)]
+    out = subprocess.run(command, capture_output=True, text=True).stdout
+    return int(re.search(r"(\d+) connections in \d+ real", out).group(1)), 0.0, ""
+
+
 def wrk(port, path, connections, seconds, headers=(), scheme="http"):
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     for header in headers:
@@ -197,7 +202,8 @@ def main():
                 "1 KB, connection per request": lambda port, s: wrk(port, "/1k", 32, s, ("Connection: close",)),
                 "TLS, 1 KB, keep-alive": lambda port, s: wrk(port + SECURE, "/1k", 32, s, scheme="https"),
                 "TLS, 64 KB, keep-alive": lambda port, s: wrk(port + SECURE, "/64k", 32, s, scheme="https"),
-                "TLS, handshake per request": lambda port, s: wrk(port + SECURE, "/1k", 32, s, ("Connection: close",), "https"),
+                "TLS, resumed per request": lambda port, s: wrk(port + SECURE, "/1k", 32, s, ("Connection: close",), "https"),
+                "TLS, full handshake": lambda port, s: handshakes(port + SECURE, s),
                 "HTTP/2 over TLS, 1 KB": lambda port, s: h2load(port + SECURE, "/1k", 8, s),
             }
             for case, load in cases.items():
