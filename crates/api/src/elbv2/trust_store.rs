@@ -102,8 +102,7 @@ pub struct CreateTrustStore {
 
 pub fn create(ctx: &mut Ctx, input: CreateTrustStore) -> Result<TrustStores> {
     check::name(&input.name, "Trust store")?;
-    let is_taken =
-        owned::<TrustStore>(&ctx.tx, &ctx.scope).any(|store| store.name == input.name);
+    let is_taken = owned::<TrustStore>(&ctx.tx, &ctx.scope).any(|store| store.name == input.name);
     if is_taken {
         return Err(error(
             "DuplicateTrustStoreName",
