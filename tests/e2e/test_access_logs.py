@@ -1,4 +1,4 @@
-"""Access logs of an Application Load Balancer arrive in the bucket, in AWS's form."""
+"""Access and connection logs of an Application Load Balancer arrive in the bucket, in AWS's form."""
 
 import gzip
 import json
@@ -48,7 +48,11 @@ def test_logs_arrive(cloud, balancer):
     elbv2, s3 = cloud.client("elbv2"), cloud.client("s3")
     arn = balancer["LoadBalancerArn"]
     settings = {"enabled": "true", "bucket": BUCKET, "prefix": "web"}
-    attributes = [{"Key": f"access_logs.s3.{key}", "Value": value} for key, value in settings.items()]
+    attributes = [
+        {"Key": f"{kind}.s3.{key}", "Value": value}
+        for kind in ("access_logs", "connection_logs")
+        for key, value in settings.items()
+    ]
 
     def turn_on():
         elbv2.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=attributes)
@@ -69,9 +73,12 @@ def test_logs_arrive(cloud, balancer):
     def logged():
         asked()
         found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        return [item["Key"] for item in found]
+        keys = [item["Key"] for item in found]
+        connections = [key for key in keys if "/conn_log." in key]
+        others = [key for key in keys if "/conn_log." not in key]
+        return (others, connections) if others and connections else None
 
-    keys = eventually(logged, "a log is delivered", within=120)
+    keys, connections = eventually(logged, "a log of either kind is delivered", within=120)
     identity = arn.split(":loadbalancer/")[1].replace("/", ".")
     account = arn.split(":")[4]
     form = rf"web/AWSLogs/{account}/elasticloadbalancing/us-east-1/\d{{4}}/\d\d/\d\d/{account}_elasticloadbalancing_us-east-1_{re.escape(identity)}_\d{{8}}T\d{{4}}Z_{re.escape(address)}_\w+\.log\.gz"
@@ -80,3 +87,8 @@ def test_logs_arrive(cloud, balancer):
     line = gzip.decompress(body).decode().splitlines()[0]
     assert line.startswith("http 20") and " app/logged/" in line and '"fixed-response"' in line, line
     assert re.search(rf' 418 - \d+ \d+ "GET http://{re.escape(address)}:80/a\?b HTTP/1.1" "curl/', line), line
+    assert re.search(r' TID_[0-9a-f]{16} "-" "-" "-"$', line), line
+    assert re.fullmatch(form.replace(rf"{account}_elastic", rf"conn_log\.{account}_elastic"), connections[0]), connections
+    body = s3.get_object(Bucket=BUCKET, Key=connections[0])["Body"].read()
+    line = gzip.decompress(body).decode().splitlines()[0]
+    assert re.fullmatch(r'20\S+Z [\d.]+ \d+ 80 - - - "-" - - - TID_[0-9a-f]{16}', line), line
