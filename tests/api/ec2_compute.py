@@ -19,6 +19,7 @@ from strict import Checker, client, code_of
 failures = []
 
 ED25519 = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINhLMy2bJVM17gjWU3JzjyEbMabSTbKIErUNIMNsP2Se someone"
+MAY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
 TRUST = json.dumps(
     {
         "Version": "2012-10-17",
@@ -147,9 +148,9 @@ def identities(iam, sts, account):
     check("its policy", role["AssumeRolePolicyDocument"], json.loads(TRUST))
     managed = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
     iam.attach_role_policy(RoleName="web", PolicyArn=managed)
-    iam.put_role_policy(RoleName="web", PolicyName="own", PolicyDocument=TRUST)
-    policy = iam.create_policy(PolicyName="mine", PolicyDocument=TRUST)["Policy"]["Arn"]
-    iam.create_policy_version(PolicyArn=policy, PolicyDocument=TRUST, SetAsDefault=True)
+    iam.put_role_policy(RoleName="web", PolicyName="own", PolicyDocument=MAY)
+    policy = iam.create_policy(PolicyName="mine", PolicyDocument=MAY)["Policy"]["Arn"]
+    iam.create_policy_version(PolicyArn=policy, PolicyDocument=MAY, SetAsDefault=True)
     check("the default", iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"], "v2")
     check("versions", len(iam.list_policy_versions(PolicyArn=policy)["Versions"]), 2)
     iam.get_policy_version(PolicyArn=policy, VersionId="v1")
@@ -157,7 +158,7 @@ def identities(iam, sts, account):
     attached = iam.list_attached_role_policies(RoleName="web")["AttachedPolicies"]
     check("attached", {p["PolicyArn"] for p in attached}, {managed, policy})
     check("inline", iam.list_role_policies(RoleName="web")["PolicyNames"], ["own"])
-    check("read", iam.get_role_policy(RoleName="web", PolicyName="own")["PolicyDocument"], json.loads(TRUST))
+    check("read", iam.get_role_policy(RoleName="web", PolicyName="own")["PolicyDocument"], json.loads(MAY))
     check("users", len(iam.list_entities_for_policy(PolicyArn=policy)["PolicyRoles"]), 1)
     iam.create_instance_profile(InstanceProfileName="web", Tags=[{"Key": "a", "Value": "b"}])
     iam.add_role_to_instance_profile(InstanceProfileName="web", RoleName="web")
@@ -217,7 +218,7 @@ def key_pairs(ec2):
     refused(
         [
             (ec2.create_key_pair, dict(KeyName="deploy", KeyType="ed25519"), "InvalidKeyPair.Duplicate"),
-            (ec2.create_key_pair, dict(KeyName="r", KeyType="rsa"), "UnsupportedOperation"),
+            (ec2.create_key_pair, dict(KeyName="r", KeyType="dsa"), "InvalidParameterValue"),
             (ec2.import_key_pair, dict(KeyName="x", PublicKeyMaterial=b"ssh-rsa AAAA"), "InvalidKey.Format"),
             (ec2.describe_key_pairs, dict(KeyNames=["made"]), "InvalidKeyPair.NotFound"),
         ]

@@ -20,6 +20,7 @@ import botocore.exceptions
 
 # What AWS answers though its own model has another spelling.
 SPELT_OTHERWISE = {
+    ("PermissionsBoundaryType", "Policy"),
     ("interfaceType", "nat_gateway"),
     ("internetGatewaySet.attachmentSet.state", "available"),
     ("vpcEndpointSet.state", "pending"),

@@ -13,9 +13,11 @@ mod coverage;
 pub mod ec2;
 pub mod elbv2;
 pub mod iam;
+pub mod kms;
 pub mod logs;
 pub mod s3;
 pub mod service_quotas;
+pub mod sqs;
 pub mod ssm;
 pub mod sts;
 mod subnet_group;
@@ -37,6 +39,8 @@ pub fn services() -> Vec<wire::Service<Ctx>> {
         ssm::service(),
         acm::service(),
         logs::service(),
+        kms::service(),
+        sqs::service(),
         service_quotas::service(),
         subnet_group::rds(),
         subnet_group::elasticache(),

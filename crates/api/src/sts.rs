@@ -17,6 +17,16 @@ pub const DEFAULT_ACCOUNT: &str = "000000000000";
 
 /// Before the account's digits in the key ids of temporary credentials.
 const TEMPORARY: &str = "ASIA";
+/// The same for those of users.
+const PERMANENT: &str = "AKIA";
+
+/// The id of a new key of a user.
+pub fn user_key_id(account: &str) -> String {
+    format!(
+        "{PERMANENT}{account}{}",
+        model::random_hex(8).to_uppercase()
+    )
+}
 
 pub fn service() -> Service<Ctx> {
     Service {
@@ -35,16 +45,17 @@ pub fn service() -> Service<Ctx> {
 }
 
 /// The account that an access key id stands for: twelve digits are the account
-/// itself, temporary keys carry it, every other key is the default account's.
+/// itself, keys given out here carry it, every other key is the default account's.
 pub fn account_of(access_key: &str) -> &str {
     let is_account = |text: &str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
     if is_account(access_key) {
         return access_key;
     }
-    let temporary = access_key
-        .strip_prefix(TEMPORARY)
+    let given_out = [TEMPORARY, PERMANENT]
+        .iter()
+        .find_map(|kind| access_key.strip_prefix(kind))
         .and_then(|tail| tail.get(..12));
-    temporary
+    given_out
         .filter(|t| is_account(t))
         .unwrap_or(DEFAULT_ACCOUNT)
 }
@@ -67,6 +78,13 @@ pub struct CallerIdentity {
 
 fn get_caller_identity(ctx: &mut Ctx, _: GetCallerIdentity) -> Result<CallerIdentity, ApiError> {
     let account = ctx.scope.account.to_string();
+    if let Some(user) = iam::caller(ctx) {
+        return Ok(CallerIdentity {
+            user_id: user.id.clone(),
+            account,
+            arn: user.arn.clone(),
+        });
+    }
     Ok(match ctx.tx.session_credentials.get(&ctx.access_key) {
         Some(session) => CallerIdentity {
             user_id: session.user_id.clone(),
@@ -199,7 +217,12 @@ struct AssumedRoleUser {
 fn assume_role(ctx: &mut Ctx, input: AssumeRole) -> Result<AssumedRole, ApiError> {
     let name = &input.role_session_name;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_=,.@-".contains(c);
-    if !(2..=64).contains(&name.len()) || !name.chars().all(allowed) {
+    if name.len() > 64 {
+        return Err(validation(format!(
+            "1 validation error detected: Value '{name}' at 'roleSessionName' failed to satisfy constraint: Member must have length less than or equal to 64"
+        )));
+    }
+    if name.len() < 2 || !name.chars().all(allowed) {
         return Err(validation(format!(
             "1 validation error detected: Value '{name}' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*"
         )));
@@ -262,6 +285,7 @@ mod tests {
         let check = |key: &str, account: &str| assert_eq!(account_of(key), account, "{key}");
         check("111122223333", "111122223333");
         check("ASIA1111222233330AF9", "111122223333");
+        check("AKIA1111222233330AF9", "111122223333");
         check("AKIAIOSFODNN7EXAMPLE", DEFAULT_ACCOUNT);
         check("ASIAIOSFODNN7EXAMPLE", DEFAULT_ACCOUNT);
         check("", DEFAULT_ACCOUNT);

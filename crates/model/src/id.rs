@@ -92,6 +92,7 @@ ids! {
     VpcPeeringConnectionId = "pcx";
     FlowLogId = "fl";
     PlacementGroupId = "pg";
+    CapacityReservationId = "cr";
 }
 
 #[cfg(test)]

@@ -45,8 +45,14 @@ pub struct Instance {
     pub enclave: bool,
     /// `default` or `disabled`.
     pub auto_recovery: String,
-    /// `open` or `none`.
+    /// `open`, `none` or `capacity-reservations-only`, where no reservation is named.
     pub capacity_reservation_preference: String,
+    /// The one it is to run in, and no other.
+    #[serde(default)]
+    pub capacity_reservation_target: Option<CapacityReservationId>,
+    /// The one it took a place in at its last start.
+    #[serde(default)]
+    pub capacity_reservation: Option<CapacityReservationId>,
     pub private_dns: PrivateDnsOptions,
     /// `standard` or `unlimited`, burstable types only.
     pub cpu_credits: Option<String>,

@@ -55,6 +55,24 @@ impl Architecture {
     }
 }
 
+/// Types with an Elastic Fabric Adapter, of those that are here.
+const WITH_EFA: &[&str] = &[
+    "c5n.9xlarge",
+    "c5n.18xlarge",
+    "c6i.32xlarge",
+    "c7g.16xlarge",
+    "m6i.32xlarge",
+    "m7g.16xlarge",
+    "r6i.32xlarge",
+];
+
+impl InstanceType {
+    /// Whether it can have an Elastic Fabric Adapter.
+    pub fn efa(&self) -> bool {
+        WITH_EFA.contains(&self.name.as_str())
+    }
+}
+
 /// The type called `name`, such as `t3.micro`.
 pub fn find(name: &str) -> Option<&'static InstanceType> {
     TYPES.get(name)
@@ -176,8 +194,8 @@ struct Fixed {
     family: &'static str,
     architecture: Architecture,
     clock_ghz: f64,
-    /// MiB for each vCPU.
-    memory_per_vcpu: u32,
+    /// So many GiB for so many vCPUs.
+    memory: (u32, u32),
     /// Sizes with their vCPUs.
     sizes: &'static [(&'static str, u32)],
     network: &'static str,
@@ -207,6 +225,8 @@ const C5: &[(&str, u32)] = &[
     ("18xlarge", 72),
     ("24xlarge", 96),
 ];
+const C5N: &[(&str, u32)] = &[("large", 2), ("xlarge", 4), ("2xlarge", 8), ("4xlarge", 16)];
+const C5N_LARGE: &[(&str, u32)] = &[("9xlarge", 36), ("18xlarge", 72)];
 const GENERATION_6: &[(&str, u32)] = &[
     ("large", 2),
     ("xlarge", 4),
@@ -241,7 +261,7 @@ const fn fixed(
         family,
         architecture,
         clock_ghz,
-        memory_per_vcpu: gib_per_vcpu * 1024,
+        memory: (gib_per_vcpu, 1),
         sizes,
         network,
     }
@@ -256,6 +276,14 @@ const FIXED: &[Fixed] = &[
     fixed("m7i", Architecture::X86_64, 3.2, 4, GENERATION_5, UP_TO_12),
     fixed("m7g", Architecture::Arm64, 2.6, 4, GRAVITON, UP_TO_12),
     fixed("c5", Architecture::X86_64, 3.4, 2, C5, UP_TO_10),
+    Fixed {
+        memory: (21, 8),
+        ..fixed("c5n", Architecture::X86_64, 3.5, 0, C5N, "Up to 25 Gigabit")
+    },
+    Fixed {
+        memory: (8, 3),
+        ..fixed("c5n", Architecture::X86_64, 3.5, 0, C5N_LARGE, "")
+    },
     fixed("c5a", Architecture::X86_64, 3.3, 2, GENERATION_5, UP_TO_10),
     fixed("c6i", Architecture::X86_64, 3.5, 2, GENERATION_6, UP_TO_12),
     fixed("c6a", Architecture::X86_64, 3.6, 2, GENERATION_6, UP_TO_12),
@@ -284,7 +312,7 @@ fn fixed_types(family: &'static Fixed) -> impl Iterator<Item = InstanceType> {
                 Architecture::X86_64 => 2,
                 Architecture::Arm64 => 1,
             },
-            memory_mib: vcpus * family.memory_per_vcpu,
+            memory_mib: vcpus * family.memory.0 * 1024 / family.memory.1,
             architecture: family.architecture,
             burst: None,
             current_generation: true,
@@ -293,6 +321,8 @@ fn fixed_types(family: &'static Fixed) -> impl Iterator<Item = InstanceType> {
             maximum_interfaces: interfaces,
             addresses_per_interface: addresses,
             network_performance: match vcpus {
+                36 if family.family == "c5n" => "50 Gigabit",
+                72 if family.family == "c5n" => "100 Gigabit",
                 0..=16 => family.network,
                 17..=48 => "12 Gigabit",
                 _ => "25 Gigabit",
@@ -324,6 +354,8 @@ mod tests {
         check("m5.large", 2, 8.0, Architecture::X86_64);
         check("m6g.medium", 1, 4.0, Architecture::Arm64);
         check("c5.9xlarge", 36, 72.0, Architecture::X86_64);
+        check("c5n.large", 2, 5.25, Architecture::X86_64);
+        check("c5n.9xlarge", 36, 96.0, Architecture::X86_64);
         check("c6a.4xlarge", 16, 32.0, Architecture::X86_64);
         check("r6i.xlarge", 4, 32.0, Architecture::X86_64);
         assert_eq!(find("t3.gigantic"), None);

@@ -5,19 +5,24 @@ use model::acm::{Certificate, CertificateAuthority};
 use model::autoscaling::{
     Activity, AutoScalingGroup, LaunchConfiguration, ScalingPolicy, ScheduledAction,
 };
+use model::capacity_reservation::CapacityReservation;
 use model::cloudwatch::{AlarmHistoryItem, CompositeAlarm, Dashboard, MetricAlarm};
 use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth, TrustStore};
 use model::event::{Event, Fault};
 use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::iam::{InstanceProfile, Policy, Role, ServerCertificate, SessionCredentials};
+use model::iam_user::{AccessKey, Account, Group, User};
+use model::identity_provider::{OidcProvider, SamlProvider};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::instance_refresh::InstanceRefresh;
+use model::kms::{Key, KeyAlias};
 use model::logs::{LogEvent, LogEventKey, LogGroup, LogStream, LogStreamKey};
 use model::placement_group::PlacementGroup;
 use model::region_settings::RegionSettings;
 use model::s3::{Bucket, MultipartUpload, Object, Part};
 use model::snapshot::{OwnImage, Snapshot};
+use model::sqs::Queue;
 use model::ssm::Parameter;
 use model::subnet_group::{SubnetGroup, SubnetGroupKey};
 use model::vpc::{
@@ -181,6 +186,15 @@ tables! {
     instance_profiles: InstanceProfile, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by str, |r| vec![r.arn.as_str()];
     policies: Policy, String, |r| r.arn.clone();
     session_credentials: SessionCredentials, String, |r| r.access_key_id.clone();
+    users: User, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
+    groups: Group, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
+    kms_keys: Key, String, |r| r.id.clone();
+    kms_aliases: KeyAlias, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    queues: Queue, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    access_keys: AccessKey, String, |r| r.id.clone();
+    accounts: Account, Scope, |r| r.scope.clone();
+    oidc_providers: OidcProvider, String, |r| r.arn.clone();
+    saml_providers: SamlProvider, String, |r| r.arn.clone();
     server_certificates: ServerCertificate, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     certificates: Certificate, String, |r| r.arn.clone();
     certificate_authorities: CertificateAuthority, (), |_| ();
@@ -188,6 +202,7 @@ tables! {
     log_streams: LogStream, LogStreamKey, |r| r.key.clone();
     log_events: LogEvent, LogEventKey, |r| r.key.clone();
     parameters: Parameter, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
+    capacity_reservations: CapacityReservation, CapacityReservationId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
     placement_groups: PlacementGroup, PlacementGroupId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
     region_settings: RegionSettings, Scope, |r| r.scope.clone();
     subnet_groups: SubnetGroup, SubnetGroupKey, |r| r.key.clone();

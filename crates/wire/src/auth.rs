@@ -43,7 +43,7 @@ impl Credential {
     }
 
     /// `AKID/20240501/us-east-1/ec2/aws4_request`; key ids of some tools contain slashes.
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.rsplitn(5, '/');
         let terminator = parts.next()?;
         let service = parts.next()?.to_owned();

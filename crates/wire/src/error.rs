@@ -16,6 +16,8 @@ pub struct ApiError {
     pub status: u16,
     /// What the error is about; S3 alone writes it.
     pub resource: Option<String>,
+    /// Elements of its own that AWS adds to the error; S3 alone writes them.
+    pub details: Vec<(&'static str, String)>,
 }
 
 impl ApiError {
@@ -29,6 +31,7 @@ impl ApiError {
             message: message.into(),
             status,
             resource: None,
+            details: Vec::new(),
         }
     }
 
@@ -54,6 +57,11 @@ impl ApiError {
 
     pub fn with_resource(mut self, resource: impl Into<String>) -> Self {
         self.resource = Some(resource.into());
+        self
+    }
+
+    pub fn with_detail(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.details.push((name, value.into()));
         self
     }
 
@@ -138,7 +146,11 @@ impl ApiError {
         if let Some(resource) = &self.resource {
             push_element(&mut out, "Resource", resource);
         }
+        for (name, value) in &self.details {
+            push_element(&mut out, name, value);
+        }
         push_element(&mut out, "RequestId", request_id);
+        push_element(&mut out, "HostId", request_id);
         out.push_str("</Error>");
         out.into_bytes()
     }

@@ -2,7 +2,7 @@
 //!
 //! docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
-use crate::auth::Signed;
+use crate::auth::{Credential, Signed};
 use crate::error::ApiError;
 use crate::request::HttpRequest;
 use hmac::{Hmac, KeyInit, Mac};
@@ -47,17 +47,35 @@ pub fn verify(
         scope.service,
         hex::encode(Sha256::digest(canonical))
     );
-    let key = signing_key(secret, signed)?;
+    let key = signing_key(secret, scope)?;
     let given = hex::decode(&signed.signature).unwrap_or_default();
     // Compares in constant time.
-    hmac(&key, &text)?.verify_slice(&given).map_err(|_| {
-        denied(
-            "SignatureDoesNotMatch",
-            "The request signature we calculated does not match the signature you provided. \
-             Check your AWS Secret Access Key and signing method. \
-             Consult the service documentation for details.",
-        )
-    })
+    hmac(&key, &text)?
+        .verify_slice(&given)
+        .map_err(|_| does_not_match())
+}
+
+/// Refuses a text, such as the policy of a form, that `secret` did not sign.
+pub fn verify_text(
+    text: &str,
+    signature: &str,
+    scope: &Credential,
+    secret: &str,
+) -> Result<(), ApiError> {
+    let key = signing_key(secret, scope)?;
+    let given = hex::decode(signature).unwrap_or_default();
+    hmac(&key, text)?
+        .verify_slice(&given)
+        .map_err(|_| does_not_match())
+}
+
+fn does_not_match() -> ApiError {
+    denied(
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. \
+         Check your AWS Secret Access Key and signing method. \
+         Consult the service documentation for details.",
+    )
 }
 
 /// For a key that does not exist, in the words of the service asked.
@@ -213,8 +231,7 @@ fn folded(value: &str) -> String {
     words.join(" ")
 }
 
-fn signing_key(secret: &str, signed: &Signed) -> Result<Vec<u8>, ApiError> {
-    let scope = &signed.credential;
+fn signing_key(secret: &str, scope: &Credential) -> Result<Vec<u8>, ApiError> {
     let steps = [&scope.date, &scope.region, &scope.service, "aws4_request"];
     let mut key = format!("AWS4{secret}").into_bytes();
     for step in steps {

@@ -281,14 +281,16 @@ fn errors_are_drawn_as_each_protocol_wants() {
     let response = answer(&service, form("Action=GetTrouble&Version=2010-08-01"));
     assert_eq!(response.status, 500);
     assert!(text(&response).contains("<Type>Receiver</Type><Code>InternalFailure</Code>"));
-    let no_such_bucket = ApiError::not_found("NoSuchBucket", "Gone").with_resource("/b&");
+    let no_such_bucket = ApiError::not_found("NoSuchBucket", "Gone")
+        .with_resource("/b&")
+        .with_detail("BucketName", "b");
     let style = wire::ErrorStyle::default();
     let response = no_such_bucket.into_response(wire::Protocol::RestXml, style, "r-1");
     assert_eq!(
         (response.status, text(&response)),
         (
             404,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchBucket</Code><Message>Gone</Message><Resource>/b&amp;</Resource><RequestId>r-1</RequestId></Error>"
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchBucket</Code><Message>Gone</Message><Resource>/b&amp;</Resource><BucketName>b</BucketName><RequestId>r-1</RequestId><HostId>r-1</HostId></Error>"
         )
     );
     assert_eq!(response.header("x-amz-request-id"), Some("r-1"));

@@ -4,9 +4,9 @@
 //! answer about a thousand instances copies nothing but into its own text.
 
 use super::dns_name::Name;
-use super::instance_type;
 use super::ipv6::{self, Ipv6AddressItem};
 use super::tag::TagRef;
+use super::{capacity_reservation, instance_type};
 use model::instance::{Instance, InstanceState, MetadataOptions, Volume};
 use model::vpc::{Address, NetworkInterface};
 use model::{InstanceId, SecurityGroupId, image, zone};
@@ -92,6 +92,7 @@ struct Shape<'a> {
     ena_support: bool,
     iam_instance_profile: Option<Profile<'a>>,
     cpu_options: CpuOptions,
+    capacity_reservation_id: Option<String>,
     capacity_reservation_specification: CapacityReservation<'a>,
     hibernation_options: Hibernation,
     metadata_options: MetadataShape<&'a str>,
@@ -165,7 +166,14 @@ struct CpuOptions {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CapacityReservation<'a> {
-    capacity_reservation_preference: &'a str,
+    capacity_reservation_preference: Option<&'a str>,
+    capacity_reservation_target: Option<CapacityReservationTarget<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CapacityReservationTarget<'a> {
+    capacity_reservation_id: &'a str,
 }
 
 #[derive(Serialize)]
@@ -479,9 +487,9 @@ fn shape<'a>(state: &'a State, instance: &'a Instance) -> Shape<'a> {
             core_count: instance.cpu_options.0,
             threads_per_core: instance.cpu_options.1,
         },
-        capacity_reservation_specification: CapacityReservation {
-            capacity_reservation_preference: &instance.capacity_reservation_preference,
-        },
+        capacity_reservation_id: capacity_reservation::occupied(state, instance)
+            .map(|id| id.to_string()),
+        capacity_reservation_specification: reservation_wish(instance),
         hibernation_options: Hibernation {
             configured: instance.hibernation,
         },
@@ -517,6 +525,18 @@ fn private_name(instance: &Instance, ip: Ipv4Addr) -> Name<'_> {
             id: instance.id.as_str(),
         },
         _ => Name::Private { region, ip },
+    }
+}
+
+/// A preference, or the reservation that the launch named.
+fn reservation_wish(instance: &Instance) -> CapacityReservation<'_> {
+    let target = instance.capacity_reservation_target.as_ref();
+    let preference = instance.capacity_reservation_preference.as_str();
+    CapacityReservation {
+        capacity_reservation_preference: target.is_none().then_some(preference),
+        capacity_reservation_target: target.map(|id| CapacityReservationTarget {
+            capacity_reservation_id: id.as_str(),
+        }),
     }
 }
 

@@ -6,7 +6,7 @@
 use super::error::{Result, dry_run, error, missing, unsupported};
 use super::instance_shape::StateShape;
 use super::resource::find;
-use super::{Done, done, public_address};
+use super::{Done, capacity_reservation, done, public_address};
 use crate::Ctx;
 use ipnet::Ipv4Net;
 use model::instance::LaunchError;
@@ -57,6 +57,7 @@ pub fn start(ctx: &mut Ctx, input: StartInstances) -> Result<StateChanges> {
         .filter(|i| i.state == InstanceState::Stopped)
     {
         assign_public_ip(&mut ctx.tx, ctx.cloud.public_pool, instance)?;
+        capacity_reservation::start(&mut ctx.tx, instance, ctx.now)?;
     }
     Ok(change(ctx, &instances, become_pending))
 }
@@ -87,7 +88,9 @@ pub fn start_one(
             message: format!("The instance ID '{id}' does not exist"),
         });
     };
-    assign_public_ip(tx, public_pool, &instance).map_err(|e| LaunchError {
+    let ready = assign_public_ip(tx, public_pool, &instance)
+        .and_then(|()| capacity_reservation::start(tx, &instance, now));
+    ready.map_err(|e| LaunchError {
         code: e.code.into_owned(),
         message: e.message,
     })?;

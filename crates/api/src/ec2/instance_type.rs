@@ -205,7 +205,7 @@ fn shape(kind: &InstanceType) -> Shape {
             ipv6_addresses_per_interface: kind.addresses_per_interface,
             ipv6_supported: true,
             ena_support: if nitro { "required" } else { "unsupported" },
-            efa_supported: false,
+            efa_supported: kind.efa(),
             encryption_in_transit_supported: false,
             ena_srd_supported: false,
         },
@@ -253,7 +253,7 @@ const FILTERS: &[Field<InstanceType>] = &[
     ("instance-storage-supported", |_, _| one(false)),
     ("instance-type", |_, t| one(&t.name)),
     ("memory-info.size-in-mib", |_, t| one(t.memory_mib)),
-    ("network-info.efa-supported", |_, _| one(false)),
+    ("network-info.efa-supported", |_, t| one(t.efa())),
     ("network-info.ena-support", |_, t| {
         one(if is_nitro(t) {
             "required"

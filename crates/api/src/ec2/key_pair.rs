@@ -1,22 +1,15 @@
 //! Key pairs: public keys that instances get at launch.
-//!
-//! Fingerprints are AWS's: of imported RSA keys the MD5 of the public key in DER,
-//! of ED25519 keys the SHA-256 that OpenSSH shows.
-//! `https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/verify-keys.html`
 
-use super::error::{Result, dry_run, error, invalid_value, missing, unsupported};
+use super::error::{Result, dry_run, error, invalid_value, missing};
 use super::filter::{Field, Filter, Filters, one};
+use super::public_key::PublicKey;
 use super::resource::{owned, parse_id};
+use super::secret_key::{Format, Kind, SecretKey};
 use super::tag::{self, Tag, TagSpecification};
 use crate::Ctx;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use md5::{Digest, Md5};
 use model::instance::KeyPair;
 use model::{KeyPairId, Tags};
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use std::sync::Arc;
 use wire::{ApiError, Blob, Timestamp};
 
@@ -24,27 +17,29 @@ const MAX_NAME: usize = 255;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct CreateKeyPair {
+struct Asked {
     key_name: String,
-    key_type: Option<KeyType>,
-    key_format: Option<KeyFormat>,
+    key_type: Option<Kind>,
+    key_format: Option<Format>,
     #[serde(default)]
     tag_specification: Vec<TagSpecification>,
     dry_run: Option<bool>,
 }
 
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KeyType {
-    Rsa,
-    Ed25519,
+/// What was asked for, and a key. Drawing an RSA key takes part of a second, so it is done
+/// while the call is decoded and not in the transaction, where all others would wait.
+#[derive(Deserialize)]
+#[serde(from = "Asked")]
+pub struct CreateKeyPair {
+    asked: Asked,
+    secret: Result<SecretKey>,
 }
 
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KeyFormat {
-    Pem,
-    Ppk,
+impl From<Asked> for CreateKeyPair {
+    fn from(asked: Asked) -> Self {
+        let secret = SecretKey::random(asked.key_type.unwrap_or(Kind::Rsa));
+        Self { asked, secret }
+    }
 }
 
 #[derive(Serialize)]
@@ -57,45 +52,29 @@ pub struct CreatedKeyPair {
     tag_set: Vec<Tag>,
 }
 
-/// Only ED25519: no library that this cloud trusts makes RSA keys, and another
-/// kind than was asked for would be a surprise.
 pub fn create(ctx: &mut Ctx, input: CreateKeyPair) -> Result<CreatedKeyPair> {
-    let tags = tag::of(&input.tag_specification, "key-pair")?;
-    check_name(ctx, &input.key_name)?;
-    if input.key_type != Some(KeyType::Ed25519) {
-        return Err(unsupported(
-            "This cloud creates key pairs of type ed25519 only; ask for that type, or import an RSA key.",
-        ));
-    }
-    if input.key_format == Some(KeyFormat::Ppk) {
-        return Err(unsupported(
-            "This cloud creates key pairs in the format pem only.",
-        ));
-    }
-    dry_run(input.dry_run)?;
-    let secret = Ed25519Secret::random()?;
-    let line = format!(
-        "ssh-ed25519 {} {}",
-        STANDARD.encode(secret.public_blob()),
-        input.key_name
-    );
-    let key = PublicKey::parse(line.as_bytes())?;
-    let pair = put(ctx, input.key_name, key, tags);
+    let (asked, secret) = (input.asked, input.secret?);
+    let tags = tag::of(&asked.tag_specification, "key-pair")?;
+    check_name(ctx, &asked.key_name)?;
+    dry_run(asked.dry_run)?;
+    let key = PublicKey::parse(secret.public_line(&asked.key_name).as_bytes())?;
+    let fingerprint = secret.fingerprint()?.unwrap_or_else(|| key.fingerprint());
+    let pair = put(ctx, asked.key_name, key, fingerprint, tags);
     Ok(CreatedKeyPair {
         key_pair_id: pair.id.to_string(),
-        key_material: secret.openssh(&pair.name),
+        key_material: secret.text(asked.key_format.unwrap_or(Format::Pem), &pair.name)?,
         key_name: pair.name,
         key_fingerprint: pair.fingerprint,
         tag_set: tag::list(&pair.tags),
     })
 }
 
-fn put(ctx: &mut Ctx, name: String, key: PublicKey, tags: Tags) -> KeyPair {
+fn put(ctx: &mut Ctx, name: String, key: PublicKey, fingerprint: String, tags: Tags) -> KeyPair {
     let pair = KeyPair {
         id: KeyPairId::random(),
         scope: ctx.scope.clone(),
         name,
-        fingerprint: key.fingerprint(),
+        fingerprint,
         key_type: key.kind().to_owned(),
         public_key: key.line,
         created: ctx.now,
@@ -103,75 +82,6 @@ fn put(ctx: &mut Ctx, name: String, key: PublicKey, tags: Tags) -> KeyPair {
     };
     ctx.tx.put(pair.clone());
     pair
-}
-
-/// A new private key; only its caller ever has it.
-struct Ed25519Secret {
-    seed: [u8; 32],
-    public: Vec<u8>,
-}
-
-impl Ed25519Secret {
-    fn random() -> Result<Self> {
-        let failed = |_| ApiError::internal("A key pair cannot be made: no randomness.");
-        let mut seed = [0; 32];
-        let random = ring::rand::SystemRandom::new();
-        ring::rand::SecureRandom::fill(&random, &mut seed).map_err(failed)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
-            .map_err(|_| ApiError::internal("A key pair cannot be made."))?;
-        Ok(Self {
-            seed,
-            public: pair.public_key().as_ref().to_vec(),
-        })
-    }
-
-    fn public_blob(&self) -> Vec<u8> {
-        [field(b"ssh-ed25519"), field(&self.public)].concat()
-    }
-
-    /// OpenSSH's own format, not encrypted: its `PROTOCOL.key`.
-    fn openssh(&self, comment: &str) -> String {
-        // Equal halves tell a reader that it has decrypted right.
-        let check = [0x5a; 4];
-        let both = [self.seed.as_slice(), &self.public].concat();
-        let mut secret = [
-            check.to_vec(),
-            check.to_vec(),
-            self.public_blob(),
-            field(&both),
-            field(comment.as_bytes()),
-        ]
-        .concat();
-        let padding = (8 - secret.len() % 8) % 8;
-        secret.extend((1u8..).take(padding));
-        let whole = [
-            b"openssh-key-v1\0".to_vec(),
-            field(b"none"),
-            field(b"none"),
-            field(b""),
-            1u32.to_be_bytes().to_vec(),
-            field(&self.public_blob()),
-            field(&secret),
-        ]
-        .concat();
-        let text = STANDARD.encode(whole);
-        let mut pem = String::from("-----BEGIN OPENSSH PRIVATE KEY-----\n");
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let (line, tail) = rest.split_at(rest.len().min(70));
-            pem.push_str(line);
-            pem.push('\n');
-            rest = tail;
-        }
-        pem.push_str("-----END OPENSSH PRIVATE KEY-----\n");
-        pem
-    }
-}
-
-/// A length and the bytes; keys are far below 4 GiB.
-fn field(bytes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    [length.to_be_bytes().as_slice(), bytes].concat()
 }
 
 #[derive(Deserialize)]
@@ -198,7 +108,8 @@ pub fn import(ctx: &mut Ctx, input: ImportKeyPair) -> Result<ImportedKeyPair> {
     check_name(ctx, &input.key_name)?;
     let key = PublicKey::parse(&input.public_key_material.0)?;
     dry_run(input.dry_run)?;
-    let pair = put(ctx, input.key_name, key, tags);
+    let fingerprint = key.fingerprint();
+    let pair = put(ctx, input.key_name, key, fingerprint, tags);
     Ok(ImportedKeyPair {
         key_pair_id: pair.id.to_string(),
         key_name: pair.name,
@@ -226,122 +137,6 @@ fn named(ctx: &Ctx, name: &str) -> Option<Arc<KeyPair>> {
     owned::<KeyPair>(&ctx.tx, &ctx.scope)
         .find(|k| k.name == name)
         .cloned()
-}
-
-/// A public key in OpenSSH's form, its blob taken apart as RFC 4253 §6.6 lays it out.
-struct PublicKey {
-    /// As it goes into `authorized_keys`.
-    line: String,
-    blob: Vec<u8>,
-    key: Key,
-}
-
-enum Key {
-    Ed25519,
-    Rsa { exponent: Vec<u8>, modulus: Vec<u8> },
-}
-
-impl PublicKey {
-    fn parse(material: &[u8]) -> Result<Self> {
-        Self::read(material).ok_or_else(|| {
-            error(
-                "InvalidKey.Format",
-                "Key is not in valid OpenSSH public key format",
-            )
-        })
-    }
-
-    fn read(material: &[u8]) -> Option<Self> {
-        let line = std::str::from_utf8(material).ok()?.trim();
-        if line.contains('\n') {
-            return None;
-        }
-        let mut words = line.split_whitespace();
-        let (name, blob) = (words.next()?, words.next()?);
-        let blob = STANDARD.decode(blob).ok()?;
-        let mut rest = blob.as_slice();
-        if take(&mut rest)? != name.as_bytes() {
-            return None;
-        }
-        let key = match name {
-            "ssh-ed25519" if take(&mut rest)?.len() == 32 => Key::Ed25519,
-            "ssh-rsa" => Key::Rsa {
-                exponent: take(&mut rest)?.to_vec(),
-                modulus: take(&mut rest)?.to_vec(),
-            },
-            _ => return None,
-        };
-        // 1024 bits and a sign byte are the least that AWS takes.
-        let long_enough = match &key {
-            Key::Ed25519 => true,
-            Key::Rsa { modulus, .. } => modulus.len() >= 128,
-        };
-        (rest.is_empty() && long_enough).then(|| Self {
-            line: line.to_owned(),
-            blob: blob.clone(),
-            key,
-        })
-    }
-
-    fn kind(&self) -> &'static str {
-        match self.key {
-            Key::Ed25519 => "ed25519",
-            Key::Rsa { .. } => "rsa",
-        }
-    }
-
-    fn fingerprint(&self) -> String {
-        match &self.key {
-            Key::Ed25519 => STANDARD.encode(Sha256::digest(&self.blob)),
-            Key::Rsa { exponent, modulus } => {
-                let digest = Md5::digest(rsa_der(exponent, modulus));
-                let octets: Vec<String> = digest.iter().map(|o| format!("{o:02x}")).collect();
-                octets.join(":")
-            }
-        }
-    }
-}
-
-/// The next length-prefixed field of a blob.
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, tail) = rest.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let (field, tail) = tail.split_at_checked(length)?;
-    *rest = tail;
-    Some(field)
-}
-
-/// SubjectPublicKeyInfo (RFC 5280, RFC 8017 A.1.1) of an RSA key.
-fn rsa_der(exponent: &[u8], modulus: &[u8]) -> Vec<u8> {
-    const INTEGER: u8 = 0x02;
-    const BIT_STRING: u8 = 0x03;
-    const SEQUENCE: u8 = 0x30;
-    /// OID 1.2.840.113549.1.1.1 and NULL.
-    const RSA_ENCRYPTION: [u8; 13] = [
-        0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
-    ];
-    let numbers = [der(INTEGER, modulus), der(INTEGER, exponent)].concat();
-    let mut bits = vec![0];
-    bits.extend(der(SEQUENCE, &numbers));
-    let content = [der(SEQUENCE, &RSA_ENCRYPTION), der(BIT_STRING, &bits)].concat();
-    der(SEQUENCE, &content)
-}
-
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
-    let digits: Vec<u8> = length.iter().copied().skip_while(|b| *b == 0).collect();
-    let mut out = vec![tag];
-    match digits.as_slice() {
-        [] => out.push(0),
-        [short] if *short < 0x80 => out.push(*short),
-        long => {
-            // At most eight digits.
-            out.push(0x80 | u8::try_from(long.len()).unwrap_or(8));
-            out.extend(long);
-        }
-    }
-    out.extend(content);
-    out
 }
 
 #[derive(Deserialize)]

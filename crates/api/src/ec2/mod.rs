@@ -8,6 +8,7 @@ pub mod account;
 pub mod address;
 mod address_association;
 pub mod availability_zone;
+mod capacity_reservation;
 pub mod cidr;
 pub mod console;
 pub mod customer_gateway;
@@ -29,6 +30,7 @@ mod instance_requirements;
 mod instance_shape;
 pub mod instance_state;
 pub mod instance_status;
+mod instance_template;
 pub mod instance_type;
 pub mod internet_gateway;
 mod ip_permission;
@@ -56,6 +58,7 @@ pub mod prefix_list;
 pub mod private_address;
 pub mod protocol;
 pub mod public_address;
+mod public_key;
 pub mod quota;
 pub mod resource;
 pub mod route;
@@ -63,6 +66,7 @@ mod route_shape;
 pub mod route_table;
 mod route_target;
 pub mod run_instances;
+mod secret_key;
 pub mod security_group;
 pub mod security_group_reference;
 pub mod security_group_rule;
@@ -220,6 +224,19 @@ fn compute_actions() -> Vec<Action<Ctx>> {
         action("CreatePlacementGroup", placement_group::create),
         action("DescribePlacementGroups", placement_group::describe_all),
         action("DeletePlacementGroup", placement_group::delete),
+        action("CreateCapacityReservation", capacity_reservation::create),
+        action(
+            "DescribeCapacityReservations",
+            capacity_reservation::describe_all,
+        ),
+        action("ModifyCapacityReservation", capacity_reservation::modify),
+        action("CancelCapacityReservation", capacity_reservation::cancel),
+        action("GetCapacityReservationUsage", capacity_reservation::usage),
+        action(
+            "ModifyInstanceCapacityReservationAttributes",
+            capacity_reservation::modify_instance,
+        ),
+        action("GetLaunchTemplateData", instance_template::get),
         action("CreateKeyPair", key_pair::create),
         action("ImportKeyPair", key_pair::import),
         action("DescribeKeyPairs", key_pair::describe_all),

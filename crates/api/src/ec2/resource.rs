@@ -2,6 +2,7 @@
 
 use super::error::{Result, error};
 use crate::Ctx;
+use model::capacity_reservation::CapacityReservation;
 use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
@@ -74,6 +75,7 @@ resources! {
     VpcPeeringConnection: "vpc-peering-connection", "vpc-peering-connection-id", "InvalidVpcPeeringConnectionId.Malformed", "InvalidVpcPeeringConnectionID.NotFound", "The vpcPeeringConnection ID '{}' does not exist";
     FlowLog: "vpc-flow-log", "flow-log-id", "InvalidFlowLogId.Malformed", "InvalidFlowLogId.NotFound", "The Flow Log Id '{}' does not exist";
     PlacementGroup: "placement-group", "", "InvalidPlacementGroupId.Malformed", "InvalidPlacementGroup.Unknown", "The placement group '{}' is unknown.";
+    CapacityReservation: "capacity-reservation", "", "InvalidCapacityReservationId.Malformed", "InvalidCapacityReservationId.NotFound", "The capacity reservation '{}' does not exist";
     Instance: "instance", "instance-id", "InvalidInstanceID.Malformed", "InvalidInstanceID.NotFound", "The instance ID '{}' does not exist";
     Volume: "volume", "volume-id", "InvalidVolumeID.Malformed", "InvalidVolume.NotFound", "The volume '{}' does not exist.";
     Snapshot: "snapshot", "snapshot-id", "InvalidSnapshotID.Malformed", "InvalidSnapshot.NotFound", "The snapshot '{}' does not exist.";

@@ -7,6 +7,7 @@ use super::resource::{Resource, owned, parse_id};
 use super::security_group_rule;
 use super::{Done, done};
 use crate::Ctx;
+use model::capacity_reservation::CapacityReservation;
 use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
@@ -268,6 +269,7 @@ taggable! {
     "pcx": VpcPeeringConnection;
     "fl": FlowLog;
     "pg": PlacementGroup;
+    "cr": CapacityReservation;
     "i": Instance;
     "vol": Volume;
     "snap": Snapshot;

@@ -58,28 +58,6 @@ pub fn path(given: Option<String>) -> Result<String> {
     ))
 }
 
-/// A policy is a JSON object with at least one statement.
-pub fn check_document(document: &str) -> Result<()> {
-    let malformed = |why: &str| ApiError::client("MalformedPolicyDocument", why);
-    let value: serde_json::Value = serde_json::from_str(document)
-        .map_err(|_| malformed("This policy contains invalid Json"))?;
-    let statements = match value.get("Statement") {
-        Some(serde_json::Value::Array(list)) => list.as_slice(),
-        Some(one @ serde_json::Value::Object(_)) => std::slice::from_ref(one),
-        _ => return Err(malformed("Syntax errors in policy.")),
-    };
-    for statement in statements {
-        let effect = statement.get("Effect").and_then(|e| e.as_str());
-        if !matches!(effect, Some("Allow" | "Deny")) {
-            return Err(malformed("Syntax errors in policy."));
-        }
-        if statement.get("Action").is_none() && statement.get("NotAction").is_none() {
-            return Err(malformed("Policy statement must contain actions."));
-        }
-    }
-    Ok(())
-}
-
 /// Documents are answered percent-encoded (RFC 3986), as AWS does.
 pub fn encoded(document: &str) -> String {
     let mut out = String::with_capacity(document.len() * 2);
@@ -97,25 +75,6 @@ pub fn encoded(document: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn documents_are_checked() {
-        let check = |document: &str, good: bool| {
-            assert_eq!(check_document(document).is_ok(), good, "{document}");
-        };
-        check(
-            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
-            true,
-        );
-        check(
-            r#"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole"}}"#,
-            true,
-        );
-        check(r#"{"Statement":[{"Effect":"allow","Action":"*"}]}"#, false);
-        check(r#"{"Statement":[{"Effect":"Allow"}]}"#, false);
-        check("{}", false);
-        check("not json", false);
-    }
 
     #[test]
     fn documents_are_answered_encoded() {

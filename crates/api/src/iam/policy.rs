@@ -1,13 +1,16 @@
 //! Managed policies: the account's own, with versions, and AWS's for reading.
 
+use super::document::{self, Kind};
 use super::error::{
-    Result, already_exists, check_document, check_name, delete_conflict, encoded, limit_exceeded,
-    no_such_entity, path,
+    Result, already_exists, check_name, delete_conflict, encoded, limit_exceeded, no_such_entity,
+    path,
 };
+use super::identity::{Identity, all};
 use super::tag::{self, Tag, TagList};
 use super::{global, managed_policy, page, unique_id};
 use crate::Ctx;
-use model::iam::Policy;
+use model::iam::{Policy, Role};
+use model::iam_user::{Group, User};
 use serde::{Deserialize, Serialize};
 use wire::{ApiError, Timestamp};
 
@@ -33,8 +36,6 @@ pub struct Shape {
 }
 
 fn shape(ctx: &Ctx, policy: &Policy) -> Shape {
-    let scope = global(ctx);
-    let roles = || ctx.tx.roles.values().filter(|r| r.scope == scope);
     let updated = policy.versions.iter().map(|(_, _, created)| *created).max();
     Shape {
         policy_name: policy.name.clone(),
@@ -42,12 +43,8 @@ fn shape(ctx: &Ctx, policy: &Policy) -> Shape {
         arn: policy.arn.clone(),
         path: policy.path.clone(),
         default_version_id: policy.default_version.clone(),
-        attachment_count: roles()
-            .filter(|r| r.attached_policies.contains(&policy.arn))
-            .count(),
-        permissions_boundary_usage_count: roles()
-            .filter(|r| r.permissions_boundary.as_ref() == Some(&policy.arn))
-            .count(),
+        attachment_count: attachments(ctx, &policy.arn),
+        permissions_boundary_usage_count: bounded(ctx, &policy.arn),
         is_attachable: true,
         description: policy.description.clone(),
         create_date: policy.created.into(),
@@ -56,7 +53,24 @@ fn shape(ctx: &Ctx, policy: &Policy) -> Shape {
     }
 }
 
-fn find(ctx: &Ctx, arn: &str) -> Result<Policy> {
+/// How many users, groups and roles have the policy.
+fn attachments(ctx: &Ctx, arn: &str) -> usize {
+    fn of<I: Identity>(ctx: &Ctx, arn: &str) -> usize {
+        let has = |i: &&std::sync::Arc<I>| i.attached().iter().any(|a| a == arn);
+        all::<I>(ctx).filter(has).count()
+    }
+    of::<User>(ctx, arn) + of::<Group>(ctx, arn) + of::<Role>(ctx, arn)
+}
+
+/// How many users and roles it bounds.
+fn bounded(ctx: &Ctx, arn: &str) -> usize {
+    let is = |boundary: &Option<String>| boundary.as_deref() == Some(arn);
+    let users = all::<User>(ctx).filter(|u| is(&u.permissions_boundary));
+    let roles = all::<Role>(ctx).filter(|r| is(&r.permissions_boundary));
+    users.count() + roles.count()
+}
+
+pub(super) fn find(ctx: &Ctx, arn: &str) -> Result<Policy> {
     if let Some(policy) = managed_policy::find(arn) {
         return Ok(policy);
     }
@@ -113,7 +127,7 @@ pub fn create(ctx: &mut Ctx, input: CreatePolicy) -> Result<OnePolicy> {
     let name = input.policy_name;
     check_name(&name, "policyName", MAX_NAME)?;
     let path = path(input.path)?;
-    check_document(&input.policy_document)?;
+    document::check(&input.policy_document, Kind::Managed)?;
     let tags = tag::of(&input.tags)?;
     let scope = global(ctx);
     let mut policies = ctx.tx.policies.values().filter(|p| p.scope == scope);
@@ -174,7 +188,7 @@ enum PolicyScope {
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
-enum Usage {
+pub(super) enum Usage {
     PermissionsPolicy,
     PermissionsBoundary,
 }
@@ -240,10 +254,7 @@ pub fn delete(ctx: &mut Ctx, input: PolicyArn) -> Result<()> {
         versions = policy.versions.len();
         Ok(())
     })?;
-    let uses = |r: &&std::sync::Arc<model::iam::Role>| {
-        r.attached_policies.contains(&arn) || r.permissions_boundary.as_ref() == Some(&arn)
-    };
-    if ctx.tx.roles.values().find(uses).is_some() {
+    if attachments(ctx, &arn) + bounded(ctx, &arn) > 0 {
         return Err(delete_conflict(
             "Cannot delete a policy attached to entities.",
         ));
@@ -297,7 +308,7 @@ pub struct CreatePolicyVersion {
 }
 
 pub fn create_version(ctx: &mut Ctx, input: CreatePolicyVersion) -> Result<OnePolicyVersion> {
-    check_document(&input.policy_document)?;
+    document::check(&input.policy_document, Kind::Managed)?;
     let now = ctx.now;
     let mut added = String::new();
     modify(ctx, &input.policy_arn, |policy| {
@@ -391,69 +402,6 @@ pub fn set_default_version(ctx: &mut Ctx, input: PolicyVersionId) -> Result<()> 
         version_shape(policy, &input.version_id, false)?;
         policy.default_version = input.version_id;
         Ok(())
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ListEntitiesForPolicy {
-    policy_arn: String,
-    entity_filter: Option<String>,
-    path_prefix: Option<String>,
-    policy_usage_filter: Option<Usage>,
-    max_items: Option<i64>,
-    marker: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Entities {
-    policy_groups: Vec<()>,
-    policy_users: Vec<()>,
-    policy_roles: Vec<PolicyRole>,
-    is_truncated: bool,
-    marker: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct PolicyRole {
-    role_name: String,
-    role_id: String,
-}
-
-/// Roles are the only entities there are.
-pub fn list_entities(ctx: &mut Ctx, input: ListEntitiesForPolicy) -> Result<Entities> {
-    let policy = find(ctx, &input.policy_arn)?;
-    let scope = global(ctx);
-    let prefix = input.path_prefix.unwrap_or_default();
-    let wanted = matches!(input.entity_filter.as_deref(), None | Some("Role"));
-    let found = ctx.tx.roles.values().filter(|r| {
-        let attached = r.attached_policies.contains(&policy.arn);
-        let bounds = r.permissions_boundary.as_ref() == Some(&policy.arn);
-        let used = match input.policy_usage_filter {
-            None => attached || bounds,
-            Some(Usage::PermissionsPolicy) => attached,
-            Some(Usage::PermissionsBoundary) => bounds,
-        };
-        wanted && used && r.scope == scope && r.path.starts_with(&prefix)
-    });
-    let (roles, marker) = page::of(
-        found,
-        |r| r.name.clone(),
-        input.max_items,
-        input.marker.as_deref(),
-    )?;
-    let role = |r: &std::sync::Arc<model::iam::Role>| PolicyRole {
-        role_name: r.name.clone(),
-        role_id: r.id.clone(),
-    };
-    Ok(Entities {
-        policy_groups: Vec::new(),
-        policy_users: Vec::new(),
-        policy_roles: roles.into_iter().map(role).collect(),
-        is_truncated: marker.is_some(),
-        marker,
     })
 }
 

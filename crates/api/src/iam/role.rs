@@ -1,9 +1,10 @@
 //! Roles: who may be assumed, with which description and limits.
 
+use super::document::{self, Kind};
 use super::error::{
-    Result, already_exists, check_document, check_name, delete_conflict, done, encoded, invalid,
-    no_such_entity, path,
+    Result, already_exists, check_name, delete_conflict, done, encoded, invalid, path,
 };
+use super::identity::{self, same_name};
 use super::tag::{self, Tag, TagList};
 use super::{global, page, policy, unique_id};
 use crate::Ctx;
@@ -37,9 +38,18 @@ pub(super) struct Shape {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Boundary {
+pub(super) struct Boundary {
     permissions_boundary_type: &'static str,
     permissions_boundary_arn: String,
+}
+
+impl Boundary {
+    pub(super) fn of(arn: &str) -> Self {
+        Self {
+            permissions_boundary_type: "Policy",
+            permissions_boundary_arn: arn.to_owned(),
+        }
+    }
 }
 
 /// Nothing records the use of a role; AWS writes an empty element for that too.
@@ -57,10 +67,7 @@ pub(super) fn shape(role: &Role) -> Shape {
         assume_role_policy_document: encoded(&role.assume_role_policy),
         description: role.description.clone(),
         max_session_duration: Some(role.max_session_duration),
-        permissions_boundary: role.permissions_boundary.as_ref().map(|arn| Boundary {
-            permissions_boundary_type: "Policy",
-            permissions_boundary_arn: arn.clone(),
-        }),
+        permissions_boundary: role.permissions_boundary.as_deref().map(Boundary::of),
         tags: Some(tag::list(&role.tags)).filter(|tags| !tags.is_empty()),
         role_last_used: Some(LastUsed {}),
     }
@@ -77,32 +84,15 @@ pub(super) fn listed(role: &Role) -> Shape {
 }
 
 pub(super) fn find(ctx: &Ctx, name: &str) -> Result<Arc<Role>> {
-    let key = ScopedName::new(&global(ctx), name);
-    ctx.tx
-        .roles
-        .get(&key)
-        .cloned()
-        .ok_or_else(|| not_found(name))
-}
-
-fn not_found(name: &str) -> ApiError {
-    no_such_entity(format!("The role with name {name} cannot be found."))
+    identity::find(ctx, name)
 }
 
 /// Changes the role, which must exist and be no service's own.
-pub(super) fn modify(
-    ctx: &mut Ctx,
-    name: &str,
-    change: impl FnOnce(&mut Role) -> Result<()>,
-) -> Result<()> {
-    let mut role = Role::clone(&*find(ctx, name)?);
-    refuse_service_role(&role)?;
-    change(&mut role)?;
-    ctx.tx.put(role);
-    Ok(())
+fn modify(ctx: &mut Ctx, name: &str, change: impl FnOnce(&mut Role) -> Result<()>) -> Result<()> {
+    identity::modify(ctx, name, change)
 }
 
-fn refuse_service_role(role: &Role) -> Result<()> {
+pub(super) fn refuse_service_role(role: &Role) -> Result<()> {
     if !role.path.starts_with("/aws-service-role/") {
         return Ok(());
     }
@@ -143,7 +133,7 @@ pub struct CreateRole {
 pub fn create(ctx: &mut Ctx, input: CreateRole) -> Result<OneRole> {
     check_name(&input.role_name, "roleName", MAX_NAME)?;
     let path = path(input.path)?;
-    check_document(&input.assume_role_policy_document)?;
+    document::check(&input.assume_role_policy_document, Kind::Trust)?;
     let max_session_duration = input.max_session_duration.unwrap_or(3600);
     check_session(max_session_duration)?;
     if let Some(arn) = &input.permissions_boundary {
@@ -151,7 +141,7 @@ pub fn create(ctx: &mut Ctx, input: CreateRole) -> Result<OneRole> {
     }
     let tags = tag::of(&input.tags)?;
     let scope = global(ctx);
-    if let Some(taken) = same_name(ctx, &input.role_name) {
+    if let Some(taken) = same_name::<Role>(ctx, &input.role_name) {
         return Err(already_exists(format!(
             "Role with name {taken} already exists."
         )));
@@ -177,19 +167,6 @@ pub fn create(ctx: &mut Ctx, input: CreateRole) -> Result<OneRole> {
     let answer = OneRole::new(&role);
     ctx.tx.put(role);
     Ok(answer)
-}
-
-/// Names differing only in case are the same name.
-fn same_name(ctx: &Ctx, name: &str) -> Option<String> {
-    let account = &ctx.scope.account;
-    let mut roles = ctx
-        .tx
-        .roles
-        .values()
-        .filter(|r| r.scope.account == *account);
-    roles
-        .find(|r| r.name.eq_ignore_ascii_case(name))
-        .map(|r| r.name.clone())
 }
 
 fn check_session(seconds: u32) -> Result<()> {
@@ -231,9 +208,7 @@ pub struct Roles {
 
 pub fn list(ctx: &mut Ctx, input: ListRoles) -> Result<Roles> {
     let prefix = input.path_prefix.unwrap_or_default();
-    let account = &ctx.scope.account;
-    let roles = ctx.tx.roles.values();
-    let mine = roles.filter(|r| r.scope.account == *account && r.path.starts_with(&prefix));
+    let mine = identity::all::<Role>(ctx).filter(|r| r.path.starts_with(&prefix));
     let (roles, marker) = page::of(
         mine,
         |r| r.name.clone(),
@@ -298,7 +273,7 @@ pub struct UpdateAssumeRolePolicy {
 }
 
 pub fn update_assume_role_policy(ctx: &mut Ctx, input: UpdateAssumeRolePolicy) -> Result<()> {
-    check_document(&input.policy_document)?;
+    document::check(&input.policy_document, Kind::Trust)?;
     modify(ctx, &input.role_name, |role| {
         role.assume_role_policy = input.policy_document;
         Ok(())

@@ -24,10 +24,19 @@ pub fn list(tags: &Tags) -> Vec<Tag> {
 pub fn add(tags: &mut Tags, given: &[Tag]) -> Result<()> {
     for tag in given {
         let (key, value) = (tag.key.chars().count(), tag.value.chars().count());
-        if !(1..=128).contains(&key) || value > 256 {
-            return Err(invalid(
-                "Tag keys have 1 to 128 characters, tag values at most 256.",
-            ));
+        let too_long = |what: &str, text: &str, most: usize| {
+            invalid(format!(
+                "1 validation error detected: Value '{text}' at 'tags.member.{what}' failed to satisfy constraint: Member must have length less than or equal to {most}."
+            ))
+        };
+        if key == 0 {
+            return Err(invalid("Tag keys have at least one character."));
+        }
+        if key > 128 {
+            return Err(too_long("key", &tag.key, 128));
+        }
+        if value > 256 {
+            return Err(too_long("value", &tag.value, 256));
         }
         if tag.key.to_ascii_lowercase().starts_with("aws:") {
             return Err(wire::ApiError::client(

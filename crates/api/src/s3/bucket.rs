@@ -138,7 +138,7 @@ pub fn create(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
                 "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.",
             ),
         };
-        Err(ApiError::new(409, code, message).with_resource(request.bucket.clone()))
+        Err(ApiError::new(409, code, message).with_detail("BucketName", request.bucket.clone()))
     })?;
     let location = format!("/{}", request.bucket);
     let arn = format!("arn:aws:s3:::{}", request.bucket);
@@ -202,7 +202,7 @@ pub fn delete(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
                 None => "The bucket you tried to delete is not empty",
                 Some(_) => "The bucket you tried to delete is not empty. You must delete all versions in the bucket.",
             };
-            return Err(ApiError::new(409, "BucketNotEmpty", message).with_resource(name.clone()));
+            return Err(ApiError::new(409, "BucketNotEmpty", message).with_detail("BucketName", name.clone()));
         }
         let uploads: Vec<MultipartUpload> = super::multipart::of_bucket(change.tx, name).cloned().collect();
         for upload in uploads {

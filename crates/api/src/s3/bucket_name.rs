@@ -11,7 +11,7 @@ pub fn check(name: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     let invalid = ApiError::client("InvalidBucketName", "The specified bucket is not valid.");
-    Err(invalid.with_resource(name))
+    Err(invalid.with_detail("BucketName", name))
 }
 
 fn is_valid(name: &str) -> bool {

@@ -189,7 +189,7 @@ pub fn get(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
         (Some(document), _) => document.clone(),
         (None, Unset::Error(code, message)) => {
             let error = ApiError::not_found(*code, *message);
-            return Err(error.with_resource(bucket.name.clone()));
+            return Err(error.with_detail("BucketName", bucket.name.clone()));
         }
         (None, Unset::Empty) => Element::new(configuration.root).document(),
         (None, Unset::Default(name, value)) => {
@@ -483,7 +483,7 @@ pub fn get_policy(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
 
 fn no_policy(bucket: &Bucket) -> ApiError {
     let error = ApiError::not_found("NoSuchBucketPolicy", "The bucket policy does not exist");
-    error.with_resource(bucket.name.clone())
+    error.with_detail("BucketName", bucket.name.clone())
 }
 
 pub fn put_policy(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
@@ -530,7 +530,7 @@ pub fn get_replication(request: &Request<'_>) -> Result<HttpResponse, ApiError> 
     let bucket = find_bucket(&state, &request.bucket)?;
     let message = "The replication configuration was not found";
     let error = ApiError::not_found("ReplicationConfigurationNotFoundError", message);
-    Err(error.with_resource(bucket.name.clone()))
+    Err(error.with_detail("BucketName", bucket.name.clone()))
 }
 
 pub fn put_replication(_: &Request<'_>) -> Result<HttpResponse, ApiError> {

@@ -5,21 +5,24 @@
 use wire::ApiError;
 
 pub fn no_such_bucket(bucket: &str) -> ApiError {
-    ApiError::not_found("NoSuchBucket", "The specified bucket does not exist").with_resource(bucket)
+    ApiError::not_found("NoSuchBucket", "The specified bucket does not exist")
+        .with_detail("BucketName", bucket)
 }
 
 pub fn no_such_key(key: &str) -> ApiError {
-    ApiError::not_found("NoSuchKey", "The specified key does not exist.").with_resource(key)
+    ApiError::not_found("NoSuchKey", "The specified key does not exist.").with_detail("Key", key)
 }
 
-pub fn no_such_version(key: &str) -> ApiError {
+pub fn no_such_version(key: &str, version: &str) -> ApiError {
     let message = "The specified version does not exist.";
-    ApiError::not_found("NoSuchVersion", message).with_resource(key)
+    ApiError::not_found("NoSuchVersion", message)
+        .with_detail("Key", key)
+        .with_detail("VersionId", version)
 }
 
-pub fn no_such_upload() -> ApiError {
+pub fn no_such_upload(id: &str) -> ApiError {
     let message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
-    ApiError::not_found("NoSuchUpload", message)
+    ApiError::not_found("NoSuchUpload", message).with_detail("UploadId", id)
 }
 
 pub fn access_denied() -> ApiError {
@@ -58,9 +61,8 @@ pub fn method_not_allowed() -> ApiError {
 }
 
 pub fn precondition_failed(condition: &str) -> ApiError {
-    let message =
-        format!("At least one of the pre-conditions you specified did not hold: {condition}");
-    ApiError::new(412, "PreconditionFailed", message)
+    let message = "At least one of the pre-conditions you specified did not hold";
+    ApiError::new(412, "PreconditionFailed", message).with_detail("Condition", condition)
 }
 
 /// Our fault; the cause goes to the log.

@@ -74,7 +74,10 @@ fn head(
         Range::Part(span) => (206, span),
         Range::Unsatisfiable => {
             let message = "The requested range is not satisfiable";
-            return Err(ApiError::new(416, "InvalidRange", message));
+            let asked = request.header("range").unwrap_or_default();
+            return Err(ApiError::new(416, "InvalidRange", message)
+                .with_detail("RangeRequested", asked)
+                .with_detail("ActualObjectSize", object.size.to_string()));
         }
     };
     let mut response = HttpResponse::new(status)

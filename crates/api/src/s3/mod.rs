@@ -26,6 +26,7 @@ mod copy;
 mod delete_objects;
 mod document;
 mod error;
+mod form;
 mod get_object;
 mod lifecycle;
 mod list_objects;
@@ -35,6 +36,7 @@ mod multipart;
 mod object_lock;
 mod owner;
 pub(crate) mod policy;
+mod post_object;
 mod put_object;
 mod range;
 mod request;
@@ -93,9 +95,9 @@ fn refusal(error: ApiError, call: &Call) -> HttpResponse {
         // A HEAD has no body to say why.
         return HttpResponse::new(error.status);
     }
-    let error = match error.resource {
-        Some(_) => error,
-        None => error.with_resource(call.request.path.clone()),
+    let error = match error.details.is_empty() {
+        true => error.with_resource(call.request.path.clone()),
+        false => error,
     };
     error.into_response(Protocol::RestXml, ErrorStyle::default(), &call.request_id)
 }

@@ -126,6 +126,18 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Another call that this one stands for.
+    pub fn with<'b>(&self, call: &'b Call) -> Result<Request<'b>, ApiError>
+    where
+        'a: 'b,
+    {
+        Request::new(self.store, self.cloud, call, self.wait)
+    }
+
+    pub fn id(&self) -> &str {
+        &self.call.request_id
+    }
+
     /// The answer that refuses, for those that need more headers than the error has.
     pub fn refusal(&self, error: ApiError) -> HttpResponse {
         super::refusal(error, self.call)

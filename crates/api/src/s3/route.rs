@@ -4,13 +4,13 @@ use super::error::{access_denied, method_not_allowed, not_implemented};
 use super::request::{Request, find_bucket};
 use super::takes::{
     ACL, ATTRIBUTES, BUCKET, BUCKETS, BYPASS, CHECKSUM_ALGORITHM, CHECKSUM_TYPE, CHECKSUMS, COPY,
-    COPY_RANGE, COPY_WHOLE, DIGEST, Group, IF_MATCH, IF_NONE_MATCH, KEYS, LISTING, LOCK, PART,
-    PARTS, PROPERTIES, READ, REPRESENTATION, TRANSITION, UPLOAD, UPLOADS, VERSION, VERSIONS,
+    COPY_RANGE, COPY_WHOLE, DIGEST, FORM, Group, IF_MATCH, IF_NONE_MATCH, KEYS, LISTING, LOCK,
+    PART, PARTS, PROPERTIES, READ, REPRESENTATION, TRANSITION, UPLOAD, UPLOADS, VERSION, VERSIONS,
     WHOLE_SIZE,
 };
 use super::{
     access, acl, bucket, bucket_name, configuration, delete_objects, get_object, list_objects,
-    list_versions, multipart, object_lock, put_object, tagging, upload_part,
+    list_versions, multipart, object_lock, post_object, put_object, tagging, upload_part,
 };
 use wire::{ApiError, HttpResponse};
 
@@ -65,6 +65,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", Bucket, "versions", "s3:ListBucketVersions", list_versions::list, &[&LISTING, &VERSIONS]),
     route("GET", Bucket, "uploads", "s3:ListBucketMultipartUploads", multipart::list, &[&LISTING, &UPLOADS]),
     route("POST", Bucket, "delete", "s3:DeleteObject", delete_objects::delete, &[&DIGEST, &BYPASS]),
+    route("POST", Bucket, "", "s3:PostObject", post_object::post, &[&FORM]),
     route("GET", Bucket, "location", "s3:GetBucketLocation", bucket::location, &[]),
 
     route("GET", Bucket, "accelerate", "s3:GetAccelerateConfiguration", configuration::get, &[]),
@@ -178,11 +179,11 @@ pub fn run(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
         }
         return (route.handler)(request);
     }
-    if route.action == "s3:CreateBucket" {
-        if request.anonymous {
-            return Err(access_denied());
-        }
-        return (route.handler)(request);
+    match route.action {
+        "s3:CreateBucket" if request.anonymous => return Err(access_denied()),
+        // A form says itself who sent it; its PUT comes this way again.
+        "s3:CreateBucket" | "s3:PostObject" => return (route.handler)(request),
+        _ => {}
     }
     bucket_name::check_key(&request.key)?;
     let state = request.snapshot();

@@ -15,7 +15,7 @@ pub fn get_bucket(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let bucket = find_bucket(&state, &request.bucket)?;
     if bucket.tags.is_empty() {
         let error = ApiError::not_found("NoSuchTagSet", "The TagSet does not exist");
-        return Err(error.with_resource(bucket.name.clone()));
+        return Err(error.with_detail("BucketName", bucket.name.clone()));
     }
     Ok(answer(&bucket.tags))
 }
@@ -78,6 +78,11 @@ fn answer(tags: &Tags) -> HttpResponse {
     }
     let body = Element::new("Tagging").with(set).document();
     HttpResponse::new(200).with_body("application/xml", body)
+}
+
+/// Tags of an object's document.
+pub fn of_object_document(body: &[u8]) -> Result<Tags, ApiError> {
+    of_document(body, MAX_OBJECT_TAGS)
 }
 
 fn of_document(body: &[u8], most: usize) -> Result<Tags, ApiError> {

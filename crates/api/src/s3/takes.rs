@@ -127,6 +127,19 @@ pub const COPY: Group = honoured(&[
     "x-amz-source-expected-bucket-owner",
 ]);
 pub const COPY_WHOLE: Group = honoured(&["x-amz-metadata-directive", "x-amz-tagging-directive"]);
+/// Fields of a form, beside those that become headers of the PUT.
+pub const FORM: Group = honoured(&[
+    "content-type",
+    "key",
+    "file",
+    "policy",
+    "acl",
+    "tagging",
+    "x-amz-credential",
+    "x-amz-signature",
+    "success_action_redirect",
+    "success_action_status",
+]);
 pub const COPY_RANGE: Group = honoured(&["x-amz-copy-source-range"]);
 pub const BUCKET: Group = honoured(&["x-amz-object-ownership", "x-amz-bucket-object-lock-enabled"]);
 pub const TRANSITION: Group = stored(&["x-amz-transition-default-minimum-object-size"]);

@@ -36,7 +36,7 @@ pub fn find<'s>(state: &'s State, request: &Request<'_>) -> Result<&'s Multipart
         .multipart_uploads
         .get(&key)
         .map(AsRef::as_ref)
-        .ok_or_else(no_such_upload)
+        .ok_or_else(|| no_such_upload(id))
 }
 
 #[derive(Serialize)]

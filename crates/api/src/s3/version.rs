@@ -57,7 +57,7 @@ pub fn find<'s>(
         Some("") => Err(invalid_argument("Version id cannot be the empty string")),
         Some(id) => versions
             .find(|object| object.version == id)
-            .ok_or_else(|| no_such_version(key)),
+            .ok_or_else(|| no_such_version(key, id)),
     }
 }
 

@@ -52,6 +52,8 @@ fn record(desired: DesiredInstance, state: InstanceState) -> Instance {
         enclave: false,
         auto_recovery: "default".into(),
         capacity_reservation_preference: "open".into(),
+        capacity_reservation_target: None,
+        capacity_reservation: None,
         private_dns: PrivateDnsOptions {
             hostname_type: "ip-name".into(),
             resource_name_a_record: false,

@@ -241,7 +241,7 @@ fn specified(
     given: &NetworkInterfaceSpecification,
     tags: &Tags,
 ) -> Result<PlannedInterface> {
-    refuse_unserved(given)?;
+    refuse_unserved(given, instance_type)?;
     let Some(device_index) = given.device_index else {
         return Err(invalid_value(
             "Each network interface requires a device index.",
@@ -288,7 +288,10 @@ fn specified(
     })
 }
 
-fn refuse_unserved(given: &NetworkInterfaceSpecification) -> Result<()> {
+fn refuse_unserved(
+    given: &NetworkInterfaceSpecification,
+    instance_type: &InstanceType,
+) -> Result<()> {
     if given.primary_ipv6 == Some(true) {
         return Err(unsupported("IPv6 is not supported by this cloud."));
     }
@@ -306,6 +309,12 @@ fn refuse_unserved(given: &NetworkInterfaceSpecification) -> Result<()> {
         return Err(invalid_value("The instance type has one network card."));
     }
     match given.interface_type.as_deref() {
+        // A plain one, which `options::not_emulated` says.
+        Some("efa") if instance_type.efa() => Ok(()),
+        Some("efa") => Err(invalid_value(format!(
+            "The instance type {} does not support EFA interfaces.",
+            instance_type.name
+        ))),
         None | Some("interface") => Ok(()),
         Some(other) => Err(unsupported(format!(
             "Network interfaces of type {other} are not supported by this cloud."

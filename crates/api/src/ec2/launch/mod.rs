@@ -19,7 +19,7 @@ use super::error::{Result, error, invalid_combination, invalid_parameter, invali
 use super::image::Named;
 use super::launch_template_data::LaunchTemplateData;
 use super::resource::{Resource, owned, parse_id};
-use super::{launch_template, placement_group, tag};
+use super::{capacity_reservation, launch_template, placement_group, tag};
 use crate::{Cloud, ssm};
 use ipnet::Ipv4Net;
 use model::event::{Fault, Severity};
@@ -187,6 +187,9 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
     let user_data = data.user_data_bytes()?;
     let cpu_options = options::cpu(data, instance_type)?;
     let cpu_credits = options::cpu_credits(data, instance_type)?;
+    let tenancy = options::tenancy(tx, data, &subnet);
+    let (preference, target) =
+        capacity_reservation::asked(data.capacity_reservation_specification.as_ref())?;
     let reservation = ReservationId::random();
     let mut launched = Vec::new();
     for launch_index in 0..most {
@@ -197,6 +200,19 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             free_uid_base(tx)?
         };
         let addresses = match interface::choose(tx, site, &interfaces) {
+            Err(_) if enough => break,
+            chosen => chosen?,
+        };
+        let wanted = capacity_reservation::Wanted {
+            scope: site.scope,
+            instance_type: &instance_type.name,
+            zone: &subnet.zone,
+            tenancy: &tenancy,
+            preference: &preference,
+            target: target.as_ref(),
+            now: site.now,
+        };
+        let reserved = match capacity_reservation::choose(tx, &wanted) {
             Err(_) if enough => break,
             chosen => chosen?,
         };
@@ -235,13 +251,15 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             disable_api_stop: data.disable_api_stop.unwrap_or(false),
             shutdown_behavior: options::shutdown_behavior(data),
             ebs_optimized: data.ebs_optimized.unwrap_or(false),
-            tenancy: options::tenancy(tx, data, &subnet),
+            tenancy: tenancy.clone(),
             placement_group: placement_group.clone(),
             cpu_options,
             hibernation: options::hibernation(data),
             enclave: options::enclave(data),
             auto_recovery: options::auto_recovery(data),
-            capacity_reservation_preference: options::capacity_reservation(data),
+            capacity_reservation_preference: preference.clone(),
+            capacity_reservation_target: target.clone(),
+            capacity_reservation: reserved,
             private_dns: options::private_dns(data, &subnet),
             cpu_credits: cpu_credits.clone(),
             root_volume,

@@ -62,12 +62,6 @@ pub fn refuse_unserved(data: &LaunchTemplateData) -> Result<()> {
             ));
         }
     }
-    let reservation = data.capacity_reservation_specification.as_ref();
-    if reservation.is_some_and(|r| r.capacity_reservation_target.is_some()) {
-        return Err(unsupported(
-            "Capacity Reservations are not supported by this cloud.",
-        ));
-    }
     if let Some(market) = data
         .instance_market_options
         .as_ref()
@@ -115,6 +109,10 @@ pub fn not_emulated(data: &LaunchTemplateData, instance_type: &InstanceType) -> 
         r.baseline_ebs_bandwidth_mbps.is_some() || r.network_bandwidth_gbps.is_some()
     }) {
         notes.push("bandwidths of instance requirements were not compared".to_owned());
+    }
+    let efa = |i: &NetworkInterfaceSpecification| i.interface_type.as_deref() == Some("efa");
+    if data.network_interfaces.iter().any(efa) {
+        notes.push("EFA is not emulated; the interface is a plain one".to_owned());
     }
     let tracked = |i: &NetworkInterfaceSpecification| i.connection_tracking_specification.is_some();
     if data.network_interfaces.iter().any(tracked) {
@@ -244,12 +242,6 @@ pub fn auto_recovery(data: &LaunchTemplateData) -> String {
         .as_ref()
         .and_then(|m| m.auto_recovery);
     given.unwrap_or(AutoRecovery::Default).name().to_owned()
-}
-
-pub fn capacity_reservation(data: &LaunchTemplateData) -> String {
-    let given = data.capacity_reservation_specification.as_ref();
-    let preference = given.and_then(|c| c.capacity_reservation_preference.clone());
-    preference.unwrap_or_else(|| "open".to_owned())
 }
 
 pub fn private_dns(data: &LaunchTemplateData, subnet: &Subnet) -> PrivateDnsOptions {

@@ -1,0 +1,153 @@
+"""Capacity reservations, key pairs, templates of instances, KMS and SQS: answers and refusals.
+
+    python tests/api/reservations.py --endpoint http://127.0.0.1:4566
+"""
+
+import argparse
+import random
+import sys
+
+import botocore.exceptions
+
+from strict import Checker, client, code_of
+
+failures = []
+
+
+def check(what, got, expected):
+    if got != expected:
+        failures.append(f"{what}: got {got!r}, expected {expected!r}")
+
+
+def refused(*cases):
+    for call, arguments, code in cases:
+        check(f"{call.__name__} {arguments}", code_of(call, **arguments), code)
+
+
+def key_pairs(ec2):
+    for kind, form, begin in (
+        ({}, {}, "-----BEGIN RSA PRIVATE KEY-----"),
+        ({"KeyType": "ed25519"}, {}, "-----BEGIN OPENSSH PRIVATE KEY-----"),
+        ({"KeyType": "rsa"}, {"KeyFormat": "ppk"}, "PuTTY-User-Key-File-2: ssh-rsa"),
+    ):
+        made = ec2.create_key_pair(KeyName="k", **kind, **form)
+        check("key", made["KeyMaterial"].splitlines()[0], begin)
+        shown = ec2.describe_key_pairs(KeyNames=["k"])["KeyPairs"][0]
+        check("fingerprint", (shown["KeyFingerprint"], shown["KeyType"]), (made["KeyFingerprint"], kind.get("KeyType", "rsa")))
+        ec2.delete_key_pair(KeyName="k")
+
+
+def capacity(ec2):
+    base = dict(InstanceType="t3.micro", InstancePlatform="Linux/UNIX", AvailabilityZone="us-east-1a")
+    create = lambda **more: ec2.create_capacity_reservation(**base, **more)["CapacityReservation"]
+    made = create(InstanceCount=1, InstanceMatchCriteria="targeted", ClientToken="t")
+    check("again", create(InstanceCount=1, InstanceMatchCriteria="targeted", ClientToken="t")["CapacityReservationId"], made["CapacityReservationId"])
+    check("made", (made["State"], made["TotalInstanceCount"], made["EndDateType"]), ("active", 1, "unlimited"))
+    targeted = made["CapacityReservationId"]
+    subnet = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-1a"]}])["Subnets"][0]["SubnetId"]
+    run = lambda **more: dict(ImageId="ami-0123456789abcdef0", InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet, **more)
+    target = {"CapacityReservationTarget": {"CapacityReservationId": targeted}}
+    plain = ec2.run_instances(**run())["Instances"][0]
+    check("not targeted", "CapacityReservationId" in plain, False)
+    inside = ec2.run_instances(**run(CapacityReservationSpecification=target, UserData="#!/bin/sh"))["Instances"][0]
+    check("inside", (inside["CapacityReservationId"], inside["CapacityReservationSpecification"]), (targeted, target))
+    left = lambda: ec2.describe_capacity_reservations(CapacityReservationIds=[targeted])["CapacityReservations"][0]["AvailableInstanceCount"]
+    check("left", left(), 0)
+    used = ec2.get_capacity_reservation_usage(CapacityReservationId=targeted)["InstanceUsages"]
+    check("used", [u["UsedInstanceCount"] for u in used], [1])
+    data = ec2.get_launch_template_data(InstanceId=inside["InstanceId"])["LaunchTemplateData"]
+    check("template", (data["InstanceType"], data["UserData"], data["CapacityReservationSpecification"]), ("t3.micro", "IyEvYmluL3No", target))
+    ec2.create_launch_template(LaunchTemplateName="like", LaunchTemplateData={"InstanceType": data["InstanceType"], "UserData": data["UserData"]})
+    refused(
+        (ec2.run_instances, run(CapacityReservationSpecification=target), "ReservationCapacityExceeded"),
+        (ec2.run_instances, run(CapacityReservationSpecification={"CapacityReservationTarget": {"CapacityReservationId": "cr-0123456789abcdef0"}}), "InvalidCapacityReservationId.NotFound"),
+        (ec2.create_capacity_reservation, dict(base, InstanceCount=0), "InvalidParameterValue"),
+        (ec2.create_capacity_reservation, dict(base, InstanceCount=1, EndDateType="limited"), "MissingParameter"),
+        (ec2.create_capacity_reservation, dict(base, InstanceType="t9.none", InstanceCount=1), "InvalidParameterValue"),
+        (ec2.modify_capacity_reservation, dict(CapacityReservationId=targeted, InstanceCount=0), "InvalidParameterValue"),
+        (ec2.describe_capacity_reservations, dict(CapacityReservationIds=["cr-x"]), "InvalidCapacityReservationId.Malformed"),
+    )
+    ec2.modify_capacity_reservation(CapacityReservationId=targeted, InstanceCount=3)
+    check("more", left(), 2)
+    ec2.create_tags(Resources=[targeted], Tags=[{"Key": "a", "Value": "b"}])
+    found = ec2.describe_capacity_reservations(Filters=[{"Name": "tag:a", "Values": ["b"]}, {"Name": "state", "Values": ["active"]}])
+    check("by tag", [r["CapacityReservationId"] for r in found["CapacityReservations"]], [targeted])
+    ec2.cancel_capacity_reservation(CapacityReservationId=targeted)
+    check("twice", code_of(ec2.cancel_capacity_reservation, CapacityReservationId=targeted), "InvalidCapacityReservationState")
+    shown = ec2.describe_instances(InstanceIds=[inside["InstanceId"]])["Reservations"][0]["Instances"][0]
+    check("runs on", "CapacityReservationId" in shown, False)
+    ec2.terminate_instances(InstanceIds=[plain["InstanceId"], inside["InstanceId"]])
+    ec2.delete_launch_template(LaunchTemplateName="like")
+
+
+def kms(kms):
+    key = kms.create_key(Description="d", Tags=[{"TagKey": "a", "TagValue": "b"}])["KeyMetadata"]
+    kms.create_alias(AliasName="alias/mine", TargetKeyId=key["KeyId"])
+    sealed = kms.encrypt(KeyId="alias/mine", Plaintext=b"secret", EncryptionContext={"a": "b"})
+    opened = kms.decrypt(CiphertextBlob=sealed["CiphertextBlob"], EncryptionContext={"a": "b"})
+    check("opened", (opened["Plaintext"], opened["KeyId"]), (b"secret", key["Arn"]))
+    check("context", code_of(kms.decrypt, CiphertextBlob=sealed["CiphertextBlob"]), "InvalidCiphertextException")
+    data = kms.generate_data_key(KeyId=key["Arn"], KeySpec="AES_256")
+    check("data key", kms.decrypt(CiphertextBlob=data["CiphertextBlob"])["Plaintext"], data["Plaintext"])
+    check("aliases", [a["AliasName"] for a in kms.list_aliases(KeyId=key["KeyId"])["Aliases"]], ["alias/mine"])
+    check("tags", kms.list_resource_tags(KeyId=key["KeyId"])["Tags"], [{"TagKey": "a", "TagValue": "b"}])
+    kms.enable_key_rotation(KeyId=key["KeyId"])
+    check("rotation", kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"], True)
+    check("policy", "kms:*" in kms.get_key_policy(KeyId=key["KeyId"], PolicyName="default")["Policy"], True)
+    kms.disable_key(KeyId=key["KeyId"])
+    check("disabled", code_of(kms.encrypt, KeyId=key["KeyId"], Plaintext=b"x"), "DisabledException")
+    kms.enable_key(KeyId=key["KeyId"])
+    kms.schedule_key_deletion(KeyId=key["KeyId"], PendingWindowInDays=7)
+    check("state", kms.describe_key(KeyId="alias/mine")["KeyMetadata"]["KeyState"], "PendingDeletion")
+    check("keys", [k["KeyId"] for k in kms.list_keys()["Keys"]], [key["KeyId"]])
+    refused(
+        (kms.describe_key, dict(KeyId="alias/none"), "NotFoundException"),
+        (kms.describe_key, dict(KeyId="00000000-0000-0000-0000-000000000000"), "NotFoundException"),
+        (kms.encrypt, dict(KeyId=key["KeyId"], Plaintext=b"x"), "KMSInvalidStateException"),
+        (kms.create_key, dict(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"), "UnsupportedOperationException"),
+        (kms.create_alias, dict(AliasName="mine", TargetKeyId=key["KeyId"]), "ValidationException"),
+    )
+    kms.delete_alias(AliasName="alias/mine")
+
+
+def queues(sqs):
+    url = sqs.create_queue(QueueName="q", Attributes={"DelaySeconds": "5"}, tags={"a": "b"})["QueueUrl"]
+    check("again", sqs.create_queue(QueueName="q")["QueueUrl"], url)
+    check("otherwise", code_of(sqs.create_queue, QueueName="q", Attributes={"DelaySeconds": "6"}), "QueueNameExists")
+    check("url", sqs.get_queue_url(QueueName="q")["QueueUrl"], url)
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "60"})
+    shown = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    check("attributes", (shown["DelaySeconds"], shown["VisibilityTimeout"], shown["QueueArn"].split(":")[-1]), ("5", "60", "q"))
+    sqs.tag_queue(QueueUrl=url, Tags={"c": "d"})
+    sqs.untag_queue(QueueUrl=url, TagKeys=["a"])
+    check("tags", sqs.list_queue_tags(QueueUrl=url)["Tags"], {"c": "d"})
+    check("listed", sqs.list_queues(QueueNamePrefix="q")["QueueUrls"], [url])
+    sqs.delete_queue(QueueUrl=url)
+    refused(
+        (sqs.get_queue_url, dict(QueueName="q"), "QueueDoesNotExist"),
+        (sqs.create_queue, dict(QueueName="a b"), "InvalidParameterValue"),
+        (sqs.create_queue, dict(QueueName="q", Attributes={"DelaySeconds": "901"}), "InvalidAttributeValue"),
+        (sqs.send_message, dict(QueueUrl=url, MessageBody="x"), "UnknownOperationException"),
+    )
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--endpoint", default="http://127.0.0.1:4566")
+    endpoint = options.parse_args().endpoint
+    account = str(random.randrange(10**11, 10**12))
+    clients = {name: client(name, endpoint, account) for name in ("ec2", "kms", "sqs")}
+    checkers = [Checker(c) for c in clients.values()]
+    for part, name in ((key_pairs, "ec2"), (capacity, "ec2"), (kms, "kms"), (queues, "sqs")):
+        try:
+            part(clients[name])
+        except botocore.exceptions.ClientError as error:
+            failures.append(f"{part.__name__}: {error}")
+    for checker in checkers:
+        failures.extend(f"unknown to botocore: {path}" for path in sorted(checker.unknown))
+    print("\n".join(failures) or "ok")
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()
