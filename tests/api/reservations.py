@@ -124,7 +124,7 @@ def queues(sqs):
     check("listed", sqs.list_queues(QueueNamePrefix="q")["QueueUrls"], [url])
     sqs.delete_queue(QueueUrl=url)
     refused(
-        (sqs.get_queue_url, dict(QueueName="q"), "QueueDoesNotExist"),
+        (sqs.get_queue_url, dict(QueueName="q"), "AWS.SimpleQueueService.NonExistentQueue"),
         (sqs.create_queue, dict(QueueName="a b"), "InvalidParameterValue"),
         (sqs.create_queue, dict(QueueName="q", Attributes={"DelaySeconds": "901"}), "InvalidAttributeValue"),
         (sqs.send_message, dict(QueueUrl=url, MessageBody="x"), "UnknownOperationException"),

@@ -38,7 +38,11 @@ fn error(code: &'static str, message: impl Into<String>) -> ApiError {
 }
 
 fn not_there() -> ApiError {
-    error("QueueDoesNotExist", "The specified queue does not exist.")
+    // The Query protocol's code, which SDKs still hand on.
+    error(
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "The specified queue does not exist.",
+    )
 }
 
 fn url(queue: &Queue) -> String {
