@@ -54,8 +54,8 @@ pub struct Server {
 
 /// Threads that serve connections, each its own.
 ///
-/// One pool of threads that take over each other's work was tried first: waking another thread for
-/// a call of a few microseconds cost as much as the call.
+/// There was one pool of threads that take over each other's work, and so wake each other for calls
+/// of a few microseconds.
 pub struct Threads(Vec<Handle>);
 
 impl Threads {

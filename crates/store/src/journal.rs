@@ -2,8 +2,8 @@
 //!
 //! Whoever waits for a change writes it, and whatever else waits by then in the same transaction of
 //! SQLite (group commit). A thread writes what nobody waits for, and carries the log of SQLite over
-//! into its file, which takes the disk's time. Handing every change to that thread was tried first:
-//! the two wake-ups cost more than the writing.
+//! into its file, which takes the disk's time. Every change went to that thread first, which took two
+//! wake-ups for each.
 
 use crate::Error;
 use crate::tables::State;
