@@ -156,10 +156,73 @@ def mixed(c, stack):
     check("no plain template", found.get("LaunchTemplate"), None)
     distribution = found["MixedInstancesPolicy"]["InstancesDistribution"]
     check("on demand", distribution["OnDemandPercentageAboveBaseCapacity"], 100)
-    policy["InstancesDistribution"] = {"OnDemandPercentageAboveBaseCapacity": 50}
-    group["AutoScalingGroupName"] = "spot"
-    code = code_of(c.create_auto_scaling_group, **group, MixedInstancesPolicy=policy)
-    check("spot", code, "ValidationError")
+    policy["LaunchTemplate"]["Overrides"] = [
+        {"InstanceType": "t3.small", "WeightedCapacity": "2"},
+        {"InstanceType": "t3.micro", "WeightedCapacity": "1"},
+    ]
+    policy["InstancesDistribution"] = {
+        "OnDemandBaseCapacity": 1,
+        "OnDemandPercentageAboveBaseCapacity": 50,
+        "SpotAllocationStrategy": "capacity-optimized",
+    }
+    c.update_auto_scaling_group(AutoScalingGroupName="mixed", MixedInstancesPolicy=policy)
+    found = one(c, "mixed")["MixedInstancesPolicy"]
+    check("overrides", found["LaunchTemplate"]["Overrides"], policy["LaunchTemplate"]["Overrides"])
+    distribution = {
+        **policy["InstancesDistribution"],
+        "OnDemandAllocationStrategy": "prioritized",
+    }
+    check("distribution", found["InstancesDistribution"], distribution)
+    change = {"InstancesDistribution": {"OnDemandBaseCapacity": 2}}
+    c.update_auto_scaling_group(AutoScalingGroupName="mixed", MixedInstancesPolicy=change)
+    found = one(c, "mixed")["MixedInstancesPolicy"]
+    check("still weighted", len(found["LaunchTemplate"]["Overrides"]), 2)
+    check("base", found["InstancesDistribution"]["OnDemandBaseCapacity"], 2)
+    requirements = {
+        "VCpuCount": {"Min": 2, "Max": 4},
+        "MemoryMiB": {"Min": 4096},
+        "CpuManufacturers": ["intel"],
+        "BurstablePerformance": "included",
+    }
+    by_attributes = {
+        "LaunchTemplate": {
+            "LaunchTemplateSpecification": specification,
+            "Overrides": [{"InstanceRequirements": requirements}],
+        }
+    }
+    group["AutoScalingGroupName"] = "attributes"
+    c.create_auto_scaling_group(
+        **group, MixedInstancesPolicy=by_attributes, DesiredCapacityType="vcpu"
+    )
+    found = one(c, "attributes")
+    check("unit", found["DesiredCapacityType"], "vcpu")
+    override = found["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"][0]
+    check("attributes", override["InstanceRequirements"], requirements)
+    group["AutoScalingGroupName"] = "bad"
+    launch = lambda *overrides: {
+        "LaunchTemplateSpecification": specification,
+        "Overrides": list(overrides),
+    }
+    for bad in (
+        launch({"InstanceType": "t3.small", "WeightedCapacity": "2"}, {"InstanceType": "t3.micro"}),
+        launch({"InstanceType": "t3.small"}, {"InstanceRequirements": requirements}),
+        launch({"InstanceType": "t3.small"}, {"InstanceType": "t3.small"}),
+        launch({"InstanceType": "t3.enormous"}),
+        launch({"InstanceType": "t3.small", "WeightedCapacity": "1000"}),
+        launch({"InstanceRequirements": {**requirements, "BareMetal": "required"}}),
+    ):
+        code = code_of(
+            c.create_auto_scaling_group, **group, MixedInstancesPolicy={"LaunchTemplate": bad}
+        )
+        check(f"refused {bad}", code, "ValidationError")
+    plain = {"LaunchTemplateSpecification": specification}
+    code = code_of(
+        c.create_auto_scaling_group,
+        **group,
+        MixedInstancesPolicy={"LaunchTemplate": plain},
+        DesiredCapacityType="vcpu",
+    )
+    check("units without attributes", code, "ValidationError")
 
 
 def capacity(c):
@@ -322,7 +385,7 @@ def deletion(c):
     c.update_auto_scaling_group(AutoScalingGroupName="web", DeletionProtection="prevent-all-deletion")
     check("protected", code_of(c.delete_auto_scaling_group, AutoScalingGroupName="web"), "ValidationError")
     c.update_auto_scaling_group(AutoScalingGroupName="web", DeletionProtection="none")
-    for name in ("web", "zoned", "mixed"):
+    for name in ("web", "zoned", "mixed", "attributes"):
         c.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
         left = c.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
         check("deleting", {g["Status"] for g in left} <= {"Delete in progress"}, True)

@@ -250,7 +250,7 @@ fn warming(group: &AutoScalingGroup, warmup: Option<u32>, speed: Speed, now: Tim
         }
         _ => false,
     };
-    group.instances.iter().filter(warms).count() as u32
+    group.instances.iter().filter(warms).map(|m| m.weight).sum()
 }
 
 /// Bounds are relative to the threshold. Above it the lower bound belongs to a step, below it the upper one.

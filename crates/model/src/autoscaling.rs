@@ -1,5 +1,6 @@
 //! Auto Scaling groups, their members, policies and activities.
 
+use crate::mixed_instances::{MixedInstances, weight_of};
 use crate::*;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ pub struct AutoScalingGroup {
     pub deletion_protection: String,
     /// Text of the caller's, given back.
     pub context: Option<String>,
-    /// `units`, where given: others count vCPUs or memory.
+    /// What capacities count, where given: `units`, `vcpu` or `memory-mib`.
     pub desired_capacity_type: Option<String>,
     pub suspended_processes: Vec<(String, String)>,
     /// Group metrics that are collected; `1Minute` granularity.
@@ -189,6 +190,47 @@ impl AutoScalingGroup {
         speed.wait_with_boot(self.health_check_grace_period, boot)
     }
 
+    /// Units that an instance of the type counts, launched from the template.
+    pub fn weight_of(&self, template: &GroupTemplate, instance_type: &str) -> u32 {
+        let unit = self.desired_capacity_type.as_deref();
+        weight_of(template.policy.as_deref(), unit, instance_type)
+    }
+
+    /// Instances count other than one.
+    pub fn is_weighted(&self) -> bool {
+        let unit = self.desired_capacity_type.as_deref();
+        unit.is_some_and(|unit| unit != "units")
+            || self
+                .template
+                .policy
+                .as_ref()
+                .is_some_and(|p| p.is_weighted())
+    }
+
+    /// Members weigh what the policy says now.
+    pub fn weigh(&mut self) {
+        let mut members = std::mem::take(&mut self.instances);
+        for member in &mut members {
+            member.weight = self.weight_of(&self.template, &member.instance_type);
+        }
+        self.instances = members;
+    }
+
+    /// Units of the members that count toward the desired capacity.
+    pub fn units(&self) -> u32 {
+        let counting = self.instances.iter().filter(|m| m.lifecycle.counts());
+        counting.map(|m| m.weight).sum()
+    }
+
+    /// Nothing is missing, and nobody can go without something missing.
+    pub fn has_desired(&self) -> bool {
+        let Some(surplus) = self.units().checked_sub(self.desired_capacity) else {
+            return false;
+        };
+        let mut counting = self.instances.iter().filter(|m| m.lifecycle.counts());
+        surplus == 0 || counting.all(|m| surplus < m.weight)
+    }
+
     pub fn suspended(&self, process: &str) -> bool {
         self.suspended_processes
             .iter()
@@ -202,8 +244,9 @@ pub struct GroupTemplate {
     pub name: String,
     /// `$Latest`, `$Default` or a number, as given.
     pub version: String,
-    /// The template was given inside a MixedInstancesPolicy (kept as given, JSON of wire names).
-    pub mixed: Option<String>,
+    /// The template was given inside a mixed instances policy.
+    #[serde(default)]
+    pub policy: Option<Box<MixedInstances>>,
     /// Launches from the launch configuration of this name instead; the launch template then
     /// means nothing.
     pub configuration: Option<String>,
@@ -244,6 +287,12 @@ pub struct GroupInstance {
     pub template: (LaunchTemplateId, String, u64),
     /// Launched from the launch configuration of this name.
     pub configuration: Option<String>,
+    /// Units of the group's capacity that it counts.
+    #[serde(default = "one")]
+    pub weight: u32,
+    /// A Spot Instance; others are on demand.
+    #[serde(default)]
+    pub spot: bool,
     /// When it entered service; grace and warm-up count from here.
     pub in_service: Option<Timestamp>,
     /// The activity that brings it in or takes it out.
@@ -262,6 +311,10 @@ pub struct GroupInstance {
     pub to_pool: bool,
     /// No hooks apply on its way: attached, back from standby, or they have been completed.
     pub past_hooks: bool,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Holds members on their way in or out until somebody says to go on.
@@ -475,6 +528,13 @@ pub enum TrackedMetric {
         statistic: String,
         unit: Option<String>,
         period: Option<u32>,
+    },
+    Math {
+        /// As the call had it, for answers; only `api` reads it.
+        given: String,
+        queries: Vec<cloudwatch::MetricDataQuery>,
+        /// Seconds, of all of its metrics.
+        period: u32,
     },
 }
 

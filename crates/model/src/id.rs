@@ -79,6 +79,7 @@ ids! {
     ReservationId = "r";
     ImageId = "ami";
     SnapshotId = "snap";
+    SpotRequestId = "sir";
     VolumeId = "vol";
     LaunchTemplateId = "lt";
     KeyPairId = "key";

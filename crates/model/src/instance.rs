@@ -59,6 +59,9 @@ pub struct Instance {
     pub root_volume: VolumeId,
     pub client_token: Option<String>,
     pub launch_template: Option<(LaunchTemplateId, u64)>,
+    /// It is a Spot Instance.
+    #[serde(default)]
+    pub spot: Option<Spot>,
     pub launched: Timestamp,
     /// How often it was started again: the run that is wanted or under way. What the host saw
     /// of an earlier one says nothing about this one.
@@ -89,6 +92,15 @@ pub struct Instance {
     /// such namespace (`up --privileged-instances`).
     pub uid_base: u32,
     pub tags: Tags,
+}
+
+/// What is particular to a Spot Instance. There is no market: only `nines break spot` takes it back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spot {
+    /// The Spot Instance request that it stands for.
+    pub request: SpotRequestId,
+    /// When it ends: a notice of two minutes was given.
+    pub ends: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,6 +259,10 @@ pub struct TemplateLaunch {
     pub subnet: SubnetId,
     /// In place of the template's.
     pub instance_type: Option<String>,
+    /// In place of the template's.
+    pub image: Option<String>,
+    /// As a Spot Instance, whatever the template says.
+    pub spot: bool,
     /// Win over tags of the template with the same key.
     pub tags: Tags,
 }

@@ -24,8 +24,15 @@ pub struct InstanceRefresh {
     pub ended: Option<Timestamp>,
     /// Members that are to be replaced; who is no longer a member has been.
     pub replace: Vec<InstanceId>,
-    /// Members when it started. Who is not among them was launched by it.
+    /// Members when it started, and what the warm pool held. Who is not among them was
+    /// launched by it.
     pub present: Vec<InstanceId>,
+    /// Of the warm pool, those that are to be replaced; who is no longer in it has been.
+    #[serde(default)]
+    pub replace_warm: Vec<InstanceId>,
+    /// How many of them are left.
+    #[serde(default)]
+    pub warm_left: u32,
     /// 0–100.
     pub percent: u8,
     pub to_update: u32,
@@ -143,14 +150,15 @@ impl InstanceRefresh {
     }
 
     /// Turns back: what it has launched is replaced by what was before.
-    pub fn roll_back(&mut self, members: &[GroupInstance], reason: String, now: Timestamp) {
-        let launched =
-            |m: &&GroupInstance| !m.lifecycle.is_terminating() && !self.present.contains(&m.id);
-        let replace = members
-            .iter()
-            .filter(launched)
-            .map(|m| m.id.clone())
-            .collect();
+    pub fn roll_back(&mut self, group: &AutoScalingGroup, reason: String, now: Timestamp) {
+        let launched = |members: &[GroupInstance]| {
+            let new = members
+                .iter()
+                .filter(|m| !m.lifecycle.is_terminating() && !self.present.contains(&m.id));
+            new.map(|m| m.id.clone()).collect()
+        };
+        let replace = launched(&group.instances);
+        self.replace_warm = launched(&group.warm);
         self.rollback = Some(Rollback {
             reason,
             started: now,

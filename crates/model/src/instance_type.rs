@@ -3,6 +3,7 @@
 //! Kept as families times sizes: within a family everything but the size's own
 //! figures is the same, so a new family is one line. Source of the figures:
 //! `https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html` (and `co`, `mo`),
+//! prices: `https://aws.amazon.com/ec2/pricing/on-demand/`,
 //! credits: `https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-credits-baseline-concepts.html`.
 
 use std::collections::BTreeMap;
@@ -26,6 +27,9 @@ pub struct InstanceType {
     pub addresses_per_interface: u32,
     /// AWS's own words, such as `Up to 5 Gigabit`.
     pub network_performance: &'static str,
+    /// US dollars an hour, Linux on demand in us-east-1. Nothing is paid here: it ranks types
+    /// where a strategy asks for the cheapest.
+    pub price: f64,
 }
 
 /// CPU credits of a burstable type.
@@ -102,6 +106,8 @@ struct Burstable {
     family: &'static str,
     architecture: Architecture,
     clock_ghz: f64,
+    /// US dollars an hour.
+    price_per_gib: f64,
     sizes: &'static [BurstableSize],
 }
 
@@ -136,24 +142,28 @@ const BURSTABLE: &[Burstable] = &[
         family: "t2",
         architecture: Architecture::X86_64,
         clock_ghz: 2.3,
+        price_per_gib: 0.0116,
         sizes: T2,
     },
     Burstable {
         family: "t3",
         architecture: Architecture::X86_64,
         clock_ghz: 2.5,
+        price_per_gib: 0.0104,
         sizes: T3,
     },
     Burstable {
         family: "t3a",
         architecture: Architecture::X86_64,
         clock_ghz: 2.2,
+        price_per_gib: 0.0094,
         sizes: T3,
     },
     Burstable {
         family: "t4g",
         architecture: Architecture::Arm64,
         clock_ghz: 2.5,
+        price_per_gib: 0.0084,
         sizes: T3,
     },
 ];
@@ -185,6 +195,7 @@ fn burstable_types(family: &'static Burstable) -> impl Iterator<Item = InstanceT
                 maximum_interfaces: interfaces,
                 addresses_per_interface: addresses,
                 network_performance: network,
+                price: family.price_per_gib * f64::from(memory) / 1024.0,
             }
         },
     )
@@ -199,6 +210,8 @@ struct Fixed {
     /// Sizes with their vCPUs.
     sizes: &'static [(&'static str, u32)],
     network: &'static str,
+    /// US dollars an hour.
+    price_per_vcpu: f64,
 }
 
 const UP_TO_10: &str = "Up to 10 Gigabit";
@@ -256,6 +269,7 @@ const fn fixed(
     gib_per_vcpu: u32,
     sizes: &'static [(&'static str, u32)],
     network: &'static str,
+    price_per_vcpu: f64,
 ) -> Fixed {
     Fixed {
         family,
@@ -264,35 +278,40 @@ const fn fixed(
         memory: (gib_per_vcpu, 1),
         sizes,
         network,
+        price_per_vcpu,
     }
 }
 
+const X86: Architecture = Architecture::X86_64;
+const ARM: Architecture = Architecture::Arm64;
+
+/// Family, architecture, GHz, GiB and sizes, network, price a vCPU.
 const FIXED: &[Fixed] = &[
-    fixed("m5", Architecture::X86_64, 3.1, 4, GENERATION_5, UP_TO_10),
-    fixed("m5a", Architecture::X86_64, 2.5, 4, GENERATION_5, UP_TO_10),
-    fixed("m6i", Architecture::X86_64, 3.5, 4, GENERATION_6, UP_TO_12),
-    fixed("m6a", Architecture::X86_64, 3.6, 4, GENERATION_6, UP_TO_12),
-    fixed("m6g", Architecture::Arm64, 2.5, 4, GRAVITON, UP_TO_10),
-    fixed("m7i", Architecture::X86_64, 3.2, 4, GENERATION_5, UP_TO_12),
-    fixed("m7g", Architecture::Arm64, 2.6, 4, GRAVITON, UP_TO_12),
-    fixed("c5", Architecture::X86_64, 3.4, 2, C5, UP_TO_10),
+    fixed("m5", X86, 3.1, 4, GENERATION_5, UP_TO_10, 0.048),
+    fixed("m5a", X86, 2.5, 4, GENERATION_5, UP_TO_10, 0.043),
+    fixed("m6i", X86, 3.5, 4, GENERATION_6, UP_TO_12, 0.048),
+    fixed("m6a", X86, 3.6, 4, GENERATION_6, UP_TO_12, 0.0432),
+    fixed("m6g", ARM, 2.5, 4, GRAVITON, UP_TO_10, 0.0385),
+    fixed("m7i", X86, 3.2, 4, GENERATION_5, UP_TO_12, 0.0504),
+    fixed("m7g", ARM, 2.6, 4, GRAVITON, UP_TO_12, 0.0408),
+    fixed("c5", X86, 3.4, 2, C5, UP_TO_10, 0.0425),
     Fixed {
         memory: (21, 8),
-        ..fixed("c5n", Architecture::X86_64, 3.5, 0, C5N, "Up to 25 Gigabit")
+        ..fixed("c5n", X86, 3.5, 0, C5N, "Up to 25 Gigabit", 0.054)
     },
     Fixed {
         memory: (8, 3),
-        ..fixed("c5n", Architecture::X86_64, 3.5, 0, C5N_LARGE, "")
+        ..fixed("c5n", X86, 3.5, 0, C5N_LARGE, "", 0.054)
     },
-    fixed("c5a", Architecture::X86_64, 3.3, 2, GENERATION_5, UP_TO_10),
-    fixed("c6i", Architecture::X86_64, 3.5, 2, GENERATION_6, UP_TO_12),
-    fixed("c6a", Architecture::X86_64, 3.6, 2, GENERATION_6, UP_TO_12),
-    fixed("c6g", Architecture::Arm64, 2.5, 2, GRAVITON, UP_TO_10),
-    fixed("c7i", Architecture::X86_64, 3.2, 2, GENERATION_5, UP_TO_12),
-    fixed("c7g", Architecture::Arm64, 2.6, 2, GRAVITON, UP_TO_12),
-    fixed("r5", Architecture::X86_64, 3.1, 8, GENERATION_5, UP_TO_10),
-    fixed("r6i", Architecture::X86_64, 3.5, 8, GENERATION_6, UP_TO_12),
-    fixed("r6g", Architecture::Arm64, 2.5, 8, GRAVITON, UP_TO_10),
+    fixed("c5a", X86, 3.3, 2, GENERATION_5, UP_TO_10, 0.0385),
+    fixed("c6i", X86, 3.5, 2, GENERATION_6, UP_TO_12, 0.0425),
+    fixed("c6a", X86, 3.6, 2, GENERATION_6, UP_TO_12, 0.03825),
+    fixed("c6g", ARM, 2.5, 2, GRAVITON, UP_TO_10, 0.034),
+    fixed("c7i", X86, 3.2, 2, GENERATION_5, UP_TO_12, 0.044625),
+    fixed("c7g", ARM, 2.6, 2, GRAVITON, UP_TO_12, 0.03625),
+    fixed("r5", X86, 3.1, 8, GENERATION_5, UP_TO_10, 0.063),
+    fixed("r6i", X86, 3.5, 8, GENERATION_6, UP_TO_12, 0.063),
+    fixed("r6g", ARM, 2.5, 8, GRAVITON, UP_TO_10, 0.0504),
 ];
 
 fn fixed_types(family: &'static Fixed) -> impl Iterator<Item = InstanceType> {
@@ -327,6 +346,7 @@ fn fixed_types(family: &'static Fixed) -> impl Iterator<Item = InstanceType> {
                 17..=48 => "12 Gigabit",
                 _ => "25 Gigabit",
             },
+            price: family.price_per_vcpu * f64::from(vcpus),
         }
     })
 }
@@ -369,6 +389,22 @@ mod tests {
             let earned = burst.baseline * f64::from(t.vcpus) * 60.0;
             assert!((earned - burst.credits_per_hour).abs() < 0.5, "{}", t.name);
         }
+    }
+
+    #[test]
+    fn prices_are_those_of_aws() {
+        let check = |name: &str, price: f64| {
+            let found = find(name).unwrap().price;
+            assert!((found - price).abs() < 1e-9, "{name}: {found}");
+        };
+        check("t2.nano", 0.0058);
+        check("t3.micro", 0.0104);
+        check("t3.2xlarge", 0.3328);
+        check("t4g.medium", 0.0336);
+        check("m5.large", 0.096);
+        check("c5.9xlarge", 1.53);
+        check("m6g.medium", 0.0385);
+        check("r6g.xlarge", 0.2016);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod instance_refresh;
 pub mod instance_type;
 pub mod kms;
 pub mod logs;
+pub mod mixed_instances;
 pub mod placement_group;
 pub mod recurrence;
 pub mod region_settings;

@@ -44,20 +44,27 @@ pub struct AttachInstances {
 pub fn attach(ctx: &mut Ctx, input: AttachInstances) -> Result<()> {
     check_count(&input.instance_ids)?;
     let mut group = find_alive(ctx, &input.auto_scaling_group_name)?;
-    let count = input.instance_ids.len() as u32;
-    let desired = group.desired_capacity.saturating_add(count);
-    if group.max_size < desired {
+    let count = input.instance_ids.len();
+    let units = |id: &String| {
+        let parsed = id.parse::<InstanceId>().ok();
+        let instance = parsed.and_then(|id| ctx.tx.get::<Instance>(&id));
+        instance.map_or(1, |i| group.weight_of(&group.template, &i.instance_type))
+    };
+    let units: u32 = input.instance_ids.iter().map(units).sum();
+    let most = group.desired_capacity.saturating_add(units);
+    if group.max_size < most {
         return Err(validation(format!(
-            "AutoScalingGroup update failed: attaching {count} instance(s) would bring the desired capacity to {desired}, above the maximum size {}.",
+            "AutoScalingGroup update failed: attaching {count} instance(s) would bring the desired capacity to {most}, above the maximum size {}.",
             group.max_size
         )));
     }
     for id in &input.instance_ids {
         let instance = attachable(ctx, &group, id)?;
+        let weight = group.weight_of(&group.template, &instance.instance_type);
         let (from, id) = (group.desired_capacity, instance.id.clone());
+        let desired = from.saturating_add(weight);
         let sentence = format!(
-            "an instance was attached in response to a user request, increasing the capacity from {from} to {}.",
-            from + 1
+            "an instance was attached in response to a user request, increasing the capacity from {from} to {desired}.",
         );
         // The member is pending until the controller sees it run.
         let activity = activity::add(
@@ -70,7 +77,7 @@ pub fn attach(ctx: &mut Ctx, input: AttachInstances) -> Result<()> {
                 status: "InProgress",
             },
         );
-        group.desired_capacity += 1;
+        group.desired_capacity = desired;
         group
             .instances
             .push(new_member(ctx, &group, &instance, activity.id));
@@ -142,6 +149,8 @@ fn new_member(
         protected_from_scale_in: group.new_instances_protected_from_scale_in,
         template,
         configuration: None,
+        weight: group.weight_of(&group.template, &instance.instance_type),
+        spot: instance.spot.is_some(),
         in_service: None,
         activity: Some(activity),
         seen_healthy: false,
@@ -171,21 +180,25 @@ pub fn check_leaving(
     check_count(&input.instance_ids)?;
     let group = find_alive(ctx, &input.auto_scaling_group_name)?;
     let mut ids = Vec::with_capacity(input.instance_ids.len());
+    let mut units = 0;
     for id in &input.instance_ids {
-        ids.push(member::of(&group, id)?.id.clone());
+        let member = member::of(&group, id)?;
+        units += member.weight;
+        ids.push(member.id.clone());
     }
     if input.should_decrement_desired_capacity {
-        member::check_decrement(&group, ids.len() as u32)?;
+        member::check_decrement(&group, units)?;
     }
     Ok((group, ids))
 }
 
 pub fn detach(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
     let (group, ids) = check_leaving(ctx, &input)?;
-    let mut capacity = member::capacity(&group);
+    let (mut capacity, mut units) = (group.units(), 0);
     let mut activities = Vec::with_capacity(ids.len());
     for id in ids {
         let member = member::of(&group, id.as_str())?;
+        units += member.weight;
         let stands = matches!(
             member.lifecycle,
             LifecycleState::InService | LifecycleState::Standby
@@ -199,10 +212,10 @@ pub fn detach(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
         member::deregister(&mut ctx.tx, &id, ctx.now);
         let sentence = format!(
             "instance {id} was detached in response to a user request, shrinking the capacity from {capacity} to {}.",
-            capacity.saturating_sub(1)
+            capacity.saturating_sub(member.weight)
         );
         if member.lifecycle == LifecycleState::InService {
-            capacity = capacity.saturating_sub(1);
+            capacity = capacity.saturating_sub(member.weight);
         }
         let activity = activity::add(
             ctx,
@@ -221,7 +234,7 @@ pub fn detach(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
         activities.push(activity);
     }
     if input.should_decrement_desired_capacity {
-        member::decrement_desired(ctx, &group, activities.len() as u32);
+        member::decrement_desired(ctx, &group, units);
     }
     Ok(activity::some(&activities))
 }

@@ -2,7 +2,7 @@
 
 use super::error::{Result, error, validation};
 use super::group::find_alive;
-use super::setting::MAX_SIZE;
+use super::setting::max_size;
 use super::{cause, check};
 use crate::Ctx;
 use model::autoscaling::AutoScalingGroup;
@@ -18,7 +18,10 @@ pub struct SetDesiredCapacity {
 
 pub fn set(ctx: &mut Ctx, input: SetDesiredCapacity) -> Result<()> {
     let mut group = find_alive(ctx, &input.auto_scaling_group_name)?;
-    let desired = check::within(input.desired_capacity, "desiredCapacity", 0, MAX_SIZE)?;
+    let desired = {
+        let most = max_size(group.desired_capacity_type.as_deref());
+        check::within(input.desired_capacity, "desiredCapacity", 0, most)?
+    };
     if group.max_size < desired {
         return Err(validation(format!(
             "New SetDesiredCapacity value {desired} is above max value {} for the AutoScalingGroup.",

@@ -83,7 +83,7 @@ pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
         id: LaunchTemplateId::random(),
         name: String::new(),
         version: String::new(),
-        mixed: None,
+        policy: None,
         configuration: None,
     };
     let uuid = uuid::Uuid::new_v4().to_string();

@@ -2,6 +2,7 @@
 
 use super::error::Result;
 use super::group::owned;
+use super::mixed_instances::{self, MixedInstancesPolicy};
 use super::page::{Filter, page, unknown_filter};
 use super::setting::{
     AvailabilityZoneDistribution, AvailabilityZoneImpairmentPolicy,
@@ -9,7 +10,7 @@ use super::setting::{
 };
 use super::suspended_process::SuspendedProcess;
 use super::tag::TagDescription;
-use super::template::{LaunchTemplateSpecification, MixedInstancesPolicy, stored_policy};
+use super::template::LaunchTemplateSpecification;
 use super::traffic_source::TrafficSourceIdentifier;
 use super::warm_pool::WarmPoolConfiguration;
 use crate::Ctx;
@@ -103,6 +104,7 @@ pub struct Instance {
     launch_configuration_name: Option<String>,
     launch_template: Option<LaunchTemplateSpecification>,
     protected_from_scale_in: bool,
+    weighted_capacity: Option<String>,
 }
 
 pub fn describe(ctx: &mut Ctx, input: DescribeAutoScalingGroups) -> Result<AutoScalingGroups> {
@@ -138,7 +140,7 @@ fn has_tag(group: &AutoScalingGroup, filter: &Filter) -> bool {
 }
 
 fn shape(group: &AutoScalingGroup, with_instances: bool) -> Shape {
-    let mixed = stored_policy(&group.template);
+    let mixed = mixed_instances::described(&group.template);
     let subnets: Vec<&str> = group.subnets.iter().map(|s| s.as_str()).collect();
     let policy = |(min, max)| InstanceMaintenancePolicy {
         min_healthy_percentage: Some(min),
@@ -170,7 +172,8 @@ fn shape(group: &AutoScalingGroup, with_instances: bool) -> Shape {
         target_group_arns: group.target_groups.clone(),
         health_check_type: group.health_check_types.join(","),
         health_check_grace_period: group.health_check_grace_period,
-        instances: with_instances.then(|| group.instances.iter().map(instance).collect()),
+        instances: with_instances
+            .then(|| group.instances.iter().map(|m| instance(group, m)).collect()),
         created_time: group.created.into(),
         suspended_processes: SuspendedProcess::of(group),
         vpc_zone_identifier: if group.subnets_named {
@@ -228,14 +231,19 @@ fn template_of(member: &GroupInstance) -> Option<LaunchTemplateSpecification> {
 }
 
 /// One of the warm pool.
-pub fn warm_instance(member: &GroupInstance) -> Instance {
+pub fn warm_instance(group: &AutoScalingGroup, member: &GroupInstance) -> Instance {
     Instance {
         lifecycle_state: member.lifecycle.warm_name(),
-        ..instance(member)
+        ..instance(group, member)
     }
 }
 
-fn instance(member: &GroupInstance) -> Instance {
+/// Told only where instances count other than one.
+fn weight_of(group: &AutoScalingGroup, member: &GroupInstance) -> Option<String> {
+    group.is_weighted().then(|| member.weight.to_string())
+}
+
+fn instance(group: &AutoScalingGroup, member: &GroupInstance) -> Instance {
     Instance {
         instance_id: member.id.to_string(),
         instance_type: member.instance_type.clone(),
@@ -250,6 +258,7 @@ fn instance(member: &GroupInstance) -> Instance {
         launch_configuration_name: member.configuration.clone(),
         launch_template: template_of(member),
         protected_from_scale_in: member.protected_from_scale_in,
+        weighted_capacity: weight_of(group, member),
     }
 }
 
@@ -283,6 +292,7 @@ struct InstanceDetails {
     launch_configuration_name: Option<String>,
     launch_template: Option<LaunchTemplateSpecification>,
     protected_from_scale_in: bool,
+    weighted_capacity: Option<String>,
 }
 
 pub fn describe_instances(
@@ -313,6 +323,7 @@ pub fn describe_instances(
             launch_configuration_name: m.configuration.clone(),
             launch_template: template_of(m),
             protected_from_scale_in: m.protected_from_scale_in,
+            weighted_capacity: weight_of(group, m),
         };
     Ok(AutoScalingInstances {
         auto_scaling_instances: members.into_iter().map(details).collect(),

@@ -3,7 +3,7 @@
 use super::error::{Result, error, unsupported, validation};
 use super::group::{find, find_alive};
 use super::instance_refresh_shape::{DesiredConfiguration, Preferences};
-use super::{check, template};
+use super::{check, mixed_instances, template};
 use crate::Ctx;
 use model::autoscaling::AutoScalingGroup;
 use model::instance_refresh::{HeldBack, InstanceRefresh, RefreshPreferences, RefreshStatus};
@@ -77,7 +77,14 @@ pub fn start(ctx: &mut Ctx, input: StartInstanceRefresh) -> Result<RefreshId> {
     }
     let desired = match input.desired_configuration {
         None => None,
-        Some(given) => template::of(ctx, given.launch_template, given.mixed_instances_policy)?,
+        Some(given) => {
+            let named = (given.launch_template, given.mixed_instances_policy);
+            let template = template::of(ctx, &group, named.0, named.1)?;
+            if let Some(template) = &template {
+                mixed_instances::check_unit(template, group.desired_capacity_type.as_deref())?;
+            }
+            template
+        }
     };
     let preferences = preferences(ctx, &group, input.preferences.unwrap_or_default())?;
     if under_way(ctx, &group).is_some() {
@@ -106,6 +113,8 @@ pub fn start(ctx: &mut Ctx, input: StartInstanceRefresh) -> Result<RefreshId> {
         ended: None,
         replace: Vec::new(),
         present: Vec::new(),
+        replace_warm: Vec::new(),
+        warm_left: 0,
         percent: 0,
         to_update: 0,
         progressed: ctx.now,
@@ -286,10 +295,10 @@ pub fn rollback(ctx: &mut Ctx, input: RollbackInstanceRefresh) -> Result<Refresh
     let now = ctx.now;
     if refresh.status == RefreshStatus::Pending {
         refresh.started = Some(now);
-        refresh.present = group.instances.iter().map(|m| m.id.clone()).collect();
+        refresh.present = group.held().map(|m| m.id.clone()).collect();
     }
     let why = "Manual rollback initiated by a user request.".to_owned();
-    refresh.roll_back(&group.instances, why, now);
+    refresh.roll_back(&group, why, now);
     let instance_refresh_id = refresh.id.clone();
     ctx.tx.put(refresh);
     Ok(RefreshId {

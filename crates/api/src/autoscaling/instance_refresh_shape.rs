@@ -3,8 +3,9 @@
 use super::error::Result;
 use super::group;
 use super::instance_refresh::of_group;
+use super::mixed_instances::{self, MixedInstancesPolicy};
 use super::page::page;
-use super::template::{LaunchTemplateSpecification, MixedInstancesPolicy, stored_policy};
+use super::template::LaunchTemplateSpecification;
 use crate::Ctx;
 use model::autoscaling::GroupTemplate;
 use model::instance_refresh::{HeldBack, InstanceRefresh, RefreshPreferences, RefreshStatus};
@@ -20,7 +21,7 @@ pub struct DesiredConfiguration {
 
 impl DesiredConfiguration {
     fn of(template: &GroupTemplate) -> Self {
-        let mixed_instances_policy = stored_policy(template);
+        let mixed_instances_policy = mixed_instances::described(template);
         let single = LaunchTemplateSpecification {
             launch_template_id: Some(template.id.to_string()),
             launch_template_name: Some(template.name.clone()),
@@ -111,10 +112,43 @@ struct Shape {
     end_time: Option<Timestamp>,
     percentage_complete: u8,
     instances_to_update: u32,
+    progress_details: Option<ProgressDetails>,
     preferences: Preferences,
     desired_configuration: Option<DesiredConfiguration>,
     rollback_details: Option<RollbackDetails>,
     strategy: &'static str,
+}
+
+/// Of groups with a warm pool.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ProgressDetails {
+    live_pool_progress: PoolProgress,
+    warm_pool_progress: PoolProgress,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PoolProgress {
+    percentage_complete: u8,
+    instances_to_update: u32,
+}
+
+impl ProgressDetails {
+    fn of(refresh: &InstanceRefresh) -> Option<Self> {
+        let (left, all) = (refresh.warm_left, refresh.replace_warm.len() as u32);
+        let done = all.saturating_sub(left) * 100;
+        (all > 0).then(|| Self {
+            live_pool_progress: PoolProgress {
+                percentage_complete: refresh.percent,
+                instances_to_update: refresh.to_update,
+            },
+            warm_pool_progress: PoolProgress {
+                percentage_complete: u8::try_from(done / all).unwrap_or(100),
+                instances_to_update: left,
+            },
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -156,6 +190,7 @@ fn shape(refresh: &InstanceRefresh) -> Shape {
         end_time: refresh.ended.map(Into::into),
         percentage_complete: refresh.percent,
         instances_to_update: refresh.to_update,
+        progress_details: ProgressDetails::of(refresh),
         preferences: Preferences::of(&refresh.preferences),
         desired_configuration: refresh.desired.as_ref().map(DesiredConfiguration::of),
         rollback_details: rollback.map(|r| RollbackDetails {

@@ -14,13 +14,14 @@ use store::{ScopedName, TargetHealthKey, Tx};
 
 const HEALTH: &[&str] = &["Healthy", "Unhealthy"];
 
-/// The group that an instance is a member of, and the member.
+/// The group that holds an instance, and its part there: a member, or one of the warm pool.
 fn find(ctx: &Ctx, id: &str) -> Result<(AutoScalingGroup, GroupInstance)> {
-    let has =
-        |g: &&std::sync::Arc<AutoScalingGroup>| g.instances.iter().any(|m| m.id.as_str() == id);
-    let group = owned(ctx).find(has).ok_or_else(|| instance_not_found(id))?;
-    let member = of(group, id)?.clone();
-    Ok(((**group).clone(), member))
+    for group in owned(ctx) {
+        if let Some(member) = group.held().find(|m| m.id.as_str() == id) {
+            return Ok(((**group).clone(), member.clone()));
+        }
+    }
+    Err(instance_not_found(id))
 }
 
 /// The member of that id.
@@ -34,11 +35,11 @@ pub fn of<'a>(group: &'a AutoScalingGroup, id: &str) -> Result<&'a GroupInstance
     })
 }
 
-/// Changes a member in the store.
+/// Changes a member in the store, or one of the warm pool.
 pub fn modify(ctx: &mut Ctx, group: &str, id: &InstanceId, f: impl FnOnce(&mut GroupInstance)) {
     let key = ScopedName::new(&ctx.scope, group);
     ctx.tx.modify::<AutoScalingGroup>(&key, |g| {
-        if let Some(member) = g.instances.iter_mut().find(|m| m.id == *id) {
+        if let Some(member) = g.held_mut().find(|m| m.id == *id) {
             f(member);
         }
     });
@@ -88,15 +89,6 @@ pub fn deregister(tx: &mut Tx, id: &InstanceId, now: Timestamp) -> bool {
     drains.count() > 0
 }
 
-/// Members that count toward the desired capacity.
-pub fn capacity(group: &AutoScalingGroup) -> usize {
-    group
-        .instances
-        .iter()
-        .filter(|m| m.lifecycle.counts())
-        .count()
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct SetInstanceHealth {
@@ -109,11 +101,13 @@ pub fn set_health(ctx: &mut Ctx, input: SetInstanceHealth) -> Result<()> {
     check::one_of(&input.health_status, "healthStatus", HEALTH)?;
     let (group, member) = find(ctx, &input.instance_id)?;
     let healthy = input.health_status == "Healthy";
+    let warm = group.warm.iter().any(|m| m.id == member.id);
     let grace = group.grace_of(&member, ctx.cloud.speed);
     let in_grace = member
         .in_service
         .is_none_or(|since| ctx.now < since + grace);
-    if !healthy && in_grace && input.should_respect_grace_period.unwrap_or(true) {
+    // In the pool nothing is checked that could need grace.
+    if !healthy && in_grace && !warm && input.should_respect_grace_period.unwrap_or(true) {
         return Ok(());
     }
     modify(ctx, &group.name, &member.id, |m| {
@@ -163,14 +157,21 @@ pub fn terminate(
         };
     }
     let decrement = input.should_decrement_desired_capacity;
-    if decrement {
-        check_decrement(&group, 1)?;
+    let warm = group.warm.iter().any(|m| m.id == member.id);
+    if decrement && warm {
+        return Err(validation(format!(
+            "The instance {} is in the warm pool and no part of the desired capacity: ShouldDecrementDesiredCapacity must be false.",
+            member.id
+        )));
     }
-    let capacity = capacity(&group);
+    if decrement {
+        check_decrement(&group, member.weight)?;
+    }
+    let capacity = group.units();
     let outcome = if decrement {
         format!(
             "shrinking the capacity from {capacity} to {}.",
-            capacity.saturating_sub(1)
+            capacity.saturating_sub(member.weight)
         )
     } else {
         "keeping the desired capacity.".to_owned()
@@ -200,7 +201,7 @@ pub fn terminate(
         m.activity = Some(activity.id.clone());
     });
     if decrement {
-        decrement_desired(ctx, &group, 1);
+        decrement_desired(ctx, &group, member.weight);
     }
     Ok(activity::one(&activity))
 }

@@ -20,10 +20,12 @@ mod group_metric;
 mod group_shape;
 mod instance_refresh;
 mod instance_refresh_shape;
+mod instance_requirements;
 mod kind;
 mod launch_configuration;
 mod lifecycle_hook;
 mod member;
+mod mixed_instances;
 mod notification;
 mod page;
 mod placement;
@@ -39,6 +41,7 @@ mod target_tracking;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tracked_math;
 mod traffic_source;
 mod warm_pool;
 

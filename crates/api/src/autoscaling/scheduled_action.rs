@@ -2,7 +2,7 @@
 
 use super::error::{Result, error, validation};
 use super::page::page;
-use super::setting::MAX_SIZE;
+use super::setting::max_size;
 use super::{check, group};
 use crate::Ctx;
 use model::autoscaling::{AutoScalingGroup, ScheduledAction};
@@ -73,9 +73,10 @@ fn put_one(
 ) -> Result<()> {
     let name = given.scheduled_action_name;
     check::name(&name, "scheduledActionName")?;
+    let most = max_size(group.desired_capacity_type.as_deref());
     let size = |given: Option<i64>, at: &str| {
         given
-            .map(|size| check::within(size, at, 0, MAX_SIZE))
+            .map(|size| check::within(size, at, 0, most))
             .transpose()
     };
     let (min, max, desired) = (

@@ -3,17 +3,18 @@
 
 use super::error::{Result, refuse, unsupported, validation};
 use super::lifecycle_hook::LifecycleHookSpecification;
+use super::mixed_instances::{self, MixedInstancesPolicy};
 use super::tag::Tag;
-use super::template::{self, LaunchTemplateSpecification, MixedInstancesPolicy};
+use super::template::{self, LaunchTemplateSpecification};
 use super::traffic_source::TrafficSourceIdentifier;
-use super::{check, launch_configuration, placement};
+use super::{check, launch_configuration, placement, warm_pool};
 use crate::Ctx;
 use model::autoscaling::AutoScalingGroup;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The most that any size may be; far beyond what one machine holds.
-pub const MAX_SIZE: u32 = 10_000;
+/// The most units that any size may be; far beyond what one machine holds.
+const MAX_SIZE: u32 = 10_000;
 const DAY: u32 = 86_400;
 
 pub const TERMINATION_POLICIES: &[&str] = &[
@@ -25,8 +26,17 @@ pub const TERMINATION_POLICIES: &[&str] = &[
     "OldestLaunchConfiguration",
     "OldestLaunchTemplate",
 ];
+const UNITS: &[&str] = &["units", "vcpu", "memory-mib"];
 const DISTRIBUTIONS: &[&str] = &["balanced-only", "balanced-best-effort"];
 const PROTECTIONS: &[&str] = &["none", "prevent-force-deletion", "prevent-all-deletion"];
+
+/// The most that a size of a group may be whose capacity counts `unit`.
+pub fn max_size(unit: Option<&str>) -> u32 {
+    match unit {
+        Some("memory-mib") => MAX_SIZE * 1024,
+        _ => MAX_SIZE,
+    }
+}
 
 /// The settings are members of two inputs; serde cannot share them without flattening,
 /// which the Query reader rules out.
@@ -144,17 +154,25 @@ pub struct CapacityReservationSpecification {
 /// Writes every given setting but the sizes to the record.
 pub fn apply(ctx: &Ctx, given: UpdateAutoScalingGroup, group: &mut AutoScalingGroup) -> Result<()> {
     refuse_unserved(&given)?;
-    let template = template::of(ctx, given.launch_template, given.mixed_instances_policy)?;
+    if let Some(unit) = given.desired_capacity_type {
+        check::one_of(&unit, "desiredCapacityType", UNITS)?;
+        group.desired_capacity_type = Some(unit);
+    }
+    let named = (given.launch_template, given.mixed_instances_policy);
+    let template = template::of(ctx, group, named.0, named.1)?;
     match (given.launch_configuration_name, template) {
         (Some(_), Some(_)) => return Err(template::one_source()),
         (Some(name), None) => {
             launch_configuration::check_exists(ctx, &name)?;
-            group.template.mixed = None;
+            group.template.policy = None;
             group.template.configuration = Some(name);
         }
         (None, Some(template)) => group.template = template,
         (None, None) => {}
     }
+    mixed_instances::check_unit(&group.template, group.desired_capacity_type.as_deref())?;
+    warm_pool::check_policy(group)?;
+    group.weigh();
     let placement = placement::of(
         ctx,
         given.vpc_zone_identifier.as_deref(),
@@ -187,17 +205,10 @@ pub fn apply(ctx: &Ctx, given: UpdateAutoScalingGroup, group: &mut AutoScalingGr
         group.service_linked_role = role;
     }
     if let Some(rebalance) = given.capacity_rebalance {
-        // About Spot Instances only, of which there are none.
         group.capacity_rebalance = rebalance;
     }
     if let Some(context) = given.context {
         group.context = Some(context).filter(|text| !text.is_empty());
-    }
-    if let Some(kind) = given.desired_capacity_type {
-        if kind != "units" {
-            return Err(unsupported("A DesiredCapacityType other than units is"));
-        }
-        group.desired_capacity_type = Some(kind);
     }
     match given.default_instance_warmup {
         None => {}
@@ -320,8 +331,10 @@ fn maintenance_policy(given: &InstanceMaintenancePolicy) -> Result<Option<(i32, 
 
 /// Minimum, maximum and desired capacity, as they are once the given ones are taken over.
 pub fn sizes(given: &UpdateAutoScalingGroup, group: &AutoScalingGroup) -> Result<(u32, u32, u32)> {
+    let unit = given.desired_capacity_type.as_deref();
+    let most = max_size(unit.or(group.desired_capacity_type.as_deref()));
     let size = |given: Option<i64>, at: &str, before: u32| match given {
-        Some(size) => check::within(size, at, 0, MAX_SIZE),
+        Some(size) => check::within(size, at, 0, most),
         None => Ok(before),
     };
     let min = size(given.min_size, "minSize", group.min_size)?;
@@ -334,7 +347,7 @@ pub fn sizes(given: &UpdateAutoScalingGroup, group: &AutoScalingGroup) -> Result
     let Some(desired) = given.desired_capacity else {
         return Ok((min, max, group.desired_capacity.clamp(min, max)));
     };
-    let desired = check::within(desired, "desiredCapacity", 0, MAX_SIZE)?;
+    let desired = check::within(desired, "desiredCapacity", 0, most)?;
     if desired < min || max < desired {
         return Err(validation(format!(
             "Desired capacity:{desired} must be between the specified min size:{min} and max size:{max}"

@@ -15,10 +15,12 @@ use store::ScopedName;
 
 pub fn enter(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
     let (group, ids) = check_leaving(ctx, &input)?;
-    let mut capacity = member::capacity(&group);
+    let (mut capacity, mut units) = (group.units(), 0);
     let mut activities = Vec::with_capacity(ids.len());
     for id in ids {
-        let lifecycle = member::of(&group, id.as_str())?.lifecycle;
+        let member = member::of(&group, id.as_str())?;
+        let (lifecycle, weight) = (member.lifecycle, member.weight);
+        units += weight;
         if lifecycle != LifecycleState::InService {
             return Err(validation(format!(
                 "The instance {id} is not in InService, but {}.",
@@ -28,9 +30,9 @@ pub fn enter(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
         member::deregister(&mut ctx.tx, &id, ctx.now);
         let sentence = format!(
             "instance {id} was moved to standby in response to a user request, shrinking the capacity from {capacity} to {}.",
-            capacity.saturating_sub(1)
+            capacity.saturating_sub(weight)
         );
-        capacity = capacity.saturating_sub(1);
+        capacity = capacity.saturating_sub(weight);
         activities.push(activity::add(
             ctx,
             &group,
@@ -49,7 +51,7 @@ pub fn enter(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
         });
     }
     if input.should_decrement_desired_capacity {
-        member::decrement_desired(ctx, &group, activities.len() as u32);
+        member::decrement_desired(ctx, &group, units);
     }
     Ok(activity::some(&activities))
 }
@@ -66,14 +68,19 @@ pub struct ExitStandby {
 pub fn exit(ctx: &mut Ctx, input: ExitStandby) -> Result<Activities> {
     check_count(&input.instance_ids)?;
     let group = find_alive(ctx, &input.auto_scaling_group_name)?;
-    let count = input.instance_ids.len() as u32;
-    let desired = group.desired_capacity.saturating_add(count);
+    let count = input.instance_ids.len();
+    let mut units = 0;
+    for id in &input.instance_ids {
+        units += member::of(&group, id)?.weight;
+    }
+    let desired = group.desired_capacity.saturating_add(units);
     if group.max_size < desired {
         return Err(validation(format!(
             "AutoScalingGroup update failed: moving {count} instance(s) out of Standby would bring the desired capacity to {desired}, above the maximum size {}.",
             group.max_size
         )));
     }
+    let mut capacity = group.units();
     let mut activities = Vec::with_capacity(input.instance_ids.len());
     for id in &input.instance_ids {
         let member = member::of(&group, id)?;
@@ -86,11 +93,11 @@ pub fn exit(ctx: &mut Ctx, input: ExitStandby) -> Result<Activities> {
                 "Instance {id} is not in the running state."
             )));
         }
-        let capacity = member::capacity(&group) + activities.len();
         let sentence = format!(
             "instance {id} was moved out of standby in response to a user request, increasing the capacity from {capacity} to {}.",
-            capacity + 1
+            capacity + member.weight
         );
+        capacity += member.weight;
         let activity = activity::add(
             ctx,
             &group,

@@ -5,14 +5,14 @@
 //! share of it (`reference/autoscaling.md` §8; AWS does not document the share).
 
 use super::check;
-use super::error::{Result, refuse, validation};
+use super::error::{Result, validation};
+use super::tracked_math::{self, TargetTrackingMetricDataQuery};
 use crate::Ctx;
 use crate::cloudwatch;
 use model::autoscaling::{AutoScalingGroup, PolicyKind, ScalingPolicy, TrackedMetric};
-use model::cloudwatch::MetricAlarm;
+use model::cloudwatch::{MetricAlarm, MetricDataQuery};
 use model::elbv2::{LoadBalancer, TargetGroup};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 const PREDEFINED: &[&str] = &[
     "ASGAverageCPUUtilization",
@@ -42,7 +42,7 @@ struct PredefinedMetricSpecification {
     resource_label: Option<String>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct CustomizedMetricSpecification {
     metric_name: Option<String>,
@@ -51,9 +51,8 @@ struct CustomizedMetricSpecification {
     statistic: Option<String>,
     unit: Option<String>,
     period: Option<u32>,
-    /// Metric math, which is refused.
-    #[serde(skip_serializing)]
-    metrics: Option<Value>,
+    /// Metric math in place of the others.
+    metrics: Option<Vec<TargetTrackingMetricDataQuery>>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -94,6 +93,13 @@ impl TargetTrackingConfiguration {
                     unit: unit.clone(),
                     period: *period,
                     metrics: None,
+                };
+                (None, Some(specification))
+            }
+            TrackedMetric::Math { given, .. } => {
+                let specification = CustomizedMetricSpecification {
+                    metrics: tracked_math::described(given),
+                    ..CustomizedMetricSpecification::default()
                 };
                 (None, Some(specification))
             }
@@ -196,10 +202,20 @@ fn check_label(ctx: &Ctx, group: &AutoScalingGroup, label: &str) -> Result<()> {
 }
 
 fn customized_metric(given: CustomizedMetricSpecification) -> Result<TrackedMetric> {
-    refuse(
-        &given.metrics,
-        "CustomizedMetricSpecification.Metrics (metric math)",
-    )?;
+    if let Some(queries) = given.metrics {
+        let plain = given.metric_name.is_some()
+            || given.namespace.is_some()
+            || given.dimensions.is_some()
+            || given.statistic.is_some()
+            || given.unit.is_some()
+            || given.period.is_some();
+        if plain {
+            return Err(validation(
+                "CustomizedMetricSpecification must specify either Metrics or one metric, but not both.",
+            ));
+        }
+        return tracked_math::tracked(queries);
+    }
     let need = |value: Option<String>, name: &str| {
         value.ok_or_else(|| {
             validation(format!(
@@ -209,9 +225,7 @@ fn customized_metric(given: CustomizedMetricSpecification) -> Result<TrackedMetr
     };
     let statistic = need(given.statistic, "Statistic")?;
     check::one_of(&statistic, "statistic", STATISTICS)?;
-    if given.period.is_some_and(|p| ![10, 30, 60].contains(&p)) {
-        return Err(validation("Period must be 10, 30 or 60 seconds."));
-    }
+    tracked_math::check_period(given.period)?;
     let dimensions = given.dimensions.unwrap_or_default().into_iter();
     let mut dimensions: Vec<_> = dimensions.map(|d| (d.name, d.value)).collect();
     dimensions.sort();
@@ -233,6 +247,8 @@ struct Watched {
     statistic: String,
     unit: Option<String>,
     period: u32,
+    /// Metric math in place of the one metric.
+    metrics: Vec<MetricDataQuery>,
     low_percent: f64,
 }
 
@@ -247,6 +263,7 @@ fn watched(group: &str, metric: &TrackedMetric) -> Watched {
                 statistic: "Average".into(),
                 unit: None,
                 period: MINUTE,
+                metrics: Vec::new(),
                 low_percent,
             };
             match kind.as_str() {
@@ -283,6 +300,19 @@ fn watched(group: &str, metric: &TrackedMetric) -> Watched {
             statistic: statistic.clone(),
             unit: unit.clone(),
             period: period.unwrap_or(MINUTE),
+            metrics: Vec::new(),
+            low_percent: 90.0,
+        },
+        TrackedMetric::Math {
+            queries, period, ..
+        } => Watched {
+            namespace: String::new(),
+            name: String::new(),
+            dimensions: Vec::new(),
+            statistic: String::new(),
+            unit: None,
+            period: *period,
+            metrics: queries.clone(),
             low_percent: 90.0,
         },
     }
@@ -345,7 +375,8 @@ fn alarm(
         namespace: watched.namespace.clone(),
         metric_name: watched.name.clone(),
         dimensions: watched.dimensions.clone(),
-        statistic: Some(watched.statistic.clone()),
+        statistic: Some(watched.statistic.clone()).filter(|s| !s.is_empty()),
+        metrics: watched.metrics.clone(),
         unit: watched.unit.clone(),
         period: watched.period,
         evaluation_periods: periods,

@@ -4,7 +4,7 @@ use super::error::{Result, unsupported, validation};
 use super::group::{self, find_alive};
 use super::group_shape::{Instance, warm_instance};
 use super::page::page;
-use super::setting::MAX_SIZE;
+use super::setting::max_size;
 use super::{Done, check};
 use crate::Ctx;
 use model::autoscaling::{AutoScalingGroup, WarmPool};
@@ -44,17 +44,18 @@ pub fn put(ctx: &mut Ctx, input: PutWarmPool) -> Result<Done> {
             group.name
         )));
     }
+    let largest = max_size(group.desired_capacity_type.as_deref());
     match input.max_group_prepared_capacity {
         None => {}
         // As if it had never been given.
         Some(-1) => pool.max_prepared = None,
         Some(most) => {
-            let most = check::within(most, "maxGroupPreparedCapacity", 0, MAX_SIZE)?;
+            let most = check::within(most, "maxGroupPreparedCapacity", 0, largest)?;
             pool.max_prepared = Some(most);
         }
     }
     if let Some(size) = input.min_size {
-        pool.min_size = check::within(size, "minSize", 0, MAX_SIZE)?;
+        pool.min_size = check::within(size, "minSize", 0, largest)?;
     }
     if let Some(state) = input.pool_state {
         check::one_of(&state, "poolState", STATES)?;
@@ -75,8 +76,20 @@ pub fn put(ctx: &mut Ctx, input: PutWarmPool) -> Result<Done> {
         ));
     }
     group.warm_pool = Some(pool);
+    check_policy(&group)?;
     ctx.tx.put(group);
     Ok(Done {})
+}
+
+/// Spot Instances cannot be stopped, and a pool holds instances, not units.
+pub fn check_policy(group: &AutoScalingGroup) -> Result<()> {
+    let policy = group.template.policy.as_deref();
+    if group.warm_pool.is_some() && (policy.is_some_and(|p| p.has_spot()) || group.is_weighted()) {
+        return Err(validation(
+            "You can't add a warm pool to an Auto Scaling group that launches Spot Instances or whose instances have weights.",
+        ));
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -149,7 +162,10 @@ pub fn describe(ctx: &mut Ctx, input: DescribeWarmPool) -> Result<DescribedPool>
     let (found, next_token) = page.of(warm, |m| m.id.to_string());
     Ok(DescribedPool {
         warm_pool_configuration: WarmPoolConfiguration::of(&group),
-        instances: found.into_iter().map(warm_instance).collect(),
+        instances: found
+            .into_iter()
+            .map(|m| warm_instance(&group, m))
+            .collect(),
         next_token,
     })
 }

@@ -294,7 +294,7 @@ pub fn actions(all: [(&str, &Vec<String>); 3]) -> Result<()> {
 }
 
 /// What an alarm's queries must be beyond what any are: gives their period.
-fn expression(queries: &[record::MetricDataQuery]) -> Result<u32> {
+pub fn expression(queries: &[record::MetricDataQuery]) -> Result<u32> {
     let metrics: Vec<&record::MetricStat> =
         queries.iter().filter_map(|q| q.metric.as_ref()).collect();
     if metrics.len() > MAX_METRICS {

@@ -40,9 +40,14 @@ struct Metric {
 
 /// Checks queries of one request and gives their records.
 pub fn records(ctx: &Ctx, queries: Vec<MetricDataQuery>) -> Result<Vec<record::MetricDataQuery>> {
+    let records = queries.into_iter().map(|q| read(ctx, q));
+    check(records.collect::<Result<_>>()?)
+}
+
+/// The queries, known to be ones that can be evaluated together.
+pub fn check(queries: Vec<record::MetricDataQuery>) -> Result<Vec<record::MetricDataQuery>> {
     let mut ids = BTreeSet::new();
-    let mut records = Vec::with_capacity(queries.len());
-    for query in queries {
+    for query in &queries {
         let mut letters = query.id.chars();
         let valid = letters.next().is_some_and(|c| c.is_ascii_lowercase())
             && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -53,19 +58,51 @@ pub fn records(ctx: &Ctx, queries: Vec<MetricDataQuery>) -> Result<Vec<record::M
             )));
         }
         length(&query.id, "MetricDataQueries.member.Id", 1, 255)?;
-        if !ids.insert(query.id.clone()) {
+        if !ids.insert(&query.id) {
             return Err(validation(format!(
                 "The values for parameter Id in MetricDataQueries are not unique: {}.",
                 query.id
             )));
         }
-        records.push(checked(ctx, query)?);
+        check_one(query)?;
     }
-    metrics::math::check(&records).map_err(|error| validation(error.to_string()))?;
-    Ok(records)
+    metrics::math::check(&queries).map_err(|error| validation(error.to_string()))?;
+    Ok(queries)
 }
 
-fn checked(ctx: &Ctx, query: MetricDataQuery) -> Result<record::MetricDataQuery> {
+fn check_one(query: &record::MetricDataQuery) -> Result<()> {
+    if let Some(seconds) = query.period {
+        period(seconds)?;
+    }
+    match (&query.metric, &query.expression) {
+        (Some(_), Some(_)) => Err(combination(format!(
+            "The query {} has both MetricStat and Expression.",
+            query.id
+        ))),
+        (None, None) => Err(missing("MetricDataQueries.member.MetricStat or Expression")),
+        (None, Some(_)) => Ok(()),
+        (Some(stat), None) => {
+            if query.period.is_some_and(|p| p != stat.period) {
+                return Err(combination(
+                    "A query with MetricStat takes its Period from there.",
+                ));
+            }
+            check_stat(stat)
+        }
+    }
+}
+
+fn check_stat(stat: &record::MetricStat) -> Result<()> {
+    length(&stat.namespace, "Namespace", 1, 255)?;
+    length(&stat.name, "MetricName", 1, 255)?;
+    check_dimensions(&dimensions(&stat.dimensions))?;
+    unit::check(stat.unit.as_deref())?;
+    period(stat.period)?;
+    statistic(&stat.stat)?;
+    Ok(())
+}
+
+fn read(ctx: &Ctx, query: MetricDataQuery) -> Result<record::MetricDataQuery> {
     if query
         .account_id
         .as_deref()
@@ -73,32 +110,9 @@ fn checked(ctx: &Ctx, query: MetricDataQuery) -> Result<record::MetricDataQuery>
     {
         return Err(invalid("Nines has no linked accounts."));
     }
-    if let Some(seconds) = query.period {
-        period(seconds)?;
-    }
-    let metric = match (query.metric_stat, &query.expression) {
-        (Some(_), Some(_)) => {
-            return Err(combination(format!(
-                "The query {} has both MetricStat and Expression.",
-                query.id
-            )));
-        }
-        (None, None) => {
-            return Err(missing("MetricDataQueries.member.MetricStat or Expression"));
-        }
-        (None, Some(_)) => None,
-        (Some(stat), None) => {
-            if query.period.is_some_and(|p| p != stat.period) {
-                return Err(combination(
-                    "A query with MetricStat takes its Period from there.",
-                ));
-            }
-            Some(metric_stat(stat)?)
-        }
-    };
     Ok(record::MetricDataQuery {
         id: query.id,
-        metric,
+        metric: query.metric_stat.map(read_stat).transpose()?,
         expression: query.expression,
         label: query.label,
         return_data: query.return_data.unwrap_or(true),
@@ -106,19 +120,11 @@ fn checked(ctx: &Ctx, query: MetricDataQuery) -> Result<record::MetricDataQuery>
     })
 }
 
-fn metric_stat(stat: MetricStat) -> Result<record::MetricStat> {
+fn read_stat(stat: MetricStat) -> Result<record::MetricStat> {
     let metric = stat.metric;
-    let namespace = metric.namespace.ok_or_else(|| missing("Namespace"))?;
-    let name = metric.metric_name.ok_or_else(|| missing("MetricName"))?;
-    length(&namespace, "Namespace", 1, 255)?;
-    length(&name, "MetricName", 1, 255)?;
-    check_dimensions(&metric.dimensions)?;
-    unit::check(stat.unit.as_deref())?;
-    period(stat.period)?;
-    statistic(&stat.stat)?;
     Ok(record::MetricStat {
-        namespace,
-        name,
+        namespace: metric.namespace.ok_or_else(|| missing("Namespace"))?,
+        name: metric.metric_name.ok_or_else(|| missing("MetricName"))?,
         dimensions: pairs(&metric.dimensions),
         period: stat.period,
         stat: stat.stat,

@@ -54,7 +54,9 @@ pub(super) const FILTERS: &[Field<Instance>] = &[
     }),
     ("image-id", |_, i| one(&i.image)),
     ("instance-id", |_, i| one(&i.id)),
-    ("instance-lifecycle", |_, _| Vec::new()),
+    ("instance-lifecycle", |_, i| {
+        maybe(i.spot.as_ref().map(|_| "spot"))
+    }),
     ("instance-state-code", |_, i| one(i.state.code())),
     ("instance-state-name", |_, i| one(i.state.name())),
     ("instance-type", |_, i| one(&i.instance_type)),
@@ -330,7 +332,9 @@ pub(super) const FILTERS: &[Field<Instance>] = &[
     ),
     ("product-code.type", nothing),
     ("ramdisk-id", nothing),
-    ("spot-instance-request-id", nothing),
+    ("spot-instance-request-id", |_, i| {
+        maybe(i.spot.as_ref().map(|s| &s.request))
+    }),
     ("state-reason-message", |_, i| {
         maybe(i.state_reason.as_ref().map(|(_, message)| message))
     }),

@@ -1,13 +1,15 @@
 //! Attributes in place of an instance type: which types have them, and which one is launched.
 //!
 //! What the table of types cannot tell (bandwidths) is kept and described; a launch warns
-//! that it was not compared. There are no prices: the least type stands for the cheapest.
+//! that it was not compared. Prices are those of the table, and rank types only.
 //! `https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceRequirementsRequest.html`
 
-use super::error::{Result, error, invalid_value};
+use super::error::{Result, dry_run, error, invalid_value};
 use super::filter::matches_any;
 use super::instance_type::manufacturer;
 use super::launch_template_data::shapes;
+use super::page::Page;
+use crate::Ctx;
 use model::instance_type::{self, Architecture, InstanceType};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,14 @@ shapes! {
 
     Count { min: Option<u32>, max: Option<u32>, }
     Ratio { min: Option<f64>, max: Option<f64>, }
+}
+
+/// What prices are compared for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PricePer {
+    Instance,
+    Vcpu,
+    Memory,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,10 +113,8 @@ impl InstanceRequirements {
 
     /// The least type that has the attributes, of the image's architecture if that is known.
     pub fn choose(&self, architecture: Option<Architecture>) -> Result<&'static InstanceType> {
-        let fits =
-            |t: &&InstanceType| architecture.is_none_or(|a| a == t.architecture) && self.admits(t);
-        let least = instance_type::all()
-            .filter(fits)
+        let least = self
+            .fitting(architecture)
             .min_by_key(|t| (t.vcpus, t.memory_mib, t.name.as_str()));
         least.ok_or_else(|| {
             error(
@@ -114,6 +122,50 @@ impl InstanceRequirements {
                 "No instance type meets the instance requirements.",
             )
         })
+    }
+
+    fn fitting(
+        &self,
+        architecture: Option<Architecture>,
+    ) -> impl Iterator<Item = &'static InstanceType> {
+        instance_type::all()
+            .filter(move |t| architecture.is_none_or(|a| a == t.architecture) && self.admits(t))
+    }
+
+    /// All types that have the attributes and that price protection leaves, the cheapest first.
+    pub fn cheapest(
+        &self,
+        architecture: Option<Architecture>,
+        spot: bool,
+        per: PricePer,
+    ) -> Vec<&'static InstanceType> {
+        let price = |t: &InstanceType| match per {
+            PricePer::Instance => t.price,
+            PricePer::Vcpu => t.price / f64::from(t.vcpus.max(1)),
+            PricePer::Memory => t.price / f64::from(t.memory_mib.max(1)),
+        };
+        let mut found: Vec<_> = self.fitting(architecture).collect();
+        found.sort_by(|a, b| price(a).total_cmp(&price(b)).then(a.name.cmp(&b.name)));
+        // The cheapest of the C, M and R families is what others are compared with.
+        let common =
+            |t: &&&InstanceType| t.current_generation && t.family.starts_with(['c', 'm', 'r']);
+        let least = found
+            .iter()
+            .find(common)
+            .or(found.first())
+            .map(|t| price(t));
+        let percent = match spot {
+            true => self
+                .spot_max_price_percentage_over_lowest_price
+                .unwrap_or(100),
+            false => self
+                .on_demand_max_price_percentage_over_lowest_price
+                .unwrap_or(20),
+        };
+        // With room for rounding.
+        let most = least.unwrap_or_default() * (1.0 + f64::from(percent) / 100.0) + 1e-9;
+        found.retain(|t| price(t) <= most);
+        found
     }
 
     fn admits(&self, t: &InstanceType) -> bool {
@@ -164,9 +216,119 @@ impl InstanceRequirements {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetInstanceTypesFromInstanceRequirements {
+    #[serde(default)]
+    architecture_type: Vec<String>,
+    #[serde(default)]
+    virtualization_type: Vec<String>,
+    instance_requirements: InstanceRequirements,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+    dry_run: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceTypes {
+    instance_type_set: Vec<InstanceTypeName>,
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InstanceTypeName {
+    instance_type: String,
+}
+
+/// Types by their attributes alone: prices are for whoever launches them.
+pub fn types_of(
+    _: &mut Ctx,
+    input: GetInstanceTypesFromInstanceRequirements,
+) -> Result<InstanceTypes> {
+    const ARCHITECTURES: [&str; 5] = ["i386", "x86_64", "arm64", "x86_64_mac", "arm64_mac"];
+    let page = Page::within(1, 1000, input.max_results, input.next_token.as_deref())?;
+    let known = |given: &[String], allowed: &[&str], name: &str| {
+        if given.is_empty() {
+            return Err(super::error::missing(name));
+        }
+        match given.iter().find(|v| !allowed.contains(&v.as_str())) {
+            Some(other) => Err(invalid_value(format!(
+                "Value ({other}) for parameter {name} is invalid."
+            ))),
+            None => Ok(()),
+        }
+    };
+    known(&input.architecture_type, &ARCHITECTURES, "ArchitectureType")?;
+    known(
+        &input.virtualization_type,
+        &["hvm", "paravirtual"],
+        "VirtualizationType",
+    )?;
+    input.instance_requirements.check()?;
+    dry_run(input.dry_run)?;
+    // Every type of the table is a hardware virtual machine.
+    let hvm = input.virtualization_type.iter().any(|v| v == "hvm");
+    let wanted = |t: &&InstanceType| {
+        let named = |a: &String| a == t.architecture.name();
+        hvm && input.architecture_type.iter().any(named)
+    };
+    let found = input.instance_requirements.fitting(None).filter(wanted);
+    let (found, next_token) = page.of(found, |t| t.name.clone());
+    let name = |t: &'static InstanceType| InstanceTypeName {
+        instance_type: t.name.clone(),
+    };
+    Ok(InstanceTypes {
+        instance_type_set: found.into_iter().map(name).collect(),
+        next_token,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn price_protection_leaves_what_is_near_the_cheapest() {
+        use serde_json::json;
+        let check = |given: serde_json::Value, spot, expected: &[&str]| {
+            let parsed: InstanceRequirements = serde_json::from_value(given.clone()).unwrap();
+            let found = parsed.cheapest(Some(Architecture::X86_64), spot, PricePer::Instance);
+            let names: Vec<_> = found.iter().map(|t| t.name.as_str()).collect();
+            assert_eq!(names, expected, "{given}");
+        };
+        let two = json!({"VCpuCount": {"Min": 2, "Max": 2}, "MemoryMiB": {"Min": 8192}});
+        check(
+            two.clone(),
+            false,
+            &[
+                "m5a.large",
+                "m6a.large",
+                "m5.large",
+                "m6i.large",
+                "m7i.large",
+            ],
+        );
+        check(
+            two,
+            true,
+            &[
+                "m5a.large",
+                "m6a.large",
+                "m5.large",
+                "m6i.large",
+                "m7i.large",
+                "r5.large",
+                "r6i.large",
+            ],
+        );
+        check(
+            json!({"VCpuCount": {"Min": 2, "Max": 2}, "MemoryMiB": {"Min": 4096}, "OnDemandMaxPricePercentageOverLowestPrice": 0}),
+            false,
+            &["c6a.large"],
+        );
+    }
 
     fn check(requirements: serde_json::Value, expected: Option<&str>) {
         let parsed: InstanceRequirements = serde_json::from_value(requirements.clone()).unwrap();

@@ -78,6 +78,9 @@ struct Shape<'a> {
     ip_address: Option<Ipv4Addr>,
     state_reason: Option<StateReason<'a>>,
     architecture: &'a str,
+    /// `spot`; absent is on demand.
+    instance_lifecycle: Option<&'static str>,
+    spot_instance_request_id: Option<&'a str>,
     root_device_type: &'static str,
     root_device_name: &'a str,
     block_device_mapping: Vec<BlockDevice<&'a str>>,
@@ -464,6 +467,8 @@ fn shape<'a>(state: &'a State, instance: &'a Instance) -> Shape<'a> {
             .as_ref()
             .map(|(code, message)| StateReason { code, message }),
         architecture: &instance.architecture,
+        instance_lifecycle: instance.spot.as_ref().map(|_| "spot"),
+        spot_instance_request_id: instance.spot.as_ref().map(|s| s.request.as_str()),
         root_device_type: "ebs",
         root_device_name: &instance.root_device,
         block_device_mapping: block_devices(state, instance),

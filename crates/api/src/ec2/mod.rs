@@ -26,7 +26,7 @@ pub mod instance_attribute;
 mod instance_filter;
 pub mod instance_option;
 pub mod instance_profile_association;
-mod instance_requirements;
+pub(crate) mod instance_requirements;
 mod instance_shape;
 pub mod instance_state;
 pub mod instance_status;
@@ -252,6 +252,10 @@ fn compute_actions() -> Vec<Action<Ctx>> {
         action(
             "DescribeInstanceTypeOfferings",
             instance_type::describe_offerings,
+        ),
+        action(
+            "GetInstanceTypesFromInstanceRequirements",
+            instance_requirements::types_of,
         ),
     ]
 }

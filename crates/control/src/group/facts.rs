@@ -4,11 +4,11 @@ use crate::clock::Speed;
 use crate::index::Targets;
 use jiff::Timestamp;
 use model::InstanceId;
-use model::autoscaling::AutoScalingGroup;
+use model::autoscaling::{AutoScalingGroup, GroupInstance};
 use model::elbv2::TargetState;
 use model::instance::InstanceState;
 use std::collections::{BTreeMap, BTreeSet};
-use store::{State, TargetHealthKey};
+use store::{ScopedName, State, TargetHealthKey};
 
 /// What is known of one member beyond the group's record.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,9 @@ pub struct Fact {
     /// `None`: there is no such instance any more.
     pub state: Option<InstanceState>,
     pub running_since: Option<Timestamp>,
+    pub launched: Option<Timestamp>,
+    /// When its launch configuration was made, if that is still there.
+    pub configured: Option<Timestamp>,
     /// Target groups that call its target healthy, and those that call it unhealthy.
     pub healthy_in: BTreeSet<String>,
     pub unhealthy_in: BTreeSet<String>,
@@ -49,14 +52,20 @@ pub fn facts(
     speed: Speed,
     now: Timestamp,
 ) -> BTreeMap<InstanceId, Fact> {
-    let fact = |id: &InstanceId| {
+    let fact = |member: &GroupInstance| {
+        let id = &member.id;
+        let instance = state.instances.get(id);
+        let configuration = member.configuration.as_ref().and_then(|name| {
+            let key = ScopedName::new(&group.scope, name);
+            state.launch_configurations.get(&key)
+        });
         let mut fact = Fact {
-            state: state.instances.get(id).map(|i| i.state),
-            running_since: state
-                .instances
-                .get(id)
+            state: instance.map(|i| i.state),
+            running_since: instance
                 .filter(|i| i.state == InstanceState::Running)
                 .map(|i| i.state_since),
+            launched: instance.map(|i| i.launched),
+            configured: configuration.map(|c| c.created),
             healthy_in: Default::default(),
             unhealthy_in: Default::default(),
             registered_in: Default::default(),
@@ -83,5 +92,5 @@ pub fn facts(
         }
         fact
     };
-    group.held().map(|m| (m.id.clone(), fact(&m.id))).collect()
+    group.held().map(|m| (m.id.clone(), fact(m))).collect()
 }

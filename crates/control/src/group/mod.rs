@@ -5,6 +5,7 @@
 
 mod apply;
 mod facts;
+mod fleet;
 pub mod plan;
 
 use crate::World;
@@ -13,10 +14,11 @@ use crate::index::Targets;
 use apply::Apply;
 use facts::facts;
 use jiff::{SignedDuration, Timestamp};
+use model::LaunchTemplateId;
 use model::autoscaling::{GroupInstance, GroupTemplate};
 use model::cloudwatch::AlarmState;
 use model::instance_refresh::InstanceRefresh;
-use plan::Situation;
+use plan::{Current, Situation};
 use std::collections::BTreeMap;
 use store::{ScopedName, State};
 
@@ -42,10 +44,8 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             facts: &facts,
             refresh,
             refresh_alarms: refresh.map_or_else(Vec::new, |r| in_alarm(&state, r)),
-            current: (
-                template.id.clone(),
-                version_of(&state, template).unwrap_or(0),
-            ),
+            template,
+            current: current(&state, template),
             rebalance_at: world.rebalancing.get(&key).map(|(_, at)| *at),
             speed,
             now,
@@ -86,10 +86,30 @@ fn in_alarm(state: &State, refresh: &InstanceRefresh) -> Vec<String> {
     alarms.filter(rings).cloned().collect()
 }
 
+fn current(state: &State, template: &GroupTemplate) -> Current {
+    let now = |id: &LaunchTemplateId, version: &str| {
+        let number = version_of(state, id, version).unwrap_or(0);
+        (id.clone(), number)
+    };
+    let mut by_type = BTreeMap::new();
+    for over in template.policy.iter().flat_map(|p| &p.overrides) {
+        if let Some((id, _, version)) = &over.template {
+            let types = over.types.names(true).into_iter();
+            for name in types.chain(over.types.names(false)).flatten() {
+                by_type.insert(name.to_owned(), now(id, version));
+            }
+        }
+    }
+    Current {
+        template: now(&template.id, &template.version),
+        by_type,
+    }
+}
+
 /// The version that a launch would use now; `$Latest` and `$Default` are resolved at each launch.
-pub fn version_of(state: &State, from: &GroupTemplate) -> Option<u64> {
-    let template = state.launch_templates.get(&from.id)?;
-    match from.version.as_str() {
+fn version_of(state: &State, id: &LaunchTemplateId, version: &str) -> Option<u64> {
+    let template = state.launch_templates.get(id)?;
+    match version {
         "$Latest" => Some(template.latest_version),
         "$Default" | "" => Some(template.default_version),
         number => number.parse().ok(),

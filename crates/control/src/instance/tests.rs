@@ -63,6 +63,7 @@ fn record(desired: DesiredInstance, state: InstanceState) -> Instance {
         root_volume: VolumeId::random(),
         client_token: None,
         launch_template: None,
+        spot: None,
         launched: second(100),
         desired,
         run: 0,

@@ -10,19 +10,26 @@ pub fn measure(metrics: &Metrics, group: &AutoScalingGroup, start: Timestamp) {
         let members = group.instances.iter();
         members.filter(|i| counts(i.lifecycle)).count() as f64
     };
+    let units = |counts: fn(LifecycleState) -> bool| {
+        let members = group.instances.iter().filter(|i| counts(i.lifecycle));
+        members.map(|i| f64::from(i.weight)).sum()
+    };
     use LifecycleState as L;
     for name in &group.enabled_metrics {
         let value = match name.as_str() {
             "GroupMinSize" => group.min_size.into(),
             "GroupMaxSize" => group.max_size.into(),
             "GroupDesiredCapacity" => group.desired_capacity.into(),
-            "GroupInServiceInstances" | "GroupInServiceCapacity" => count(|s| s == L::InService),
-            "GroupPendingInstances" | "GroupPendingCapacity" => count(L::is_pending),
-            "GroupStandbyInstances" | "GroupStandbyCapacity" => {
-                count(|s| matches!(s, L::Standby | L::EnteringStandby))
-            }
-            "GroupTerminatingInstances" | "GroupTerminatingCapacity" => count(L::is_terminating),
-            "GroupTotalInstances" | "GroupTotalCapacity" => group.instances.len() as f64,
+            "GroupInServiceInstances" => count(|s| s == L::InService),
+            "GroupInServiceCapacity" => units(|s| s == L::InService),
+            "GroupPendingInstances" => count(L::is_pending),
+            "GroupPendingCapacity" => units(L::is_pending),
+            "GroupStandbyInstances" => count(stands_by),
+            "GroupStandbyCapacity" => units(stands_by),
+            "GroupTerminatingInstances" => count(L::is_terminating),
+            "GroupTerminatingCapacity" => units(L::is_terminating),
+            "GroupTotalInstances" => group.instances.len() as f64,
+            "GroupTotalCapacity" => units(|_| true),
             other => match pool_metric(group, other) {
                 Some(value) => value,
                 None => continue,
@@ -43,7 +50,14 @@ pub fn measure(metrics: &Metrics, group: &AutoScalingGroup, start: Timestamp) {
     }
 }
 
-/// What only groups with a warm pool have; units are instances.
+fn stands_by(state: LifecycleState) -> bool {
+    matches!(
+        state,
+        LifecycleState::Standby | LifecycleState::EnteringStandby
+    )
+}
+
+/// What only groups with a warm pool have, whose units are instances.
 fn pool_metric(group: &AutoScalingGroup, name: &str) -> Option<f64> {
     let pool = group.warm_pool.as_ref()?;
     let count = |counts: fn(LifecycleState) -> bool| {

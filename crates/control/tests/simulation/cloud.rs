@@ -318,7 +318,7 @@ impl Cloud {
                 .instances
                 .iter()
                 .all(|m| m.seen_healthy && healthy(&m.id));
-        group.instances.len() == group.desired_capacity as usize
+        group.has_desired()
             && counts.iter().sum::<usize>() == group.instances.len()
             && most - least <= 1
             && ready

@@ -7,6 +7,7 @@ mod hook;
 mod image;
 mod instance;
 mod launch_configuration;
+mod mixed;
 mod network;
 mod plane;
 mod random;

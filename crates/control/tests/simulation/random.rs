@@ -17,6 +17,7 @@ use std::time::Duration;
 
 const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
 const SEEDS: std::ops::Range<u64> = 0..40;
+const GROUP: &str = "AutoScalingGroupName=web";
 
 /// SplitMix64: small, and the same everywhere.
 struct Random(u64);
@@ -47,8 +48,53 @@ struct Script {
     speed: f64,
     app_boot: u64,
     grace: u32,
+    fleet: Fleet,
     /// What happens, and the seconds until the next.
     happenings: Vec<(Happening, u32)>,
+}
+
+/// What the group launches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fleet {
+    Plain,
+    /// Two types, half of them Spot.
+    Mixed,
+    /// The second type counts twice.
+    Weighted,
+}
+
+impl Fleet {
+    /// The heaviest member.
+    fn weight(self) -> usize {
+        match self {
+            Self::Weighted => 2,
+            Self::Plain | Self::Mixed => 1,
+        }
+    }
+
+    /// Of the template's version, as a call has it.
+    fn parameters(self, stem: &str, version: usize) -> String {
+        let named = |path: &str| {
+            format!("{stem}{path}.LaunchTemplateName=web&{stem}{path}.Version={version}")
+        };
+        if self == Self::Plain {
+            return named("LaunchTemplate");
+        }
+        let launch = "MixedInstancesPolicy.LaunchTemplate";
+        let mut all = named(&format!("{launch}.LaunchTemplateSpecification"));
+        // The other version prefers the other type.
+        for (at, (kind, weight)) in [("t3.micro", 1), ("t3.small", 2)].into_iter().enumerate() {
+            let at = if version == 1 { at + 1 } else { 2 - at };
+            let over = format!("{stem}{launch}.Overrides.member.{at}");
+            all += &format!("&{over}.InstanceType={kind}");
+            if self == Self::Weighted {
+                all += &format!("&{over}.WeightedCapacity={weight}");
+            }
+        }
+        let share =
+            "MixedInstancesPolicy.InstancesDistribution.OnDemandPercentageAboveBaseCapacity";
+        all + &format!("&{stem}{share}=50")
+    }
 }
 
 /// Members are chosen by a number that is taken modulo how many there are.
@@ -66,17 +112,35 @@ enum Happening {
     Vanish(usize),
     Terminate(usize),
     CallUnhealthy(usize),
-    Refresh(&'static str),
+    /// To the template's version, with these preferences.
+    Refresh(usize, &'static str),
+    /// On the way in, with this default result; on the way out.
+    HookIn(&'static str),
+    HookOut,
+    CompleteHook(usize, &'static str),
+    DeleteHooks,
     CancelRefresh(bool),
     RollBack,
     MaintenancePolicy(Option<(i32, i32)>),
 }
 
-const REFRESHES: [&str; 4] = [
-    "DesiredConfiguration.LaunchTemplate.Version=2&Preferences.MinHealthyPercentage=100&Preferences.MaxHealthyPercentage=150",
-    "DesiredConfiguration.LaunchTemplate.Version=1&Preferences.MinHealthyPercentage=50&Preferences.AutoRollback=true",
-    "DesiredConfiguration.LaunchTemplate.Version=2&Preferences.MinHealthyPercentage=75&Preferences.MaxHealthyPercentage=125&Preferences.SkipMatching=true",
-    "DesiredConfiguration.LaunchTemplate.Version=1&Preferences.MinHealthyPercentage=0&Preferences.CheckpointPercentages.member.1=50&Preferences.CheckpointPercentages.member.2=100&Preferences.CheckpointDelay=60",
+const REFRESHES: [(usize, &str); 4] = [
+    (
+        2,
+        "Preferences.MinHealthyPercentage=100&Preferences.MaxHealthyPercentage=150",
+    ),
+    (
+        1,
+        "Preferences.MinHealthyPercentage=50&Preferences.AutoRollback=true",
+    ),
+    (
+        2,
+        "Preferences.MinHealthyPercentage=75&Preferences.MaxHealthyPercentage=125&Preferences.SkipMatching=true",
+    ),
+    (
+        1,
+        "Preferences.MinHealthyPercentage=0&Preferences.CheckpointPercentages.member.1=50&Preferences.CheckpointPercentages.member.2=100&Preferences.CheckpointDelay=60",
+    ),
 ];
 
 fn script(seed: u64) -> Script {
@@ -86,7 +150,7 @@ fn script(seed: u64) -> Script {
     let grace = 60 + random.below(240) as u32;
     for _ in 0..15 {
         let (zone, yes, member) = (random.below(2), random.below(2) == 0, random.below(1000));
-        let what = match random.below(17) {
+        let what = match random.below(21) {
             0 | 1 => Happening::Desired(2 + random.below(7) as u32),
             2 => Happening::Cut(zone),
             3 | 4 => Happening::Heal(zone),
@@ -99,7 +163,14 @@ fn script(seed: u64) -> Script {
             11 => Happening::Vanish(member),
             12 if yes => Happening::Terminate(member),
             12 => Happening::CallUnhealthy(member),
-            13 | 14 => Happening::Refresh(REFRESHES[member % REFRESHES.len()]),
+            13 | 14 => {
+                let (version, preferences) = REFRESHES[member % REFRESHES.len()];
+                Happening::Refresh(version, preferences)
+            }
+            17 if yes => Happening::HookIn(["CONTINUE", "ABANDON"][zone]),
+            17 => Happening::HookOut,
+            18 | 19 => Happening::CompleteHook(member, ["CONTINUE", "ABANDON"][zone]),
+            20 => Happening::DeleteHooks,
             15 if zone == 0 => Happening::RollBack,
             15 => Happening::CancelRefresh(yes),
             _ => Happening::MaintenancePolicy(
@@ -113,6 +184,7 @@ fn script(seed: u64) -> Script {
         speed: [1.0, 1.0, 10.0, 20.0][seed as usize % 4],
         app_boot,
         grace,
+        fleet: [Fleet::Plain, Fleet::Mixed, Fleet::Weighted][seed as usize % 3],
         happenings,
     }
 }
@@ -124,12 +196,15 @@ fn play(script: &Script) {
         .plane
         .set_app_boot(Duration::from_secs(script.app_boot));
     stack::web(&cloud, "web", (2, 8, 4), script.grace);
-    cloud.change_group("web", |g| g.template.version = "1".into());
+    cloud.autoscaling(&format!(
+        "UpdateAutoScalingGroup&AutoScalingGroupName=web&{}",
+        script.fleet.parameters("", 1)
+    ));
     cloud.ec2("CreateLaunchTemplateVersion&LaunchTemplateName=web&SourceVersion=1&LaunchTemplateData.InstanceType=t3.small");
     cloud.until("at rest at first", 400.0, |c| c.at_rest("web"));
     cloud.watch = Some(always);
     for (what, pause) in &script.happenings {
-        happen(&mut cloud, what);
+        happen(&mut cloud, script.fleet, what);
         cloud.run(f64::from(*pause));
     }
     for zone in ZONES {
@@ -138,6 +213,7 @@ fn play(script: &Script) {
         cloud.host.refuse_launches(zone, None);
     }
     cloud.plane.mend_apps();
+    happen(&mut cloud, script.fleet, &Happening::DeleteHooks);
     cloud.until("done with refreshing", 20_000.0, |c| {
         c.state().instance_refreshes.values().all(|r| !r.active())
     });
@@ -207,8 +283,9 @@ fn whatever_happens_the_group_comes_to_rest() {
                 .map(|(what, pause)| format!("  {what:?}, then {pause} s"))
                 .collect();
             format!(
-                "seed {} at speed {}, grace {} s, applications boot {} s:\n{}\n{why}",
+                "seed {}: {:?} at speed {}, grace {} s, applications boot {} s:\n{}\n{why}",
                 s.seed,
+                s.fleet,
                 s.speed,
                 s.grace,
                 s.app_boot,
@@ -219,7 +296,7 @@ fn whatever_happens_the_group_comes_to_rest() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-fn happen(cloud: &mut Cloud, what: &Happening) {
+fn happen(cloud: &mut Cloud, fleet: Fleet, what: &Happening) {
     let group = cloud.group("web");
     let member = |n: &usize| {
         let all = &group.instances;
@@ -258,12 +335,46 @@ fn happen(cloud: &mut Cloud, what: &Happening) {
                 }
             });
         }),
-        Happening::Refresh(how) => refused(
+        Happening::Refresh(version, how) => {
+            let desired = fleet.parameters("DesiredConfiguration.", *version);
+            refused(
+                cloud,
+                &format!("StartInstanceRefresh&AutoScalingGroupName=web&{desired}&{how}"),
+            );
+        }
+        Happening::HookIn(result) => refused(
             cloud,
             &format!(
-                "StartInstanceRefresh&AutoScalingGroupName=web&DesiredConfiguration.LaunchTemplate.LaunchTemplateName=web&{how}"
+                "PutLifecycleHook&{GROUP}&LifecycleHookName=in&HeartbeatTimeout=40&LifecycleTransition=autoscaling:EC2_INSTANCE_LAUNCHING&DefaultResult={result}"
             ),
         ),
+        Happening::HookOut => refused(
+            cloud,
+            &format!(
+                "PutLifecycleHook&{GROUP}&LifecycleHookName=out&HeartbeatTimeout=40&LifecycleTransition=autoscaling:EC2_INSTANCE_TERMINATING"
+            ),
+        ),
+        Happening::CompleteHook(n, result) => {
+            let waiting = group.instances.iter().filter(|m| !m.actions.is_empty());
+            let waiting: Vec<_> = waiting.collect();
+            if let Some(member) = waiting.get(n % waiting.len().max(1)) {
+                let (id, hook) = (&member.id, &member.actions[0].hook.name);
+                refused(
+                    cloud,
+                    &format!(
+                        "CompleteLifecycleAction&{GROUP}&LifecycleHookName={hook}&InstanceId={id}&LifecycleActionResult={result}"
+                    ),
+                );
+            }
+        }
+        Happening::DeleteHooks => {
+            for name in ["in", "out"] {
+                refused(
+                    cloud,
+                    &format!("DeleteLifecycleHook&{GROUP}&LifecycleHookName={name}"),
+                );
+            }
+        }
         Happening::CancelRefresh(waits) => refused(
             cloud,
             &format!(
@@ -288,9 +399,15 @@ fn surplus(cloud: &Cloud, group: &AutoScalingGroup) -> usize {
         .map(|r| r.preferences.max_healthy as usize);
     let most = policy.into_iter().chain(refresh).max().unwrap_or(100);
     let desired = group.desired_capacity as usize;
+    // A heavy member may take the place of a light one, in each of them.
+    let heaviest = match group.is_weighted() {
+        true => Fleet::Weighted.weight(),
+        false => 1,
+    };
+    let over = heaviest - 1;
     match most {
-        100 => 1,
-        most => 1 + (desired * (most - 100) / 100).max(1),
+        100 => heaviest + over,
+        most => heaviest + over + (desired * (most - 100) / 100).max(1) + over,
     }
 }
 
@@ -298,11 +415,9 @@ fn surplus(cloud: &Cloud, group: &AutoScalingGroup) -> usize {
 fn always(cloud: &Cloud) {
     let group = cloud.group("web");
     let state = cloud.state();
-    let staying = group
-        .instances
-        .iter()
-        .filter(|m| !m.lifecycle.is_terminating())
-        .count();
+    let staying = group.instances.iter();
+    let staying = staying.filter(|m| !m.lifecycle.is_terminating());
+    let staying: usize = staying.map(|m| m.weight as usize).sum();
     let desired = group.desired_capacity as usize;
     let check = |holds: bool, what: &str| {
         if !holds {

@@ -277,3 +277,36 @@ fn a_policy_runs_when_its_user_says_so() {
         assert!(refusal.starts_with("ValidationError"), "{refusal}");
     }
 }
+
+#[test]
+fn metric_math_is_held_at_a_target() {
+    let mut cloud = Cloud::new(1.0);
+    cloud.demand = 1.9;
+    stack::web(&cloud, "web", (2, 8, 2), 60);
+    let stem = "TargetTrackingConfiguration.CustomizedMetricSpecification.Metrics.member";
+    let stat = format!("{stem}.1.MetricStat");
+    let dimension = format!("{stat}.Metric.Dimensions.member.1");
+    let put = |more: &str| {
+        cloud.try_autoscaling(&format!(
+            "PutScalingPolicy&AutoScalingGroupName=web&PolicyName=math&PolicyType=TargetTrackingScaling&EstimatedInstanceWarmup=60\
+             &TargetTrackingConfiguration.TargetValue=100&{stem}.1.Id=cpu&{stem}.1.ReturnData=false\
+             &{stat}.Metric.Namespace=AWS/EC2&{stat}.Metric.MetricName=CPUUtilization&{stat}.Stat=Average\
+             &{dimension}.Name=AutoScalingGroupName&{dimension}.Value=web&{stem}.2.Id=twice{more}"
+        ))
+    };
+    let refused = put(&format!("&{stem}.2.Expression=ram*2")).unwrap_err();
+    assert!(refused.starts_with("ValidationError: "), "{refused}");
+    put(&format!("&{stem}.2.Expression=cpu*2")).unwrap();
+    let described = cloud.autoscaling("DescribePolicies");
+    assert!(described.contains("<Expression>cpu*2</Expression>"));
+    let alarms = cloud.state().alarms.values().cloned().collect::<Vec<_>>();
+    assert_eq!(alarms.len(), 2);
+    assert!(
+        alarms
+            .iter()
+            .all(|a| a.metrics.len() == 2 && a.metric_name.is_empty())
+    );
+    cloud.until("as many as it takes", 900.0, |c| {
+        c.group("web").desired_capacity == 4 && c.at_rest("web")
+    });
+}

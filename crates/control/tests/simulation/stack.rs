@@ -23,7 +23,7 @@ pub fn group(cloud: &Cloud, name: &str, (min, max, desired): (u32, u32, u32)) {
         id: template,
         name: name.into(),
         version: "$Latest".into(),
-        mixed: None,
+        policy: None,
         configuration: None,
     };
     let record = AutoScalingGroup {

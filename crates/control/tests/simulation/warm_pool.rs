@@ -177,3 +177,48 @@ fn a_pool_goes_by_itself_and_with_its_group() {
     cloud.until("gone", 120.0, |c| c.find_group("web").is_none());
     assert_eq!(stopped(&cloud), 0);
 }
+
+#[test]
+fn a_refresh_replaces_the_pool_as_well() {
+    let mut cloud = Cloud::new(1.0);
+    stack::group(&cloud, "web", (1, 4, 2));
+    cloud.change_group("web", |g| g.template.version = "1".into());
+    put(&cloud, "");
+    let full = |c: &Cloud| pool(c) == ["Warmed:Stopped"; 2];
+    cloud.until("full", 120.0, |c| full(c) && c.at_rest("web"));
+    cloud.ec2("CreateLaunchTemplateVersion&LaunchTemplateName=web&SourceVersion=1&LaunchTemplateData.InstanceType=t3.small");
+    cloud.autoscaling("StartInstanceRefresh&AutoScalingGroupName=web&Preferences.InstanceWarmup=0&DesiredConfiguration.LaunchTemplate.LaunchTemplateName=web&DesiredConfiguration.LaunchTemplate.Version=2");
+    let done = |c: &Cloud| c.state().instance_refreshes.values().all(|r| !r.active());
+    cloud.until("refreshed", 600.0, done);
+    let described = cloud.autoscaling("DescribeInstanceRefreshes&AutoScalingGroupName=web");
+    assert!(
+        described.contains("<WarmPoolProgress><PercentageComplete>100</PercentageComplete><InstancesToUpdate>0</InstancesToUpdate></WarmPoolProgress>"),
+        "{described}"
+    );
+    cloud.until("full again", 300.0, |c| full(c) && c.at_rest("web"));
+    let group = cloud.group("web");
+    assert!(group.held().all(|m| m.template.2 == 2));
+}
+
+#[test]
+fn one_of_the_pool_can_be_terminated_and_called_unhealthy() {
+    let mut cloud = Cloud::new(1.0);
+    stack::group(&cloud, "web", (1, 3, 1));
+    put(&cloud, "");
+    let full = |c: &Cloud| pool(c) == ["Warmed:Stopped"; 2];
+    cloud.until("full", 120.0, full);
+    let id = |c: &Cloud| c.group("web").warm[0].id.clone();
+    let terminate = "TerminateInstanceInAutoScalingGroup&InstanceId";
+    let (first, decrement) = (id(&cloud), "&ShouldDecrementDesiredCapacity");
+    let refused = cloud.try_autoscaling(&format!("{terminate}={first}{decrement}=true"));
+    assert!(refused.unwrap_err().contains("in the warm pool"));
+    cloud.autoscaling(&format!("{terminate}={first}{decrement}=false"));
+    let replaced = |id| move |c: &Cloud| full(c) && c.group("web").warm.iter().all(|m| m.id != id);
+    cloud.until("replaced", 200.0, replaced(first));
+    let second = id(&cloud);
+    cloud.autoscaling(&format!(
+        "SetInstanceHealth&InstanceId={second}&HealthStatus=Unhealthy"
+    ));
+    cloud.until("replaced too", 200.0, replaced(second));
+    assert_eq!(cloud.group("web").desired_capacity, 1);
+}

@@ -25,12 +25,15 @@ use ipnet::Ipv4Net;
 use model::event::{Fault, Severity};
 use model::image::{self, Image};
 use model::instance::{
-    DesiredInstance, Instance, InstanceState, KeyPair, LaunchError, TemplateLaunch,
+    DesiredInstance, Instance, InstanceState, KeyPair, LaunchError, Spot, TemplateLaunch,
 };
-use model::instance_type::{self, InstanceType};
+use model::instance_type::{self, Architecture, InstanceType};
 use model::snapshot::Contents;
 use model::vpc::Subnet;
-use model::{ImageId, InstanceId, LaunchTemplateId, ReservationId, Scope, Tags, Timestamp, zone};
+use model::{
+    ImageId, InstanceId, LaunchTemplateId, ReservationId, Scope, SpotRequestId, Tags, Timestamp,
+    zone,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
 use store::{State, Tx};
@@ -86,6 +89,8 @@ pub struct Launch {
     pub template: Option<(LaunchTemplateId, u64)>,
     /// Win over the instance tags of `data`; keys that users may not set are allowed.
     pub tags: Tags,
+    /// As Spot Instances, which groups launch; other calls' are on demand.
+    pub spot: bool,
 }
 
 /// One instance for an Auto Scaling group, and the version of the template it was made from.
@@ -116,12 +121,11 @@ fn one_from_template(
         data.instance_type = Some(instance_type.clone());
         data.instance_requirements = None;
     }
+    if let Some(image) = &request.image {
+        data.image_id = Some(image.clone());
+    }
     if let Some(requirements) = data.instance_requirements.take() {
-        let architecture =
-            match super::image::named(tx, site.scope, site.images, &image_id(&data, site)?) {
-                Named::Known(image) => Some(image.architecture),
-                Named::Gone | Named::Unknown => None,
-            };
+        let architecture = architecture(tx, site, &data);
         data.instance_type = Some(requirements.choose(architecture)?.name.clone());
     }
     let mut subnet = Some(request.subnet.to_string());
@@ -130,6 +134,7 @@ fn one_from_template(
     }
     let number = version.number;
     let launch = Launch {
+        spot: request.spot || options::is_spot(&data),
         data,
         subnet,
         count: (1, 1),
@@ -179,7 +184,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
     }
     let most = within_quota(tx, site.scope, instance_type, launch.count.0)?.min(launch.count.1);
 
-    let mut warnings = options::not_emulated(data, instance_type);
+    let mut warnings = options::not_emulated(&launch, instance_type);
     warnings.extend(volume::not_emulated(&volumes));
     let base = contents.as_ref().map_or(&image_id, |c| &c.base);
     warnings.extend(image::backing(base, site.images).differs);
@@ -265,6 +270,10 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             root_volume,
             client_token: launch.client_token.clone(),
             launch_template: launch.template.clone(),
+            spot: launch.spot.then(|| Spot {
+                request: SpotRequestId::random(),
+                ends: None,
+            }),
             launched: site.now,
             desired: DesiredInstance::Running,
             run: 0,
@@ -331,6 +340,18 @@ fn image_id(data: &LaunchTemplateData, site: &Site<'_>) -> Result<ImageId> {
             ))
         }),
         None => super::image::parse(given),
+    }
+}
+
+/// Of the image that the launch names; `None` where it is not known.
+pub(crate) fn architecture(
+    state: &State,
+    site: &Site<'_>,
+    data: &LaunchTemplateData,
+) -> Option<Architecture> {
+    match super::image::named(state, site.scope, site.images, &image_id(data, site).ok()?) {
+        Named::Known(image) => Some(image.architecture),
+        Named::Gone | Named::Unknown => None,
     }
 }
 

@@ -83,10 +83,16 @@ pub fn refuse_unserved(data: &LaunchTemplateData) -> Result<()> {
     Ok(())
 }
 
+pub fn is_spot(data: &LaunchTemplateData) -> bool {
+    let market = data.instance_market_options.as_ref();
+    market.and_then(|m| m.market_type.as_deref()) == Some("spot")
+}
+
 /// What is accepted and described but changes nothing here, in words for the event log.
-pub fn not_emulated(data: &LaunchTemplateData, instance_type: &InstanceType) -> Vec<String> {
+pub fn not_emulated(launch: &Launch, instance_type: &InstanceType) -> Vec<String> {
+    let data = &launch.data;
     let mut notes = Vec::new();
-    if data.instance_market_options.is_some() {
+    if data.instance_market_options.is_some() && !launch.spot {
         notes.push("the spot market is not emulated; runs on demand".to_owned());
     }
     if enclave(data) {

@@ -313,6 +313,8 @@ fn a_group_launches_from_its_template_in_its_subnet() {
             configuration: None,
             subnet: subnet.id.clone(),
             instance_type: Some("t2.micro".into()),
+            image: None,
+            spot: false,
             tags: Tags::from([
                 ("Name".into(), "group".into()),
                 ("aws:autoscaling:groupName".into(), "g".into()),
@@ -350,6 +352,8 @@ fn a_group_launches_what_meets_its_templates_requirements() {
             // Not every zone has every type, and ids are in random order.
             subnet: in_zone(ctx, "us-east-1a"),
             instance_type: None,
+            image: None,
+            spot: false,
             tags: Tags::new(),
         };
         let site = Site::new(&ctx.cloud, &ctx.scope, ctx.now);

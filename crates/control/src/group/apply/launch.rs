@@ -1,16 +1,28 @@
 //! Launches, where they go when a zone has no room, and how long to wait after failures.
 
 use super::super::at;
+use super::super::fleet::{Choice, Fleet};
 use super::super::plan::LaunchWhy;
 use super::notify::Told;
 use super::{Apply, settle_cause};
 use model::autoscaling::{Activity, AutoScalingGroup, GroupInstance, LifecycleState};
 use model::event::Severity;
 use model::instance::{Instance, LaunchError, TemplateLaunch};
-use model::{InstanceId, SubnetId, Tags};
+use model::{InstanceId, LaunchTemplateId, SubnetId, Tags};
 
 /// Waits between launches that fail, in seconds: doubled each time up to the last (assumption; AWS gives no figures).
 const BACK_OFF: [u32; 5] = [10, 20, 40, 80, 160];
+
+/// The facts of one launch.
+struct Launched<'a> {
+    id: InstanceId,
+    zone: &'a str,
+    subnet: &'a SubnetId,
+    /// With the version that was used.
+    template: (LaunchTemplateId, String, u64),
+    why: LaunchWhy,
+    replaces: Option<InstanceId>,
+}
 
 impl Apply<'_> {
     pub(super) fn launch(
@@ -25,8 +37,10 @@ impl Apply<'_> {
         if why != LaunchWhy::Rebalance && group.retry_at.is_some_and(|at| now < at) {
             return;
         }
-        let cause = self.launch_cause(group, zones, why);
-        let mut failed = None;
+        let template = self.template.clone();
+        let staying = group.instances.iter().filter(|m| m.lifecycle.counts());
+        let fleet = Fleet::new(group, &template, staying);
+        let mut failed = false;
         for zone in zones {
             let Some(subnet) = group
                 .subnets
@@ -36,34 +50,76 @@ impl Apply<'_> {
             else {
                 continue;
             };
-            let request = TemplateLaunch {
-                template: self.template.id.clone(),
-                version: self.template.version.clone(),
-                configuration: self.template.configuration.clone(),
-                subnet: subnet.clone(),
-                instance_type: None,
-                tags: tags(group),
-            };
-            match (self.launcher)(self.tx, &group.scope, &request, now) {
-                Ok((id, version)) => {
-                    return self.launched(group, id, zone, &subnet, version, cause, why, replaces);
-                }
-                Err(failure) => {
-                    self.launch_failed(group, zone, subnet.as_str(), cause.clone(), &failure);
-                    // Best effort: capacity is asked for elsewhere; other failures are the same everywhere.
-                    let elsewhere = failure.code == "InsufficientInstanceCapacity"
-                        && group.zone_distribution != "balanced-only";
-                    failed = Some(failure);
-                    if !elsewhere {
-                        break;
+            let mut failures = Vec::new();
+            let choices = fleet.choices(zone);
+            let weight = choices.first().map_or(1, |c| c.weight);
+            for choice in choices {
+                let from = self.source(&choice);
+                let request = TemplateLaunch {
+                    template: from.0.clone(),
+                    version: from.2.clone(),
+                    configuration: self.template.configuration.clone(),
+                    subnet: subnet.clone(),
+                    instance_type: choice.instance_type.map(str::to_owned),
+                    image: choice.by.and_then(|o| o.image.clone()),
+                    spot: choice.spot,
+                    tags: tags(group),
+                };
+                match (self.launcher)(self.tx, &group.scope, &request, now) {
+                    Ok((id, version)) => {
+                        let launched = Launched {
+                            id,
+                            zone,
+                            subnet: &subnet,
+                            template: (from.0, from.1, version),
+                            why,
+                            replaces,
+                        };
+                        return self.launched(group, launched);
                     }
+                    Err(failure) => failures.push((choice.spot, failure)),
                 }
+            }
+            let lacks = |(_, f): &(bool, LaunchError)| f.code == "InsufficientInstanceCapacity";
+            let elsewhere = failures.iter().any(lacks);
+            if let Some((spot, failure)) = failures.into_iter().next() {
+                let failure = self.said(spot, failure);
+                let cause = self.launch_cause(group, zones, why, weight);
+                self.launch_failed(group, zone, subnet.as_str(), cause, &failure);
+                failed = true;
+            }
+            // Best effort: capacity is asked for elsewhere; other failures are the same everywhere.
+            if !elsewhere || group.zone_distribution == "balanced-only" {
+                break;
             }
         }
         match why {
-            _ if failed.is_none() => {}
+            _ if !failed => {}
             LaunchWhy::Rebalance => self.put_off_rebalancing(),
             _ => self.back_off(),
+        }
+    }
+
+    /// The template that the choice launches from: id, name and version as given.
+    fn source(&self, choice: &Choice<'_>) -> (LaunchTemplateId, String, String) {
+        let group = &self.template;
+        let own = || (group.id.clone(), group.name.clone(), group.version.clone());
+        choice
+            .by
+            .and_then(|o| o.template.clone())
+            .unwrap_or_else(own)
+    }
+
+    /// Mixed groups tell a failure in a form of their own.
+    fn said(&self, spot: bool, failure: LaunchError) -> LaunchError {
+        if self.template.policy.is_none() {
+            return failure;
+        }
+        let market = if spot { "Spot" } else { "On-Demand" };
+        let LaunchError { code, message } = failure;
+        LaunchError {
+            message: format!("Could not launch {market} Instances. {code} - {message}"),
+            code,
         }
     }
 
@@ -73,13 +129,12 @@ impl Apply<'_> {
         group: &AutoScalingGroup,
         zones: &[String],
         why: LaunchWhy,
+        weight: u32,
     ) -> String {
         let now = self.now;
-        let capacity = group
-            .instances
-            .iter()
-            .filter(|m| !m.lifecycle.is_terminating())
-            .count();
+        let staying = group.instances.iter();
+        let staying = staying.filter(|m| !m.lifecycle.is_terminating());
+        let capacity: u32 = staying.map(|m| m.weight).sum();
         match why {
             LaunchWhy::Replacement => at(
                 now,
@@ -111,7 +166,7 @@ impl Apply<'_> {
                     now,
                     &format!(
                         "an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {capacity} to {}.",
-                        capacity + 1
+                        capacity + weight
                     ),
                 );
                 match &group.last_cause {
@@ -131,18 +186,21 @@ impl Apply<'_> {
         *failures += 1;
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the facts of one launch")]
-    pub(super) fn launched(
-        &mut self,
-        group: &AutoScalingGroup,
-        id: InstanceId,
-        zone: &str,
-        subnet: &SubnetId,
-        version: u64,
-        cause: String,
-        why: LaunchWhy,
-        replaces: Option<InstanceId>,
-    ) {
+    fn launched(&mut self, group: &AutoScalingGroup, launched: Launched<'_>) {
+        let Launched {
+            id,
+            zone,
+            subnet,
+            template,
+            why,
+            replaces,
+        } = launched;
+        let instance = self.tx.get::<Instance>(&id);
+        let (instance_type, spot) = instance
+            .map(|i| (i.instance_type.clone(), i.spot.is_some()))
+            .unwrap_or_default();
+        let weight = group.weight_of(&self.template, &instance_type);
+        let cause = self.launch_cause(group, &[zone.to_owned()], why, weight);
         let activity = self.activity(
             group,
             match why {
@@ -154,11 +212,6 @@ impl Apply<'_> {
             zone,
             "InProgress",
         );
-        let instance_type = self
-            .tx
-            .get::<Instance>(&id)
-            .map(|i| i.instance_type.clone())
-            .unwrap_or_default();
         let member = GroupInstance {
             id,
             zone: zone.to_owned(),
@@ -167,12 +220,10 @@ impl Apply<'_> {
             healthy: true,
             unhealthy_because: None,
             protected_from_scale_in: group.new_instances_protected_from_scale_in,
-            template: (
-                self.template.id.clone(),
-                self.template.name.clone(),
-                version,
-            ),
+            template,
             configuration: self.template.configuration.clone(),
+            weight,
+            spot,
             in_service: None,
             activity: Some(activity),
             seen_healthy: false,

@@ -266,12 +266,7 @@ impl Apply<'_> {
 
 /// A change of capacity explains the activities that reach it, and no later ones.
 fn settle_cause(group: &mut AutoScalingGroup) {
-    let active = group
-        .instances
-        .iter()
-        .filter(|m| m.lifecycle.counts())
-        .count();
-    if active == group.desired_capacity as usize {
+    if group.has_desired() {
         group.last_cause = None;
     }
 }

@@ -51,6 +51,7 @@ impl Apply<'_> {
         self.group(|g| {
             if let Some(desired) = desired {
                 g.template = desired;
+                g.weigh();
             }
             // Nobody waits for them any more: they count like the others.
             g.instances.iter_mut().for_each(|m| m.replaces = None);

@@ -18,11 +18,10 @@ impl Apply<'_> {
         why: TerminateWhy,
     ) {
         let now = self.now;
-        let capacity = group
-            .instances
-            .iter()
-            .filter(|m| !m.lifecycle.is_terminating())
-            .count();
+        let staying = group.instances.iter();
+        let staying = staying.filter(|m| !m.lifecycle.is_terminating());
+        let capacity: u32 = staying.map(|m| m.weight).sum();
+        let weight = group.held().find(|m| m.id == *id).map_or(1, |m| m.weight);
         let cause = match why {
             TerminateWhy::Unhealthy(because) => at(
                 now,
@@ -56,7 +55,7 @@ impl Apply<'_> {
                     now,
                     &format!(
                         "an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {capacity} to {}.",
-                        capacity.saturating_sub(1)
+                        capacity.saturating_sub(weight)
                     ),
                 );
                 let selected = at(now, &format!("instance {id} was selected for termination."));

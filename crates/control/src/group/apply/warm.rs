@@ -40,7 +40,8 @@ impl Apply<'_> {
         let Some(instance) = self.tx.get::<Instance>(id).cloned() else {
             return;
         };
-        let cause = self.launch_cause(group, std::slice::from_ref(&member.zone), why);
+        let zone = std::slice::from_ref(&member.zone);
+        let cause = self.launch_cause(group, zone, why, member.weight);
         if instance.state == InstanceState::Stopped
             && let Err(failure) = (self.starter)(self.tx, id, now)
         {

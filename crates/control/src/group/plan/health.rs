@@ -1,7 +1,7 @@
 //! Who is unhealthy, and who of them is replaced now.
 
 use super::roll::limits;
-use super::{LaunchWhy, Planner, Step, TerminateWhy};
+use super::{LaunchWhy, Planner, Step, TerminateWhy, units};
 use jiff::Timestamp;
 use model::autoscaling::{GroupInstance, LifecycleState as L, UnhealthyBecause};
 use model::instance::InstanceState;
@@ -137,18 +137,12 @@ impl Planner<'_> {
 
     fn launch_ahead(&mut self, member: &GroupInstance, most: usize) {
         let waits = self.group.retry_at.is_some_and(|at| self.now < at);
-        let planned = self.steps.iter();
-        let planned = planned.filter(|s| matches!(s, Step::Launch { .. })).count();
-        let full = most <= self.active().len() + planned;
+        let full = most <= units(self.active()) + self.launching;
         if full || waits || self.suspended("Launch") || self.paired().contains(&member.id) {
             return;
         }
         let zones = self.zones_for(member);
-        self.steps.push(Step::Launch {
-            zones,
-            why: LaunchWhy::Replacement,
-            replaces: Some(member.id.clone()),
-        });
+        self.launch(zones, LaunchWhy::Replacement, Some(member.id.clone()));
     }
 
     /// Replacements that have begun: until the new instance has passed its first check or its grace.

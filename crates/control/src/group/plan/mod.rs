@@ -15,11 +15,14 @@ mod victim;
 mod warm;
 
 use super::facts::Fact;
+use super::fleet::Fleet;
 use crate::clock::Speed;
 use jiff::{SignedDuration, Timestamp};
 use model::InstanceId;
 use model::LaunchTemplateId;
-use model::autoscaling::{AutoScalingGroup, LifecycleState, Transition, UnhealthyBecause};
+use model::autoscaling::{
+    AutoScalingGroup, GroupInstance, GroupTemplate, LifecycleState, Transition, UnhealthyBecause,
+};
 use model::instance_refresh::InstanceRefresh;
 use std::collections::BTreeMap;
 
@@ -117,12 +120,28 @@ pub struct Situation<'a> {
     pub refresh: Option<&'a InstanceRefresh>,
     /// Alarms of the refresh that are in ALARM.
     pub refresh_alarms: Vec<String>,
-    /// What a launch would use now, `$Latest` and the like resolved.
-    pub current: (LaunchTemplateId, u64),
+    /// What is launched from: the group's own, or a refresh's.
+    pub template: &'a GroupTemplate,
+    pub current: Current,
     /// Zones are not balanced before: it failed.
     pub rebalance_at: Option<Timestamp>,
     pub speed: Speed,
     pub now: Timestamp,
+}
+
+/// What a launch would use now, `$Latest` and the like resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Current {
+    pub template: (LaunchTemplateId, u64),
+    /// Of overrides that have templates of their own, by type.
+    pub by_type: BTreeMap<String, (LaunchTemplateId, u64)>,
+}
+
+impl Current {
+    /// For an instance of the type.
+    pub fn of(&self, instance_type: &str) -> &(LaunchTemplateId, u64) {
+        self.by_type.get(instance_type).unwrap_or(&self.template)
+    }
 }
 
 /// Steps in order, and when to look again.
@@ -132,6 +151,7 @@ pub fn plan(situation: Situation<'_>) -> (Vec<Step>, Option<Timestamp>) {
         facts,
         refresh,
         refresh_alarms,
+        template,
         current,
         rebalance_at,
         speed,
@@ -142,7 +162,10 @@ pub fn plan(situation: Situation<'_>) -> (Vec<Step>, Option<Timestamp>) {
         facts,
         refresh,
         refresh_alarms,
+        template,
         current,
+        fleet: None,
+        launching: 0,
         rebalance_at,
         speed,
         now,
@@ -165,7 +188,12 @@ struct Planner<'a> {
     facts: &'a BTreeMap<InstanceId, Fact>,
     refresh: Option<&'a InstanceRefresh>,
     refresh_alarms: Vec<String>,
-    current: (LaunchTemplateId, u64),
+    template: &'a GroupTemplate,
+    current: Current,
+    /// The members and what this plan launches; made for the first launch.
+    fleet: Option<Fleet<'a>>,
+    /// Units that this plan launches.
+    launching: usize,
     rebalance_at: Option<Timestamp>,
     speed: Speed,
     now: Timestamp,
@@ -175,7 +203,37 @@ struct Planner<'a> {
     again: Option<Timestamp>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// Plans a launch; gives the units that it is expected to make.
+    fn launch(
+        &mut self,
+        zones: Vec<String>,
+        why: LaunchWhy,
+        replaces: Option<InstanceId>,
+    ) -> usize {
+        let (group, template) = (self.group, self.template);
+        // The pool's instances do not count as capacity.
+        let units = if why == LaunchWhy::Warm || template.policy.is_none() {
+            1
+        } else {
+            let staying = group.instances.iter().filter(|m| m.lifecycle.counts());
+            let fleet = self
+                .fleet
+                .get_or_insert_with(|| Fleet::new(group, template, staying));
+            let zone = zones.first().map_or("", String::as_str);
+            fleet.grow(zone) as usize
+        };
+        if why != LaunchWhy::Warm {
+            self.launching += units;
+        }
+        self.steps.push(Step::Launch {
+            zones,
+            why,
+            replaces,
+        });
+        units
+    }
+
     fn suspended(&self, process: &str) -> bool {
         self.group.suspended(process)
     }
@@ -189,4 +247,9 @@ impl Planner<'_> {
     fn look_again(&mut self, at: Timestamp) {
         self.again = crate::clock::earliest(self.again, Some(at));
     }
+}
+
+/// Units of capacity.
+fn units<'a>(members: impl IntoIterator<Item = &'a GroupInstance>) -> usize {
+    members.into_iter().map(|m| m.weight as usize).sum()
 }

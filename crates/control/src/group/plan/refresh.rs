@@ -5,8 +5,9 @@
 //! Where the texts of a status are AWS's, captures show them; the others are ours.
 
 use super::roll::limits;
-use super::{LaunchWhy, Planner, Step, TerminateWhy};
+use super::{LaunchWhy, Planner, Step, TerminateWhy, units};
 use jiff::Timestamp;
+use model::InstanceId;
 use model::autoscaling::{GroupInstance, LifecycleState as L};
 use model::instance_refresh::{HeldBack, InstanceRefresh, RefreshStatus as S};
 
@@ -52,9 +53,13 @@ impl<'a> Planner<'a> {
 
     fn start(&mut self, refresh: &mut InstanceRefresh) {
         let staying = |m: &&GroupInstance| !m.lifecycle.is_terminating();
-        let members = self.group.instances.iter().filter(staying);
-        refresh.present = members.map(|m| m.id.clone()).collect();
-        refresh.replace = refresh.present.clone();
+        let ids = |members: &[GroupInstance]| -> Vec<InstanceId> {
+            let staying = members.iter().filter(staying);
+            staying.map(|m| m.id.clone()).collect()
+        };
+        refresh.replace = ids(&self.group.instances);
+        refresh.replace_warm = ids(&self.group.warm);
+        refresh.present = [&refresh.replace[..], &refresh.replace_warm].concat();
         refresh.to_update = refresh.replace.len() as u32;
         (refresh.status, refresh.started) = (S::InProgress, Some(self.now));
         refresh.progressed = self.now;
@@ -96,9 +101,14 @@ impl<'a> Planner<'a> {
 
     fn matches(&self, member: &GroupInstance) -> bool {
         let (id, _, version) = &member.template;
-        member.configuration == self.group.template.configuration
-            && *id == self.current.0
-            && *version == self.current.1
+        let (now, newest) = self.current.of(&member.instance_type);
+        let policy = self.template.policy.as_ref();
+        member.configuration == self.template.configuration
+            && (id, version) == (now, newest)
+            // Of no type that is launched any more, it is replaced as well.
+            && policy.is_none_or(|p| {
+                p.overrides.is_empty() || p.override_of(&member.instance_type).is_some()
+            })
     }
 
     fn replace_some(&mut self, refresh: &mut InstanceRefresh) {
@@ -115,7 +125,9 @@ impl<'a> Planner<'a> {
             ours.then_some(TerminateWhy::Refresh)
         });
         let remaining = self.remaining(refresh);
-        if self.progress(refresh, &remaining, warmup) == 0 {
+        let left = self.progress(refresh, &remaining, warmup);
+        let warm_left = self.replace_warm(refresh);
+        if left == 0 && warm_left == 0 {
             return self.complete(refresh);
         }
         if self.at_checkpoint(refresh) {
@@ -148,6 +160,35 @@ impl<'a> Planner<'a> {
         self.roll(&remaining.open, limits, warmup, WHY);
     }
 
+    /// Those of the warm pool serve nobody, so they go all at once, and the pool fills up from
+    /// what is launched now; gives how many are left.
+    fn replace_warm(&mut self, refresh: &mut InstanceRefresh) -> usize {
+        let group = self.group;
+        let rolls_back = refresh.status == S::RollbackInProgress;
+        let skips = refresh.preferences.skip_matching && !rolls_back;
+        let left: Vec<&GroupInstance> = group
+            .warm
+            .iter()
+            .filter(|m| refresh.replace_warm.contains(&m.id))
+            .filter(|m| !(skips && self.matches(m)))
+            .collect();
+        if left.len() as u32 != refresh.warm_left {
+            refresh.warm_left = left.len() as u32;
+            refresh.progressed = self.now;
+        }
+        let held_up = self.suspended("Terminate") || self.suspended("InstanceRefresh");
+        for member in left.iter().filter(|m| !m.lifecycle.is_terminating()) {
+            // Who is on the way from the pool is a member by the next plan.
+            if !held_up {
+                self.steps.push(Step::Terminate {
+                    id: member.id.clone(),
+                    why: TerminateWhy::Refresh,
+                });
+            }
+        }
+        left.len()
+    }
+
     fn alarmed(&self) -> Option<String> {
         let alarm = self.refresh_alarms.first()?;
         Some(format!("CloudWatch alarm {alarm} is in ALARM state."))
@@ -176,36 +217,46 @@ impl<'a> Planner<'a> {
         warmup: u32,
     ) -> usize {
         let mut ready = 0;
-        let mut late = None;
+        let mut late = Vec::new();
         for member in self.active() {
             if remaining.has(member) {
                 continue;
             }
             match self.ready(member, warmup) {
-                true => ready += 1,
-                false => late = late.or(Some(member)),
+                true => ready += member.weight as usize,
+                false => late.push(member),
             }
         }
         let base = self.base(remaining);
-        let left = remaining.open.len() + remaining.waiting.len();
+        let left = units(remaining.open.iter().chain(&remaining.waiting).copied());
         let outstanding = left.max(base.saturating_sub(ready));
+        let members = remaining.open.len() + remaining.waiting.len();
         let (percent, to_update) = match &refresh.rollback {
             Some(rollback) => {
                 let all = refresh.replace.len();
-                let percent = usize::from(rollback.percent) * left / all.max(1);
-                (percent, rollback.to_update as usize + all - left.min(all))
+                let percent = usize::from(rollback.percent) * members / all.max(1);
+                (
+                    percent,
+                    rollback.to_update as usize + all - members.min(all),
+                )
             }
             None => {
                 let done = base - outstanding.min(base);
                 let percent = (100 * done).checked_div(base).unwrap_or(100);
-                (percent, outstanding)
+                // Percentages are of units, but it is instances that are counted.
+                let left = if self.group.is_weighted() {
+                    members + late.len()
+                } else {
+                    outstanding
+                };
+                (percent, left)
             }
         };
         if (percent as u8, to_update as u32) != (refresh.percent, refresh.to_update) {
             (refresh.percent, refresh.to_update) = (percent as u8, to_update as u32);
             refresh.progressed = self.now;
         }
-        refresh.reason = match (late, remaining.waiting.first()) {
+        refresh.reason = match (late.first(), remaining.waiting.first()) {
             (Some(m), _) if m.lifecycle == L::InService => Some(format!(
                 "Waiting for instances to warm up before continuing. For example: {} is warming up.",
                 m.id
@@ -226,11 +277,8 @@ impl<'a> Planner<'a> {
 
     /// Members that shall be as the refresh wants them in the end.
     fn base(&self, remaining: &Remaining<'a>) -> usize {
-        let ignored = remaining
-            .ignored
-            .iter()
-            .filter(|m| !self.leaving(m))
-            .count();
+        let ignored = remaining.ignored.iter().filter(|m| !self.leaving(m));
+        let ignored = units(ignored.copied());
         (self.group.desired_capacity as usize).saturating_sub(ignored)
     }
 
@@ -239,7 +287,7 @@ impl<'a> Planner<'a> {
         let base = self.base(remaining);
         let paired = self.paired();
         let open = remaining.open.iter().filter(|m| !paired.contains(&m.id));
-        let untouched = open.count() + remaining.waiting.len();
+        let untouched = units(open.chain(&remaining.waiting).copied());
         let allowed = (base * percent as usize).div_ceil(100);
         allowed.saturating_sub(base.saturating_sub(untouched))
     }
@@ -339,7 +387,7 @@ impl<'a> Planner<'a> {
             end(refresh, S::RollbackFailed, Some(why), self.now);
         } else if refresh.preferences.auto_rollback && refresh.reversible() {
             let why = format!("Automatic rollback: {why}");
-            refresh.roll_back(&self.group.instances, why, self.now);
+            refresh.roll_back(self.group, why, self.now);
         } else {
             end(refresh, S::Failed, Some(why), self.now);
         }

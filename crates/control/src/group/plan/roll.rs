@@ -6,14 +6,14 @@
 //! missing capacity. Source: `https://docs.aws.amazon.com/autoscaling/ec2/userguide/instance-maintenance-policy-overview-and-considerations.html`
 
 use super::size::by_fewest;
-use super::{LaunchWhy, Planner, Step, TerminateWhy};
+use super::{LaunchWhy, Planner, Step, TerminateWhy, units};
 use jiff::{SignedDuration, Timestamp};
 use model::InstanceId;
 use model::autoscaling::{GroupInstance, LifecycleState as L};
 use model::instance::InstanceState;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How far replacing may go at a moment.
+/// How far replacing may go at a moment, in units of capacity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Members that must go on serving.
@@ -161,14 +161,14 @@ impl<'a> Planner<'a> {
         let desired = self.group.desired_capacity as usize;
         let active = self.active();
         let old: BTreeSet<&InstanceId> = candidates.iter().map(|m| &m.id).collect();
-        let mut total = active.len() + self.launches();
+        let mut total = units(active.iter().copied()) + self.launching;
         let mut serving = 0;
         for member in &active {
             let counts = match old.contains(&member.id) {
                 true => self.serves(member),
                 false => self.ready(member, warmup),
             };
-            serving += usize::from(counts);
+            serving += usize::from(counts) * member.weight as usize;
         }
         let waits = self.group.retry_at.is_some_and(|at| self.now < at);
         let may_launch = !self.suspended("Launch") && !waits;
@@ -177,26 +177,22 @@ impl<'a> Planner<'a> {
             if limits.quota == 0 {
                 return;
             }
+            let weight = member.weight as usize;
             let alive = self.serves(member);
             if member.lifecycle != L::InService || !alive {
                 // It does nobody any good: nothing is lost with it.
                 if may_terminate && !member.lifecycle.is_pending() {
                     self.end(member, terminate);
-                    limits.quota -= 1;
+                    limits.quota = limits.quota.saturating_sub(weight);
                 }
             } else if limits.high > desired && total < limits.high && may_launch {
                 let zones = self.zones_for(member);
-                self.steps.push(Step::Launch {
-                    zones,
-                    why: launch,
-                    replaces: Some(member.id.clone()),
-                });
-                total += 1;
-                limits.quota -= 1;
+                total += self.launch(zones, launch, Some(member.id.clone()));
+                limits.quota = limits.quota.saturating_sub(weight);
             } else if limits.low < desired && limits.low < serving && may_terminate && may_launch {
                 self.end(member, terminate);
-                serving -= 1;
-                limits.quota -= 1;
+                serving = serving.saturating_sub(weight);
+                limits.quota = limits.quota.saturating_sub(weight);
             }
         }
     }
@@ -206,11 +202,6 @@ impl<'a> Planner<'a> {
             id: member.id.clone(),
             why,
         });
-    }
-
-    fn launches(&self) -> usize {
-        let launch = |s: &&Step| matches!(s, Step::Launch { .. });
-        self.steps.iter().filter(launch).count()
     }
 
     /// Not yet replaced or being so; who does not serve first, then from the zone with most of

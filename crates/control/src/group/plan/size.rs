@@ -1,7 +1,6 @@
 //! The number of members, and their balance across zones.
 
-use super::victim::victim;
-use super::{LaunchWhy, Planner, Step, TerminateWhy};
+use super::{LaunchWhy, Planner, Step, TerminateWhy, units};
 use model::InstanceId;
 use model::autoscaling::{GroupInstance, LifecycleState as L};
 use std::collections::BTreeMap;
@@ -43,8 +42,13 @@ impl Planner<'_> {
                 || m.rebalancing
                     && !(m.lifecycle == L::InService && (!self.watched() || m.seen_healthy))
         };
-        let surplus = active.iter().filter(above).count();
-        let counted = active.len() - surplus;
+        let surplus = units(active.iter().filter(above).copied());
+        let mut counted = units(active.iter().copied()) - surplus;
+        let excess = counted.saturating_sub(desired);
+        // Of weighted members none goes whose going would leave too little.
+        let ahead = |m: &&GroupInstance| self.is_ahead(m);
+        let mut left: Vec<&GroupInstance> = active.iter().filter(|m| !ahead(m)).copied().collect();
+        let too_much = left.iter().any(|m| m.weight as usize <= excess);
         let waiting = self.group.retry_at.filter(|at| self.now < *at);
         // How long to wait is known once the failure is noted.
         if self
@@ -90,7 +94,7 @@ impl Planner<'_> {
                 None => LaunchWhy::Capacity,
             };
             let mut ready = self.warmed();
-            for _ in counted..desired {
+            while counted < desired {
                 let zones = by_fewest(&per_zone);
                 let warmed = zones
                     .iter()
@@ -98,35 +102,30 @@ impl Planner<'_> {
                 if let Some(warmed) = warmed.map(|at| ready.remove(at)) {
                     *per_zone.entry(&warmed.zone).or_default() += 1;
                     let id = warmed.id.clone();
+                    counted += warmed.weight as usize;
                     self.steps.push(Step::FromPool { id, why });
                     continue;
                 }
                 if let Some(count) = zones.first().and_then(|z| per_zone.get_mut(z.as_str())) {
                     *count += 1;
                 }
-                self.steps.push(Step::Launch {
-                    zones,
-                    why,
-                    replaces: None,
-                });
+                counted += self.launch(zones, why, None);
             }
-        } else if counted > desired && !self.suspended("Terminate") {
+        } else if too_much && !self.suspended("Terminate") {
             let rebalance = active.iter().any(|m| m.rebalancing) && self.group.last_cause.is_none();
             let why = if rebalance {
                 TerminateWhy::Rebalance
             } else {
                 TerminateWhy::Capacity
             };
-            let ahead = |m: &&GroupInstance| self.is_ahead(m);
-            let mut left: Vec<&GroupInstance> =
-                active.iter().filter(|m| !ahead(m)).copied().collect();
-            for _ in desired..counted {
-                let Some(victim) = victim(&left, &self.group.termination_policies, &self.current)
-                else {
+            while desired < counted {
+                let Some(victim) = self.victim(&left, counted - desired) else {
                     break;
                 };
-                left.retain(|m| m.id != victim);
-                self.steps.push(Step::Terminate { id: victim, why });
+                left.retain(|m| m.id != victim.id);
+                counted -= victim.weight as usize;
+                let id = victim.id.clone();
+                self.steps.push(Step::Terminate { id, why });
             }
         } else if self.steps.is_empty()
             && surplus == 0
@@ -138,7 +137,11 @@ impl Planner<'_> {
             self.rebalance(&per_zone);
         }
         // A change of capacity that others undid explains nothing that comes later.
-        if self.steps.is_empty() && counted == desired && self.group.last_cause.is_some() {
+        if self.steps.is_empty()
+            && desired <= counted
+            && !too_much
+            && self.group.last_cause.is_some()
+        {
             self.steps.push(Step::SettleCause);
         }
     }
@@ -166,11 +169,7 @@ impl Planner<'_> {
             .map(|(z, _)| (*z).to_owned())
             .take(1)
             .collect();
-        self.steps.push(Step::Launch {
-            zones: smallest,
-            why: LaunchWhy::Rebalance,
-            replaces: None,
-        });
+        self.launch(smallest, LaunchWhy::Rebalance, None);
     }
 }
 

@@ -48,6 +48,8 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
             protected_from_scale_in: has('k'),
             template: (template.clone(), "t".into(), if has('o') { 1 } else { 2 }),
             configuration: None,
+            weight: 1,
+            spot: false,
             in_service: (lifecycle != L::Pending).then(|| second(n as i64)),
             activity: None,
             seen_healthy: !has('?') && lifecycle != L::Pending,
@@ -75,6 +77,8 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
                 state
             },
             running_since: Some(second(0)),
+            launched: Some(second(0)),
+            configured: None,
             healthy_in: if registered && !ill && !has('?') {
                 target()
             } else {
@@ -99,7 +103,7 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
         id: id.clone(),
         name: "t".into(),
         version: "$Latest".into(),
-        mixed: None,
+        policy: None,
         configuration: None,
     };
     let scope = Scope::new("000000000000", "us-east-1");
@@ -131,7 +135,11 @@ fn situation<'a>(
         facts,
         refresh: None,
         refresh_alarms: Vec::new(),
-        current: (group.template.id.clone(), 2),
+        template: &group.template,
+        current: Current {
+            template: (group.template.id.clone(), 2),
+            by_type: BTreeMap::new(),
+        },
         rebalance_at,
         speed: Speed::new(1.0),
         now: second(now),

@@ -7,6 +7,7 @@ use super::size::by_fewest;
 use super::{LaunchWhy, Planner, Step, TerminateWhy};
 use model::autoscaling::{GroupInstance, LifecycleState as L, Transition, UnhealthyBecause};
 use model::instance::InstanceState;
+use model::instance_refresh::RefreshStatus;
 use std::collections::BTreeMap;
 
 impl<'a> Planner<'a> {
@@ -17,7 +18,13 @@ impl<'a> Planner<'a> {
         if pool.is_none_or(|p| p.deleting.is_some()) {
             return Vec::new();
         }
-        let warm = group.warm.iter();
+        // What a refresh is about to replace joins nobody.
+        let old = |m: &GroupInstance| {
+            self.refresh.is_some_and(|r| {
+                r.status != RefreshStatus::Cancelling && r.replace_warm.contains(&m.id)
+            }) || self.terminates(&m.id)
+        };
+        let warm = group.warm.iter().filter(|m| m.healthy && !old(m));
         warm.filter(|m| {
             let state = self.facts.get(&m.id).and_then(|f| f.state);
             match m.lifecycle {
@@ -34,9 +41,17 @@ impl<'a> Planner<'a> {
             let Some(fact) = self.facts.get(&member.id) else {
                 continue;
             };
+            let ill = !member.healthy && !self.suspended("ReplaceUnhealthy");
             match member.lifecycle {
-                state if state.is_pending() => self.warming(member, fact),
+                _ if self.terminates(&member.id) => {}
                 state if state.is_terminating() => self.going(member, fact),
+                _ if ill => self.steps.push(Step::Terminate {
+                    id: member.id.clone(),
+                    why: TerminateWhy::Unhealthy(
+                        member.unhealthy_because.unwrap_or(UnhealthyBecause::User),
+                    ),
+                }),
+                state if state.is_pending() => self.warming(member, fact),
                 L::WarmedRunning if fact.state == Some(InstanceState::Running) => {}
                 L::WarmedStopped if !ended(fact) => {}
                 _ => self.steps.push(Step::Terminate {
@@ -104,7 +119,7 @@ impl<'a> Planner<'a> {
             return self.steps.extend(surplus);
         }
         let held = staying.len() + self.incoming();
-        if held >= wanted || self.suspended("Launch") {
+        if held >= wanted || self.turned || self.suspended("Launch") {
             return;
         }
         if let Some(at) = group.retry_at.filter(|at| self.now < *at) {
@@ -127,11 +142,7 @@ impl<'a> Planner<'a> {
             if let Some(count) = zones.first().and_then(|z| per_zone.get_mut(z.as_str())) {
                 *count += 1;
             }
-            self.steps.push(Step::Launch {
-                zones,
-                why: LaunchWhy::Warm,
-                replaces: None,
-            });
+            self.launch(zones, LaunchWhy::Warm, None);
         }
     }
 }
