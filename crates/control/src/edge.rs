@@ -348,7 +348,12 @@ fn self_view(
             hop_limit: instance.metadata.http_put_response_hop_limit,
             tags: instance.metadata.instance_metadata_tags == "enabled",
         },
-        life_cycle: if instance.spot.is_some() { "spot" } else { "on-demand" }.into(),
+        life_cycle: if instance.spot.is_some() {
+            "spot"
+        } else {
+            "on-demand"
+        }
+        .into(),
         target_lifecycle_state: group.map(|(group, member)| heading_for(group, member).into()),
         block_devices: BTreeMap::from([("ami".into(), root.clone()), ("root".into(), root)]),
     })
