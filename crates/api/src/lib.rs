@@ -7,6 +7,7 @@
 pub mod acm;
 pub mod autoscaling;
 mod certificate;
+mod check;
 pub mod cloudwatch;
 mod context;
 mod coverage;

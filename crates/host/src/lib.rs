@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 pub trait Host: Send + Sync {
     /// Makes the machine's network agree with the value, whole.
     fn apply_network(&self, network: &network::Network) -> NetworkFailures;
+    /// What a NAT gateway with that interface has passed on; `None` where it does not stand.
+    fn nat_usage(&self, interface: &NetworkInterfaceId) -> Option<network::NatUsage>;
     /// Begins to run an instance, or to run it again after a stop. Its interfaces must be applied.
     fn launch(&self, spec: &InstanceSpec) -> Result<(), InstanceError>;
     /// Begins to shut an instance down; `force` kills it.

@@ -26,6 +26,32 @@ pub struct Network {
     pub internet_services: Vec<Ipv4Addr>,
 }
 
+/// What went through a NAT gateway since its rules were made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NatUsage {
+    /// From its VPC, and on towards where it goes.
+    pub in_from_source: Passed,
+    pub out_to_destination: Passed,
+    /// Answers, and on into the VPC.
+    pub in_from_destination: Passed,
+    pub out_to_source: Passed,
+    /// First packets of TCP connections, and answers that take them.
+    pub attempts: u64,
+    pub established: u64,
+    /// Packets.
+    pub dropped: u64,
+    /// Connections at the moment.
+    pub open: u64,
+    /// Connections for which there was no port; unknown where the kernel does not tell.
+    pub no_port: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
 /// Where public addresses come from unless told otherwise: the benchmarking range of
 /// RFC 2544, which no real network routes.
 pub const PUBLIC_POOL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15);

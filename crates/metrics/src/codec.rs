@@ -20,6 +20,8 @@ const EVEN: u8 = 1 << 2;
 const CODE: u8 = 3;
 const SAME: u8 = 6;
 const RAW: u8 = 7;
+/// In the place of the sum's code: sum, minimum and maximum are those of the values.
+const DERIVED: u8 = 8;
 /// How often each value was seen: once; else in whole numbers; else in eight bytes.
 const ONCE: u8 = 1 << 6;
 const WHOLE: u8 = 1 << 7;
@@ -74,10 +76,15 @@ pub fn write(out: &mut Vec<u8>, state: &mut State, slot: i64, bucket: &Bucket) {
         }
         values => {
             unsigned(out, values.len() as u64);
-            for x in [bucket.sum, bucket.minimum, bucket.maximum] {
-                let code = number_code(0.0, x);
-                out.push(code);
-                scaled(out, code, 0.0, x);
+            let three = [bucket.sum, bucket.minimum, bucket.maximum];
+            if !bucket.coarse && derived(values).map(f64::to_bits) == three.map(f64::to_bits) {
+                out.push(DERIVED);
+            } else {
+                for x in three {
+                    let code = number_code(0.0, x);
+                    out.push(code);
+                    scaled(out, code, 0.0, x);
+                }
             }
             if bucket.coarse {
                 header |= BINS;
@@ -148,9 +155,14 @@ pub fn read(input: &mut &[u8], state: &mut State) -> Option<(i64, Bucket)> {
                 return None;
             }
             let mut three = [0.0; 3];
-            for x in &mut three {
-                let code = byte(input)?;
-                *x = read_scaled(input, code, 0.0)?;
+            let is_derived = input.first() == Some(&DERIVED);
+            if is_derived {
+                byte(input)?;
+            } else {
+                for x in &mut three {
+                    let code = byte(input)?;
+                    *x = read_scaled(input, code, 0.0)?;
+                }
             }
             let mut values = Vec::with_capacity(length);
             let (mut last, mut last_bin) = (0.0, 0i64);
@@ -172,6 +184,9 @@ pub fn read(input: &mut &[u8], state: &mut State) -> Option<(i64, Bucket)> {
                     };
                 }
             }
+            if is_derived {
+                three = derived(&values);
+            }
             Bucket {
                 count: values.iter().map(|(_, n)| n).sum(),
                 sum: three[0],
@@ -184,6 +199,14 @@ pub fn read(input: &mut &[u8], state: &mut State) -> Option<(i64, Bucket)> {
         }
     };
     Some((state.slot, bucket))
+}
+
+/// Sum, minimum and maximum of values that rise, as far as those tell. A sum of fractions may
+/// differ in its last bit from the one that was added up as samples came, and is then written.
+fn derived(values: &[(f64, f64)]) -> [f64; 3] {
+    let sum = values.iter().map(|(v, n)| v * n).sum();
+    let end = |pair: Option<&(f64, f64)>| pair.map_or(0.0, |(v, _)| *v);
+    [sum, end(values.first()), end(values.last())]
 }
 
 /// Writes a value after `last` and gives the code it is written in.
@@ -316,6 +339,15 @@ mod tests {
         assert!(round_trip(&bytes) <= 310);
         let percent = minutes((0..100).map(|n| f64::from(120_000 + noise(n)) / 10_000.0));
         assert!(round_trip(&percent) <= 410);
+        // Ten of them added up: nothing is written that the values tell.
+        let ten = |minute: u32| {
+            let mut sum = Bucket::default();
+            for n in 0..10 {
+                sum.merge(&Bucket::of(f64::from(noise(minute * 10 + n) % 900), 1.0));
+            }
+            (i64::from(minute) * 60_000, sum)
+        };
+        assert!(round_trip(&(1..=100).map(ten).collect::<Vec<_>>()) <= 1850);
     }
 
     fn buckets() -> impl Strategy<Value = Bucket> {

@@ -16,7 +16,7 @@ pub const METRICS: [&str; 8] = [
     "GroupTerminatingInstances",
     "GroupTotalInstances",
 ];
-/// Capacity in units, of which every instance is one, and those of a group with a warm pool.
+/// Capacity in units, and those of a group with a warm pool.
 const OTHERS: [&str; 13] = [
     "GroupAndWarmPoolDesiredCapacity",
     "GroupAndWarmPoolTotalCapacity",

@@ -5,9 +5,11 @@
 //! Sources: `viewing_metrics_with_cloudwatch.html` (EC2),
 //! `load-balancer-cloudwatch-metrics.html` (ALB), `ec2-auto-scaling-metrics.html`.
 
+mod credit;
 mod group;
 mod instance;
 mod load_balancer;
+mod nat_gateway;
 mod network_load_balancer;
 
 use crate::World;
@@ -24,6 +26,7 @@ pub struct Usage {
     /// Number of the period that is open.
     period: Option<i64>,
     instances: instance::Readings,
+    nat_gateways: nat_gateway::Readings,
     balancer: Vec<NodeMetrics>,
     flows: Vec<FlowMetrics>,
 }
@@ -69,6 +72,13 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     load_balancer::measure(&world.metrics, &state, &counts, start);
     let flows = std::mem::take(&mut world.usage.flows);
     network_load_balancer::measure(&world.metrics, &state, &flows, start);
+    nat_gateway::measure(
+        &world.metrics,
+        &mut world.usage.nat_gateways,
+        &state,
+        &*world.host,
+        start,
+    );
     for one in state.auto_scaling_groups.values() {
         group::measure(&world.metrics, one, start);
     }

@@ -34,6 +34,9 @@ pub struct Cloud {
     pub demand: f64,
     /// Short names of ids, in order of appearance.
     pub names: BTreeMap<String, String>,
+    /// One pass at a moment at which nothing changes, in place of two: what is left to the next
+    /// pass then waits for the next moment.
+    pub thrifty: bool,
     /// Called after every step of time.
     pub watch: Option<fn(&Cloud)>,
 }
@@ -70,6 +73,7 @@ impl Cloud {
             world,
             demand: 0.0,
             names: BTreeMap::new(),
+            thrifty: false,
             watch: None,
         };
         cloud.settle();
@@ -174,22 +178,25 @@ impl Cloud {
     /// Passes at this moment until nothing changes any more; says when to look again.
     pub fn settle(&mut self) -> Timestamp {
         for _ in 0..100 {
-            let before = self.state().revision;
+            let before = (self.state().revision, self.plane.told());
             let checks = self.plane.tick();
-            let again = self.world.pass(self.now());
+            let mut again = self.world.pass(self.now());
             self.name_ids();
-            if self.state().revision == before {
-                // Once more for what the last pass pushed.
-                self.plane.tick();
-                let again = control::clock::earliest(self.world.pass(self.now()), again);
-                if self.state().revision == before {
-                    self.spread_demand();
-                    let next = control::clock::earliest(again, checks).unwrap_or(Timestamp::MAX);
-                    return next.clamp(
-                        self.now() + SignedDuration::from_millis(1),
-                        self.now() + AT_LEAST,
-                    );
+            if (self.state().revision, self.plane.told()) == before {
+                // Once more for what the last pass left to the next one.
+                if !self.thrifty {
+                    self.plane.tick();
+                    again = control::clock::earliest(self.world.pass(self.now()), again);
+                    if (self.state().revision, self.plane.told()) != before {
+                        continue;
+                    }
                 }
+                self.spread_demand();
+                let next = control::clock::earliest(again, checks).unwrap_or(Timestamp::MAX);
+                return next.clamp(
+                    self.now() + SignedDuration::from_millis(1),
+                    self.now() + AT_LEAST,
+                );
             }
         }
         panic!(

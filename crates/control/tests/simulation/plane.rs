@@ -39,6 +39,8 @@ struct State {
     requests_per_second: f64,
     counted: Option<Timestamp>,
     names: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// Counts what control planes have told.
+    told: u64,
 }
 
 /// Node, group, target.
@@ -104,6 +106,10 @@ impl SimPlane {
         let mut state = self.state();
         state.silent = silent;
         state.applied();
+    }
+    /// Changes whenever a control plane tells something.
+    pub fn told(&self) -> u64 {
+        self.state().told
     }
     /// The load balancers' names as the host resolves them.
     pub fn names(&self) -> BTreeMap<String, Vec<Ipv4Addr>> {
@@ -404,11 +410,13 @@ impl DataPlane for SimPlane {
     fn push_balancer(&self, config: &Config) {
         let mut state = self.state();
         state.config = config.clone();
+        state.told += 1;
         state.applied();
     }
     fn push_edge(&self, config: &edge::config::Config) {
         let mut state = self.state();
         state.edge_revision = Some(config.revision);
+        state.told += 1;
         state.applied();
     }
     fn publish_names(&self, names: &BTreeMap<String, Vec<Ipv4Addr>>) {

@@ -192,6 +192,7 @@ fn script(seed: u64) -> Script {
 /// Plays a script to its end, at which all is healed; panics where something does not hold.
 fn play(script: &Script) {
     let mut cloud = Cloud::new(script.speed);
+    cloud.thrifty = true;
     cloud
         .plane
         .set_app_boot(Duration::from_secs(script.app_boot));

@@ -5,10 +5,10 @@ use super::namespace;
 use super::network::{self, Networks};
 use super::reach::{self, Reach};
 use crate::instance::{InstanceError, InstanceSpec, ObservedInstance, RunState, SnapshotOutcome};
-use crate::network::{Network, Owner};
+use crate::network::{NatUsage, Network, Owner};
 use crate::{Host, NetworkFailures};
 use ipnet::Ipv4Net;
-use model::{InstanceId, SnapshotId};
+use model::{InstanceId, NetworkInterfaceId, SnapshotId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -177,6 +177,10 @@ impl Host for LinuxHost {
 
     fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<(), InstanceError> {
         self.instances.remove_snapshot(snapshot)
+    }
+
+    fn nat_usage(&self, interface: &NetworkInterfaceId) -> Option<NatUsage> {
+        super::network::nat_usage::read(&self.cloud, interface).ok()
     }
 
     fn console(&self, id: &InstanceId) -> Option<Vec<u8>> {

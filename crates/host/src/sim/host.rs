@@ -5,9 +5,9 @@ use super::instance::{SimInstance, after};
 use crate::instance::{
     Exit, InstanceError, InstanceSpec, ObservedInstance, RunState, SnapshotOutcome,
 };
-use crate::network::{Network, Owner};
+use crate::network::{NatUsage, Network, Owner};
 use crate::{Host, NetworkFailures};
-use model::{InstanceId, SnapshotId, Timestamp};
+use model::{InstanceId, NetworkInterfaceId, SnapshotId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -197,6 +197,11 @@ impl Host for SimHost {
         machine.get(id)?;
         machine.snapshots.insert(snapshot.clone());
         Ok(())
+    }
+
+    /// No packets are simulated.
+    fn nat_usage(&self, _: &NetworkInterfaceId) -> Option<NatUsage> {
+        None
     }
 
     fn snapshots(&self) -> BTreeMap<SnapshotId, SnapshotOutcome> {

@@ -2,7 +2,7 @@
 
 use crate::lab::*;
 use host::linux::namespace;
-use host::linux::network::names;
+use host::linux::network::{names, nat_usage};
 use host::network::*;
 use netfilter::conntrack;
 use std::io::{Read, Write};
@@ -17,6 +17,20 @@ fn routes_and_sources() {
     lab.apply();
     let _servers = ["app1", "internet"].map(|name| lab.serve(name, name, 8080));
     assert_eq!(lab.seen_as("app1", "internet"), "P.20");
+    let used = nat_usage::read(lab.cloud(), &lab.id("nat-a")).expect("counters");
+    assert_eq!((used.attempts, used.established, used.dropped), (1, 1, 0));
+    let ways = [
+        used.in_from_source,
+        used.out_to_destination,
+        used.in_from_destination,
+        used.out_to_source,
+    ];
+    assert!(
+        ways.iter().all(|w| w.packets > 0 && w.bytes > 0),
+        "{used:?}"
+    );
+    let unused = nat_usage::read(lab.cloud(), &lab.id("nat-b")).expect("counters");
+    assert_eq!((unused.attempts, unused.open), (0, 0));
 
     // A route whose target is gone drops; the VPC's own addresses are still local.
     lab.route("private-a", RouteTarget::Blackhole);

@@ -123,13 +123,32 @@ pub fn nat(interface: &Interface, cidrs: &[Ipv4Net]) -> String {
         "table ip nines
 delete table ip nines
 table ip nines {{
+	counter in_from_source {{ }}
+	counter out_to_destination {{ }}
+	counter in_from_destination {{ }}
+	counter out_to_source {{ }}
+	counter attempts {{ }}
+	counter established {{ }}
+	counter dropped {{ }}
+	chain arrive {{
+		type filter hook forward priority -10; policy accept;
+		ct direction original counter name in_from_source
+		ct direction reply counter name in_from_destination
+		ct direction original tcp flags & (syn | ack) == syn counter name attempts
+		ct direction reply tcp flags & (syn | ack) == (syn | ack) counter name established
+	}}
 	chain forward {{
 		type filter hook forward priority 0; policy accept;
 		ct state established,related accept
-		ct state invalid meta l4proto tcp reject with tcp reset
-		ct state invalid drop
+		ct state invalid meta l4proto tcp counter name dropped reject with tcp reset
+		ct state invalid counter name dropped drop
 		ip saddr {inside} meta l4proto {{ tcp, udp, icmp }} accept
-		drop
+		counter name dropped drop
+	}}
+	chain leave {{
+		type filter hook forward priority 10; policy accept;
+		ct direction original counter name out_to_destination
+		ct direction reply counter name out_to_source
 	}}
 	chain input {{
 		type filter hook input priority 0; policy accept;

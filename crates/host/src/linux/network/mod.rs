@@ -23,6 +23,7 @@ pub mod host_route;
 mod internet;
 mod kernel;
 pub mod names;
+pub mod nat_usage;
 mod plan;
 mod router;
 #[cfg(test)]
