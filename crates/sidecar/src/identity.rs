@@ -113,9 +113,15 @@ fn start_time(stat: &str) -> Option<u64> {
     // The second field is the name in parentheses and may itself hold any of them.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
-    match fields.next()? {
+    let state = fields.next()?;
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    let start_time = fields.nth(1)?.parse().ok()?;
+    match state {
+        // The first thread may have ended before the others, which hold the files, and with them the
+        // claim of a directory, until they have.
+        "Z" if threads > 1 => Some(start_time),
         "Z" | "X" => None,
-        _ => fields.nth(18)?.parse().ok(),
+        _ => Some(start_time),
     }
 }
 
@@ -128,10 +134,13 @@ mod tests {
         fn check(stat: &str, expected: Option<u64>) {
             assert_eq!(start_time(stat), expected, "{stat}");
         }
-        let tail = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        let tail = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 1 18 4711 20";
+        let threads = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 2 18 4711 20";
         check(&format!("7 (edge) S {tail}"), Some(4711));
         check(&format!("7 (a) b (c) R {tail}"), Some(4711));
         check(&format!("7 (edge) Z {tail}"), None);
+        check(&format!("7 (edge) Z {threads}"), Some(4711));
+        check(&format!("7 (edge) X {threads}"), None);
         check("7 (edge) S 1 2", None);
         check("", None);
     }

@@ -105,22 +105,23 @@ where
 
     /// Restarts a process that died and mends a connection that broke; answers whether it restarted.
     pub fn ensure_alive(&mut self) -> Result<bool> {
-        let dead = !self.process.alive();
-        if dead || self.connection.lost.load(Ordering::Acquire) {
-            let before = self.process.identity;
-            let (process, stream) = find_or_spawn(&self.dir, &self.command, &self.log)?;
-            if process.identity != before {
-                // Otherwise it is the same one, and the old value may hold its child handle.
-                self.process = process;
-            }
-            self.connection = Connection::open(
-                &self.dir,
-                stream,
-                self.on_report.clone(),
-                self.config_error.clone(),
-            )?;
+        if self.process.alive() && !self.connection.lost.load(Ordering::Acquire) {
+            return Ok(false);
         }
-        Ok(dead)
+        let (process, stream) = find_or_spawn(&self.dir, &self.command, &self.log)?;
+        // It may have died only after the look above.
+        let restarted = process.identity != self.process.identity;
+        if restarted {
+            // Otherwise it is the same one, and the old value may hold its child handle.
+            self.process = process;
+        }
+        self.connection = Connection::open(
+            &self.dir,
+            stream,
+            self.on_report.clone(),
+            self.config_error.clone(),
+        )?;
+        Ok(restarted)
     }
 
     /// Starts `command` anew if the process runs another program than that names now. The new process
