@@ -18,6 +18,9 @@ const DESCRIBABLE_SECS: u32 = 3600;
 /// A start takes well under a second, and some on a machine with much to do. Never scaled.
 const STUCK: SignedDuration = SignedDuration::from_mins(5);
 
+/// After the host could not say what runs.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+
 /// What to do for one instance, worked out from its record and what the host saw.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -215,12 +218,16 @@ fn user_shutdown() -> (&'static str, String) {
 /// Runs the plan of every instance; says when to look again.
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
-    let seen: BTreeMap<InstanceId, ObservedInstance> = world
-        .host
-        .instances()
-        .into_iter()
-        .map(|o| (o.id.clone(), o))
-        .collect();
+    let seen = match world.host.instances() {
+        Ok(seen) => seen,
+        // Taken for an empty list, it would launch what runs a second time.
+        Err(error) => {
+            tracing::warn!(%error, "failed to see the instances");
+            return Some(now + LOOK_AGAIN);
+        }
+    };
+    let seen: BTreeMap<InstanceId, ObservedInstance> =
+        seen.into_iter().map(|o| (o.id.clone(), o)).collect();
     let forget_after = world.settings.speed.wait(DESCRIBABLE_SECS);
     let mut again = None;
     for record in state.instances.values() {

@@ -27,8 +27,8 @@ pub trait Host: Send + Sync {
     fn reboot(&self, id: &InstanceId) -> Result<(), InstanceError>;
     /// Kills what still runs and removes every trace, the root volume included.
     fn terminate(&self, id: &InstanceId) -> Result<(), InstanceError>;
-    /// Everything that was launched and not terminated.
-    fn instances(&self) -> Vec<ObservedInstance>;
+    /// Everything that was launched and not terminated; all of it or an error.
+    fn instances(&self) -> Result<Vec<ObservedInstance>, InstanceError>;
     /// Begins to keep what an instance has changed on top of its image.
     fn snapshot(&self, id: &InstanceId, snapshot: &SnapshotId) -> Result<(), InstanceError>;
     /// The snapshots that have ended, well or not.

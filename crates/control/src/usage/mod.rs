@@ -58,7 +58,10 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         return end;
     };
     let state = world.store.snapshot();
-    let seen = world.host.instances();
+    let seen = world.host.instances().unwrap_or_else(|error| {
+        tracing::warn!(%error, "failed to measure the instances, whose metrics have a gap now");
+        Vec::new()
+    });
     let period = instance::Period {
         number,
         start,

@@ -49,8 +49,27 @@ fn a_life_by_the_api() {
     assert_eq!(state(&cloud, &id), Some(S::Terminated), "still described");
     cloud.run(200.0);
     assert_eq!(state(&cloud, &id), None, "forgotten after an hour");
-    assert!(host::Host::instances(&*cloud.host).is_empty());
+    assert!(host::Host::instances(&*cloud.host).unwrap().is_empty());
     insta::assert_snapshot!(timeline::of(&cloud));
+}
+
+/// Who cannot look has seen nothing, rather than that nothing is there.
+#[test]
+fn instances_that_cannot_be_seen_are_left_alone() {
+    let mut cloud = Cloud::new(1.0);
+    let runs = launch(&cloud, "");
+    let goes = launch(&cloud, "");
+    becomes(&mut cloud, &runs, S::Running);
+    becomes(&mut cloud, &goes, S::Running);
+    cloud.run(10.0);
+    cloud.host.blind(true);
+    cloud.ec2(&format!("TerminateInstances&InstanceId.1={goes}"));
+    cloud.run(600.0);
+    assert_eq!(state(&cloud, &goes), Some(S::ShuttingDown));
+    cloud.host.blind(false);
+    becomes(&mut cloud, &goes, S::Terminated);
+    assert_eq!(state(&cloud, &runs), Some(S::Running));
+    assert_eq!(cloud.host.launches(), 2);
 }
 
 /// All within the same second: no clock tells which run a stop was of.
@@ -163,7 +182,7 @@ fn an_instance_terminated_while_it_starts_goes() {
     let never_launched = launch(&cloud, "");
     cloud.ec2(&format!("TerminateInstances&InstanceId.1={never_launched}"));
     becomes(&mut cloud, &never_launched, S::Terminated);
-    assert!(host::Host::instances(&*cloud.host).is_empty());
+    assert!(host::Host::instances(&*cloud.host).unwrap().is_empty());
 }
 
 #[test]

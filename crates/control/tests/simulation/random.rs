@@ -444,7 +444,7 @@ fn always(cloud: &Cloud) {
             "a member without an instance",
         );
     }
-    for seen in cloud.host.instances() {
+    for seen in cloud.host.instances().unwrap() {
         check(
             state.instances.contains_key(&seen.id),
             "an instance on the machine that no record knows",

@@ -73,12 +73,13 @@ impl LinuxHost {
     }
 
     /// Kills every instance but keeps root volumes, so that the next start continues with them.
-    pub fn halt(&self) {
-        for one in self.instances() {
+    pub fn halt(&self) -> Result<(), InstanceError> {
+        for one in self.instances()? {
             if let Err(error) = self.instances.stop(&one.id, true, Duration::ZERO) {
                 tracing::warn!(id = %one.id, %error, "failed to stop an instance");
             }
         }
+        Ok(())
     }
 
     /// Removes networks and namespaces from the host.
@@ -102,7 +103,13 @@ impl LinuxHost {
             .flat_map(|v| v.interfaces.values())
             .filter_map(owner)
             .collect();
-        kept.extend(self.instances().into_iter().map(|i| i.id.to_string()));
+        match self.instances() {
+            Ok(seen) => kept.extend(seen.into_iter().map(|i| i.id.to_string())),
+            // The next change of the network comes back to it.
+            Err(error) => {
+                return tracing::warn!(%error, "failed to find the instances that need a namespace");
+            }
+        }
         for id in namespace::list_user(&self.cloud).unwrap_or_default() {
             if !kept.contains(&id)
                 && let Err(error) = namespace::remove_instance_namespaces(&self.cloud, &id)
@@ -153,18 +160,15 @@ impl Host for LinuxHost {
         self.instances.terminate(id)
     }
 
-    fn instances(&self) -> Vec<ObservedInstance> {
-        let mut seen = self.instances.list().unwrap_or_else(|error| {
-            tracing::warn!(%error, "failed to list instances");
-            Vec::new()
-        });
+    fn instances(&self) -> Result<Vec<ObservedInstance>, InstanceError> {
+        let mut seen = self.instances.list()?;
         for one in &mut seen {
             // The namespace of a stopped instance may answer as well.
             if one.state == RunState::Running {
                 one.reachable = self.reach.reachable(&one.id);
             }
         }
-        seen
+        Ok(seen)
     }
 
     fn snapshot(&self, id: &InstanceId, snapshot: &SnapshotId) -> Result<(), InstanceError> {

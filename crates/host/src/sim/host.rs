@@ -51,6 +51,8 @@ struct Machine {
     /// Zones in which boots never become ready.
     hanging: BTreeSet<String>,
     launches: u64,
+    /// Whoever looks is refused.
+    blind: bool,
     /// Each is done as soon as it is begun.
     snapshots: BTreeSet<SnapshotId>,
 }
@@ -113,6 +115,11 @@ impl SimHost {
         } else {
             machine.hanging.remove(zone);
         }
+    }
+
+    /// [`Host::instances`] fails while this is set, as for want of descriptors.
+    pub fn blind(&self, blind: bool) {
+        self.machine().blind = blind;
     }
 
     /// What [`Host::apply_network`] answers from now on.
@@ -284,13 +291,17 @@ impl Host for SimHost {
         Ok(())
     }
 
-    fn instances(&self) -> Vec<ObservedInstance> {
+    fn instances(&self) -> Result<Vec<ObservedInstance>> {
         let now = self.clock.now();
-        self.machine()
-            .instances
-            .values_mut()
-            .map(|instance| instance.observe(now))
-            .collect()
+        let mut machine = self.machine();
+        if machine.blind {
+            return Err(InstanceError::refused(
+                "list instances",
+                "as the test wants",
+            ));
+        }
+        let instances = machine.instances.values_mut();
+        Ok(instances.map(|instance| instance.observe(now)).collect())
     }
 
     fn console(&self, id: &InstanceId) -> Option<Vec<u8>> {

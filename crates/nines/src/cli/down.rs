@@ -3,6 +3,7 @@
 use crate::daemon::open_host;
 use crate::layout::{Cloud, State};
 use anyhow::{Context, Result, bail};
+use host::instance::{ObservedInstance, RunState};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
@@ -31,7 +32,7 @@ pub fn run(directory: &Path, purge: bool) -> Result<()> {
             .remove_all()
             .context("failed to remove instances")?;
     } else {
-        host.halt();
+        host.halt().context("failed to stop the instances")?;
         await_halt(&host)?;
         host.instances
             .remove_cgroups()
@@ -96,11 +97,11 @@ fn end_control_plane(cloud: &Cloud) -> Result<()> {
 fn await_halt(host: &Arc<host::linux::host::LinuxHost>) -> Result<()> {
     let begun = Instant::now();
     let runs = || {
-        host::Host::instances(&**host)
-            .iter()
-            .any(|i| !matches!(i.state, host::instance::RunState::Stopped(_)))
+        let seen = host::Host::instances(&**host).context("failed to see what still runs")?;
+        let stopped = |i: &ObservedInstance| matches!(i.state, RunState::Stopped(_));
+        anyhow::Ok(!seen.iter().all(stopped))
     };
-    while runs() {
+    while runs()? {
         if begun.elapsed() > Duration::from_secs(30) {
             bail!("some instances do not end; see `nines ps` and try again");
         }

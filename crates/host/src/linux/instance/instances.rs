@@ -71,7 +71,7 @@ impl Instances {
         let id = spec.id.as_str();
         let directory = self.directory(&spec.id);
         if self
-            .status(&spec.id)
+            .status(&spec.id)?
             .is_some_and(|s| !matches!(s.state, RunState::Stopped(_)))
         {
             return Ok(());
@@ -161,7 +161,7 @@ impl Instances {
 
     fn ask(&self, id: &InstanceId, request: &Request) -> Result<()> {
         let status = self
-            .status(id)
+            .status(id)?
             .ok_or_else(|| InstanceError::Missing(id.clone()))?;
         if matches!(status.state, RunState::Stopped(_)) {
             return Ok(());
@@ -184,7 +184,7 @@ impl Instances {
     pub fn terminate(&self, id: &InstanceId) -> Result<()> {
         let own = std::process::id() as i32;
         // One that is being launched right now is still in this process's hands.
-        if let Some(status) = self.status(id).filter(|s| s.shim.pid != own) {
+        if let Some(status) = self.status(id)?.filter(|s| s.shim.pid != own) {
             // The shim should reap its init; where it does not get to it, the host's will.
             self.stop(id, true, Duration::ZERO)?;
             end(status.shim).during(|| format!("end the shim of {id}"))?;
@@ -202,7 +202,8 @@ impl Instances {
         Ok(())
     }
 
-    /// All instances that left a trace, as they are now.
+    /// All instances that left a trace, as they are now. One that cannot be looked at fails the whole:
+    /// left out, it would pass for gone.
     pub fn list(&self) -> Result<Vec<ObservedInstance>> {
         let directory = self.settings.state.join("instances");
         let during = || format!("list {}", directory.display());
@@ -212,15 +213,17 @@ impl Instances {
             let id = name
                 .to_str()
                 .and_then(|name| name.parse::<InstanceId>().ok());
-            found.extend(id.map(|id| self.observe(id)));
+            if let Some(id) = id {
+                found.push(self.observe(id)?);
+            }
         }
         found.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(found)
     }
 
-    fn observe(&self, id: InstanceId) -> ObservedInstance {
-        let Some(status) = self.status(&id) else {
-            return ObservedInstance {
+    fn observe(&self, id: InstanceId) -> Result<ObservedInstance> {
+        let Some(status) = self.status(&id)? else {
+            return Ok(ObservedInstance {
                 id,
                 // None that can be told: whichever is wanted now is another one.
                 run: u32::MAX,
@@ -235,12 +238,12 @@ impl Instances {
                 failure: Some("its launch was interrupted".into()),
                 reachable: None,
                 user_data_failure: None,
-            };
+            });
         };
         let usage = status
             .init
             .map(|init| usage::of(&self.cgroups, id.as_str(), init.pid));
-        ObservedInstance {
+        Ok(ObservedInstance {
             id,
             run: status.run,
             state: status.state,
@@ -254,13 +257,13 @@ impl Instances {
             failure: status.failure,
             reachable: None,
             user_data_failure: status.user_data_failure,
-        }
+        })
     }
 
     /// Begins to keep what the instance has changed on top of its image.
     pub fn snapshot(&self, id: &InstanceId, snapshot: &SnapshotId) -> Result<()> {
         let status = self
-            .status(id)
+            .status(id)?
             .ok_or_else(|| InstanceError::Missing(id.clone()))?;
         let runs = !matches!(status.state, RunState::Stopped(_));
         let cgroups = runs.then(|| self.cgroups.clone());
@@ -293,7 +296,7 @@ impl Instances {
 
     /// A command that runs in the instance as its root, a login shell if `argv` is empty.
     pub fn enter(&self, id: &InstanceId, argv: &[OsString]) -> Result<Command> {
-        let init = self.status(id).and_then(|s| s.init);
+        let init = self.status(id)?.and_then(|s| s.init);
         let init = init.ok_or_else(|| InstanceError::Missing(id.clone()))?;
         enter::command(init, &self.cgroups.entrances(id.as_str())?, argv)
     }
@@ -323,8 +326,10 @@ impl Instances {
         self.settings.state.join("instances").join(id.as_str())
     }
 
-    fn status(&self, id: &InstanceId) -> Option<Status> {
-        Status::read(&self.directory(id)).map(Status::seen)
+    fn status(&self, id: &InstanceId) -> Result<Option<Status>> {
+        Status::read(&self.directory(id))
+            .and_then(|status| status.map(Status::seen).transpose())
+            .during(|| format!("read the status of {id}"))
     }
 
     fn trash(&self) -> PathBuf {

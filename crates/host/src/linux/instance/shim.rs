@@ -134,7 +134,8 @@ impl Shim {
                 network_namespace: &self.network_namespace,
                 console: &self.console,
             })?;
-            self.status.init = Process::find(init.as_raw());
+            self.status.init =
+                Process::find(init.as_raw()).during(|| "look at the instance's init".into())?;
             if self.wish == Wish::Run {
                 self.status.state = RunState::Running;
             }

@@ -52,8 +52,13 @@ impl Status {
         self.ready = false;
     }
 
-    pub fn read(directory: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(directory.join(FILE)).ok()?).ok()
+    /// `None` if there is none that can be understood: a launch that was interrupted.
+    pub fn read(directory: &Path) -> io::Result<Option<Self>> {
+        match fs::read(directory.join(FILE)) {
+            Ok(status) => Ok(serde_json::from_slice(&status).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Replaces the file, so that a reader sees the old or the new one.
@@ -64,12 +69,12 @@ impl Status {
     }
 
     /// The state as it is: a shim that vanished can no longer write.
-    pub fn seen(mut self) -> Self {
-        if !matches!(self.state, RunState::Stopped(_)) && !self.shim.lives() {
+    pub fn seen(mut self) -> io::Result<Self> {
+        if !matches!(self.state, RunState::Stopped(_)) && !self.shim.lives()? {
             self.stopped(Exit::Crashed(-1));
             self.failure = Some("its shim ended unexpectedly".into());
         }
-        self
+        Ok(self)
     }
 }
 
@@ -83,20 +88,24 @@ pub struct Process {
 
 impl Process {
     pub fn own() -> io::Result<Self> {
-        let own = Self::find(std::process::id() as i32);
+        let own = Self::find(std::process::id() as i32)?;
         own.ok_or_else(|| io::Error::other("/proc does not show this process"))
     }
 
-    pub fn find(pid: i32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        Some(Self {
-            pid,
-            start: start_of(&stat)?,
-        })
+    /// `None` if it has ended. Who could not look, for want of a descriptor perhaps, does not know.
+    pub fn find(pid: i32) -> io::Result<Option<Self>> {
+        let stat = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(stat) => stat,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // It ended between the opening and the reading.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(start_of(&stat).map(|start| Self { pid, start }))
     }
 
-    pub fn lives(self) -> bool {
-        Self::find(self.pid) == Some(self)
+    pub fn lives(self) -> io::Result<bool> {
+        Ok(Self::find(self.pid)? == Some(self))
     }
 
     /// Signals this process and no successor; one that has ended is fine.
@@ -116,7 +125,7 @@ impl Process {
         };
         match opened {
             // Looked up after opening: if it is the same now, the descriptor is its.
-            Ok(process) => Ok(self.lives().then_some(process)),
+            Ok(process) => Ok(self.lives()?.then_some(process)),
             Err(nix::errno::Errno::ESRCH) => Ok(None),
             Err(e) => Err(e.into()),
         }
@@ -170,12 +179,12 @@ mod tests {
     #[test]
     fn a_process_is_itself_and_no_other() {
         let own = Process::own().expect("lives");
-        assert!(own.lives());
+        assert!(own.lives().expect("looked"));
         let impostor = Process {
             start: own.start + 1,
             ..own
         };
-        assert!(!impostor.lives());
+        assert!(!impostor.lives().expect("looked"));
         assert!(impostor.open().expect("asked").is_none());
         impostor
             .signal(Signal::SIGKILL)

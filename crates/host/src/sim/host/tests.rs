@@ -92,7 +92,7 @@ fn wait(clock: &Clock, seconds: f64) {
 }
 
 fn seen(host: &SimHost) -> ObservedInstance {
-    host.instances().remove(0)
+    host.instances().unwrap().remove(0)
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn an_instance_starts_boots_stops_and_goes() {
         (RunState::Starting, 1)
     );
     host.terminate(&id).unwrap();
-    assert!(host.instances().is_empty());
+    assert!(host.instances().unwrap().is_empty());
     assert!(matches!(
         host.stop(&id, true),
         Err(InstanceError::Missing(_))
