@@ -12,6 +12,7 @@ use model::Scope;
 use std::cmp::Ordering;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What records are found by besides their own key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,13 +83,18 @@ pub trait Of<O: ?Sized> {}
 pub struct Table<R: Record> {
     records: OrdMap<R::Key, Arc<R>>,
     owned: OrdMap<(Owned, R::Key), Arc<R>>,
+    version: u64,
 }
+
+/// Of the next change of any table.
+static VERSION: AtomicU64 = AtomicU64::new(1);
 
 impl<R: Record> Clone for Table<R> {
     fn clone(&self) -> Self {
         Self {
             records: self.records.clone(),
             owned: self.owned.clone(),
+            version: self.version,
         }
     }
 }
@@ -98,6 +104,7 @@ impl<R: Record> Default for Table<R> {
         Self {
             records: OrdMap::new(),
             owned: OrdMap::new(),
+            version: 0,
         }
     }
 }
@@ -129,7 +136,14 @@ impl<R: Record> Table<R> {
         self.owned.range(all).map(|(_, record)| record)
     }
 
+    /// Two tables of one version hold the same records, also in different snapshots and stores. It
+    /// tells whether what was made of a table still holds.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     pub(crate) fn put(&mut self, key: R::Key, record: Arc<R>) {
+        self.version = VERSION.fetch_add(1, Relaxed);
         let before = self.records.insert(key.clone(), Arc::clone(&record));
         let mut owners = record.owners();
         if owners.is_empty() && before.is_none() {
@@ -151,6 +165,7 @@ impl<R: Record> Table<R> {
 
     pub(crate) fn take(&mut self, key: &R::Key) -> Option<Arc<R>> {
         let record = self.records.remove(key)?;
+        self.version = VERSION.fetch_add(1, Relaxed);
         for owner in record.owners() {
             self.owned.remove(&Entry(owner, key));
         }
@@ -214,6 +229,24 @@ mod tests {
             }),
             tags: Tags::new(),
         }
+    }
+
+    #[test]
+    fn versions_tell_changes() {
+        let store = Store::in_memory();
+        let version = || store.snapshot().addresses.version();
+        let empty = version();
+        let one = address("000000000001", None);
+        let key = one.allocation.clone();
+        store.update(|tx| tx.put(one.clone()));
+        let first = version();
+        store.update(|tx| drop(tx.remove::<Address>(&AllocationId::random())));
+        assert_eq!(version(), first, "nothing was removed");
+        store.update(|tx| tx.put(one));
+        let second = version();
+        store.update(|tx| drop(tx.remove::<Address>(&key)));
+        let all = [empty, first, second, version()];
+        assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
     }
 
     /// What the index says is what a search of the whole table says, whatever happens to it.

@@ -74,6 +74,24 @@ pub fn document<T: Serialize + ?Sized>(
     Ok(out)
 }
 
+/// The fields of `value` as elements, to be put into later answers as [`Written`].
+pub fn fields<T: Serialize + ?Sized>(value: &T, style: Style) -> Result<String, Error> {
+    let mut out = String::new();
+    write_fields(&mut out, value, style)?;
+    Ok(out)
+}
+
+/// The content of an element, written before by [`fields`]. Only for answers in XML.
+pub struct Written<'a>(pub &'a str);
+
+const WRITTEN: &str = "$wire::Written";
+
+impl Serialize for Written<'_> {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_newtype_struct(WRITTEN, self.0)
+    }
+}
+
 /// Appends the fields of `value` as elements. False if it is a unit, which has no body at all.
 pub(crate) fn write_fields<T: Serialize + ?Sized>(
     out: &mut String,
@@ -87,6 +105,7 @@ pub(crate) fn write_fields<T: Serialize + ?Sized>(
         xml: std::mem::take(out),
         style,
         in_timestamp: false,
+        is_written: false,
         items: None,
     };
     let wrote = value.serialize(&mut writer);
@@ -102,6 +121,8 @@ struct Writer {
     style: Style,
     /// The next number is a timestamp.
     in_timestamp: bool,
+    /// The next text is XML already.
+    is_written: bool,
     /// What the elements of the next list are called, where the protocol's rule does not hold.
     items: Option<&'static str>,
 }
@@ -247,7 +268,10 @@ impl<'a> ser::Serializer for &'a mut Writer {
     }
 
     fn serialize_str(self, v: &str) -> Result<Wrote, Error> {
-        push_escaped(&mut self.xml, v);
+        match std::mem::take(&mut self.is_written) {
+            true => self.xml.push_str(v),
+            false => push_escaped(&mut self.xml, v),
+        }
         Ok(Wrote::Element)
     }
 
@@ -291,6 +315,7 @@ impl<'a> ser::Serializer for &'a mut Writer {
         v: &T,
     ) -> Result<Wrote, Error> {
         self.in_timestamp = name == timestamp::NEWTYPE;
+        self.is_written = name == WRITTEN;
         self.items = name.strip_prefix(ITEMS);
         v.serialize(self)
     }

@@ -16,7 +16,7 @@ use model::instance::{Instance, InstanceState};
 use model::{CapacityReservationId, Scope, Timestamp, instance_type, zone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use store::{State, Tx};
+use store::{State, Table, Tx};
 use wire::ApiError;
 
 const PLATFORM: &str = "Linux/UNIX";
@@ -118,9 +118,12 @@ fn free(state: &State, reservation: &CapacityReservation, now: Timestamp) -> u32
 }
 
 /// The instance's own, while it is there and the instance occupies it.
-pub fn occupied(state: &State, instance: &Instance) -> Option<CapacityReservationId> {
+pub fn occupied(
+    reservations: &Table<CapacityReservation>,
+    instance: &Instance,
+) -> Option<CapacityReservationId> {
     let id = instance.capacity_reservation.as_ref()?;
-    let there = state.capacity_reservations.get(id)?;
+    let there = reservations.get(id)?;
     (occupies(instance) && !there.cancelled).then(|| id.clone())
 }
 

@@ -3,8 +3,8 @@
 use super::error::{Result, dry_run};
 use super::filter::Filter;
 use super::instance_filter::FILTERS;
-use super::instance_shape::Reservation;
 use super::page::{Page, describe};
+use super::reservation::Reservation;
 use crate::Ctx;
 use model::instance::Instance;
 use serde::ser::SerializeStruct;

@@ -67,7 +67,7 @@ struct EnclaveOptions {
 pub fn describe(ctx: &mut Ctx, input: DescribeInstanceAttribute) -> Result<InstanceAttribute> {
     let instance = find::<Instance>(ctx, &input.instance_id)?;
     dry_run(input.dry_run)?;
-    let primary = instance_shape::interfaces(&ctx.tx, &instance.id);
+    let primary = instance_shape::interfaces(&ctx.tx.network_interfaces, &instance.id);
     let primary = primary.first().copied();
     let boolean = AttributeBooleanValue::new;
     let text = |value: &str| AttributeValue::new(value);
@@ -98,7 +98,8 @@ pub fn describe(ctx: &mut Ctx, input: DescribeInstanceAttribute) -> Result<Insta
         }
         "rootDeviceName" => answer.root_device_name = text(&instance.root_device),
         "blockDeviceMapping" => {
-            answer.block_device_mapping = Some(instance_shape::block_devices(&ctx.tx, &instance));
+            answer.block_device_mapping =
+                Some(instance_shape::block_devices(&ctx.tx.volumes, &instance));
         }
         "productCodes" => answer.product_codes = Some(Vec::new()),
         "sourceDestCheck" => {

@@ -1,51 +1,54 @@
-//! Instances as answers show them: DescribeInstances and what RunInstances returns.
+//! An instance as answers show it: DescribeInstances and what RunInstances returns.
 //!
-//! Shapes borrow from the state and are made one by one as the answer is written, so that an
-//! answer about a thousand instances copies nothing but into its own text.
+//! Shapes borrow from the state, so that nothing is copied but into the answer's text.
 
 use super::dns_name::Name;
 use super::ipv6::{self, Ipv6AddressItem};
 use super::tag::TagRef;
 use super::{capacity_reservation, instance_type};
+use model::capacity_reservation::CapacityReservation;
+use model::iam::InstanceProfile;
 use model::instance::{Instance, InstanceState, MetadataOptions, Volume};
-use model::vpc::{Address, NetworkInterface};
+use model::vpc::{Address, NetworkInterface, SecurityGroup, Vpc};
 use model::{InstanceId, SecurityGroupId, image, zone};
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Write};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use store::State;
+use store::{State, Table};
 use wire::Timestamp;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Reservation<'a> {
-    reservation_id: &'a str,
-    owner_id: &'a str,
-    group_set: [(); 0],
-    instances_set: Shapes<'a>,
+macro_rules! seen {
+    ($($table:ident: $record:ty,)*) => {
+        /// The tables that an instance's shape is made of, besides its own record.
+        #[derive(Clone, Copy)]
+        pub(super) struct Seen<'a> {
+            $($table: &'a Table<$record>,)*
+        }
+
+        impl<'a> Seen<'a> {
+            pub fn of(state: &'a State) -> Self {
+                Self { $($table: &state.$table,)* }
+            }
+
+            /// While they are the same, so are the shapes.
+            pub fn versions(self) -> Versions {
+                [$(self.$table.version(),)*]
+            }
+        }
+
+        pub(super) type Versions = [u64; [$(stringify!($table)),*].len()];
+    };
 }
 
-/// Instances of one reservation, shaped as they are written.
-struct Shapes<'a>(&'a State, &'a [Arc<Instance>]);
-
-impl Serialize for Shapes<'_> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(self.1.iter().map(|i| shape(self.0, i)))
-    }
-}
-
-impl<'a> Reservation<'a> {
-    /// `instances` are of one reservation; without any, there is none.
-    pub fn new(state: &'a State, instances: &'a [Arc<Instance>]) -> Option<Self> {
-        let first = instances.first()?;
-        Some(Self {
-            reservation_id: first.reservation.as_str(),
-            owner_id: &first.scope.account,
-            group_set: [],
-            instances_set: Shapes(state, instances),
-        })
-    }
+seen! {
+    network_interfaces: NetworkInterface,
+    addresses: Address,
+    vpcs: Vpc,
+    security_groups: SecurityGroup,
+    volumes: Volume,
+    instance_profiles: InstanceProfile,
+    capacity_reservations: CapacityReservation,
 }
 
 #[derive(Serialize)]
@@ -56,9 +59,10 @@ struct Group<'a> {
     name: &'a str,
 }
 
+/// An instance in an answer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shape<'a> {
+pub(super) struct Shape<'a> {
     instance_id: &'a str,
     image_id: &'a str,
     instance_state: StateShape,
@@ -96,7 +100,7 @@ struct Shape<'a> {
     iam_instance_profile: Option<Profile<'a>>,
     cpu_options: CpuOptions,
     capacity_reservation_id: Option<String>,
-    capacity_reservation_specification: CapacityReservation<'a>,
+    capacity_reservation_specification: CapacityReservationWish<'a>,
     hibernation_options: Hibernation,
     metadata_options: MetadataShape<&'a str>,
     enclave_options: Enclave,
@@ -168,7 +172,7 @@ struct CpuOptions {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CapacityReservation<'a> {
+struct CapacityReservationWish<'a> {
     capacity_reservation_preference: Option<&'a str>,
     capacity_reservation_target: Option<CapacityReservationTarget<'a>>,
 }
@@ -325,16 +329,18 @@ impl Serialize for Mac {
 }
 
 /// The interfaces of an instance, the primary first.
-pub(super) fn interfaces<'a>(state: &'a State, id: &'a InstanceId) -> Vec<&'a NetworkInterface> {
-    let mut found: Vec<&NetworkInterface> =
-        state.network_interfaces.of(id).map(Arc::as_ref).collect();
+pub(super) fn interfaces<'a>(
+    interfaces: &'a Table<NetworkInterface>,
+    id: &'a InstanceId,
+) -> Vec<&'a NetworkInterface> {
+    let mut found: Vec<&NetworkInterface> = interfaces.of(id).map(Arc::as_ref).collect();
     found.sort_by_key(|i| i.attachment.as_ref().map(|a| a.device_index));
     found
 }
 
 /// The public address of one of an interface's private ones.
 fn association<'a>(
-    state: &'a State,
+    seen: Seen<'a>,
     interface: &'a NetworkInterface,
     elastic: &[&'a Address],
     ip: Ipv4Addr,
@@ -345,7 +351,7 @@ fn association<'a>(
         None if ip == interface.primary_ip() => (interface.auto_public_ip?, "amazon"),
         None => return None,
     };
-    let vpc = state.vpcs.get(&interface.vpc);
+    let vpc = seen.vpcs.get(&interface.vpc);
     Some(Association {
         public_ip,
         public_dns_name: vpc.map_or(Name::None, |vpc| Name::public_in(vpc, public_ip)),
@@ -353,8 +359,8 @@ fn association<'a>(
     })
 }
 
-fn groups<'a>(state: &'a State, ids: &[SecurityGroupId]) -> Vec<Group<'a>> {
-    let groups = ids.iter().filter_map(|id| state.security_groups.get(id));
+fn groups<'a>(seen: Seen<'a>, ids: &[SecurityGroupId]) -> Vec<Group<'a>> {
+    let groups = ids.iter().filter_map(|id| seen.security_groups.get(id));
     groups
         .map(|g| Group {
             id: g.id.as_str(),
@@ -363,16 +369,16 @@ fn groups<'a>(state: &'a State, ids: &[SecurityGroupId]) -> Vec<Group<'a>> {
         .collect()
 }
 
-fn interface<'a>(state: &'a State, interface: &'a NetworkInterface) -> Option<Interface<'a>> {
+fn interface<'a>(seen: Seen<'a>, interface: &'a NetworkInterface) -> Option<Interface<'a>> {
     let attachment = interface.attachment.as_ref()?;
     let region = &*interface.scope.region;
     let primary = interface.primary_ip();
-    let elastic: Vec<&Address> = state.addresses.of(&interface.id).map(Arc::as_ref).collect();
+    let elastic: Vec<&Address> = seen.addresses.of(&interface.id).map(Arc::as_ref).collect();
     let private = |ip: &Ipv4Addr| PrivateIp {
         private_ip_address: *ip,
         private_dns_name: Name::Private { region, ip: *ip },
         primary: *ip == primary,
-        association: association(state, interface, &elastic, *ip),
+        association: association(seen, interface, &elastic, *ip),
     };
     let private_ip_addresses_set: Vec<_> = interface.private_ips.iter().map(private).collect();
     Some(Interface {
@@ -389,7 +395,7 @@ fn interface<'a>(state: &'a State, interface: &'a NetworkInterface) -> Option<In
             ip: primary,
         },
         source_dest_check: interface.source_dest_check,
-        group_set: groups(state, &interface.security_groups),
+        group_set: groups(seen, &interface.security_groups),
         attachment: Attachment {
             attachment_id: attachment.id.as_str(),
             device_index: attachment.device_index,
@@ -406,12 +412,15 @@ fn interface<'a>(state: &'a State, interface: &'a NetworkInterface) -> Option<In
 }
 
 /// The attached volumes, the root device first.
-pub(super) fn block_devices<'a, T>(state: &'a State, instance: &'a Instance) -> Vec<BlockDevice<T>>
+pub(super) fn block_devices<'a, T>(
+    volumes: &'a Table<Volume>,
+    instance: &'a Instance,
+) -> Vec<BlockDevice<T>>
 where
     T: From<&'a str>,
 {
     let of = |v: &'a Arc<Volume>| Some((v, v.attachment.as_ref()?));
-    let mut volumes: Vec<_> = state.volumes.of(&instance.id).filter_map(of).collect();
+    let mut volumes: Vec<_> = volumes.of(&instance.id).filter_map(of).collect();
     volumes.sort_by_key(|(_, a)| (a.device != instance.root_device, &a.device));
     volumes
         .into_iter()
@@ -427,13 +436,13 @@ where
         .collect()
 }
 
-fn shape<'a>(state: &'a State, instance: &'a Instance) -> Shape<'a> {
-    let interfaces = interfaces(state, &instance.id);
+pub(super) fn shape<'a>(seen: Seen<'a>, instance: &'a Instance) -> Shape<'a> {
+    let interfaces = interfaces(seen.network_interfaces, &instance.id);
     let primary = interfaces.first().copied();
     let address = primary.map(NetworkInterface::primary_ip);
     let shapes: Vec<Interface<'_>> = interfaces
         .iter()
-        .filter_map(|i| interface(state, i))
+        .filter_map(|i| interface(seen, i))
         .collect();
     let association = shapes.first().and_then(|i| i.association);
     // A terminated instance is in no network any more.
@@ -471,7 +480,7 @@ fn shape<'a>(state: &'a State, instance: &'a Instance) -> Shape<'a> {
         spot_instance_request_id: instance.spot.as_ref().map(|s| s.request.as_str()),
         root_device_type: "ebs",
         root_device_name: &instance.root_device,
-        block_device_mapping: block_devices(state, instance),
+        block_device_mapping: block_devices(seen.volumes, instance),
         virtualization_type: "hvm",
         client_token: instance.client_token.as_deref().unwrap_or_default(),
         tag_set: TagRef::list(&instance.tags),
@@ -479,21 +488,24 @@ fn shape<'a>(state: &'a State, instance: &'a Instance) -> Shape<'a> {
         hypervisor: "xen",
         network_interface_set: shapes,
         group_set: primary
-            .map(|p| groups(state, &p.security_groups))
+            .map(|p| groups(seen, &p.security_groups))
             .unwrap_or_default(),
         source_dest_check: primary.map(|p| p.source_dest_check),
         ebs_optimized: instance.ebs_optimized,
         ena_support: true,
         iam_instance_profile: instance.profile.as_ref().map(|(_, arn)| Profile {
             arn,
-            id: profile_id(state, arn),
+            id: profile_id(seen, arn),
         }),
         cpu_options: CpuOptions {
             core_count: instance.cpu_options.0,
             threads_per_core: instance.cpu_options.1,
         },
-        capacity_reservation_id: capacity_reservation::occupied(state, instance)
-            .map(|id| id.to_string()),
+        capacity_reservation_id: capacity_reservation::occupied(
+            seen.capacity_reservations,
+            instance,
+        )
+        .map(|id| id.to_string()),
         capacity_reservation_specification: reservation_wish(instance),
         hibernation_options: Hibernation {
             configured: instance.hibernation,
@@ -534,10 +546,10 @@ fn private_name(instance: &Instance, ip: Ipv4Addr) -> Name<'_> {
 }
 
 /// A preference, or the reservation that the launch named.
-fn reservation_wish(instance: &Instance) -> CapacityReservation<'_> {
+fn reservation_wish(instance: &Instance) -> CapacityReservationWish<'_> {
     let target = instance.capacity_reservation_target.as_ref();
     let preference = instance.capacity_reservation_preference.as_str();
-    CapacityReservation {
+    CapacityReservationWish {
         capacity_reservation_preference: target.is_none().then_some(preference),
         capacity_reservation_target: target.map(|id| CapacityReservationTarget {
             capacity_reservation_id: id.as_str(),
@@ -545,7 +557,7 @@ fn reservation_wish(instance: &Instance) -> CapacityReservation<'_> {
     }
 }
 
-fn profile_id<'a>(state: &'a State, arn: &'a str) -> &'a str {
-    let profile = state.instance_profiles.of(arn).next();
+fn profile_id<'a>(seen: Seen<'a>, arn: &'a str) -> &'a str {
+    let profile = seen.instance_profiles.of(arn).next();
     profile.map_or("", |p| &p.id)
 }

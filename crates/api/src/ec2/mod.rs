@@ -60,6 +60,7 @@ pub mod protocol;
 pub mod public_address;
 mod public_key;
 pub mod quota;
+mod reservation;
 pub mod resource;
 pub mod route;
 mod route_shape;
