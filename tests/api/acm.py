@@ -128,6 +128,45 @@ def listeners(acm, elb, ec2, s3, requested, imported):
     check("plain", ("Certificates" in plain, "SslPolicy" in plain), (False, False))
     trust_stores(elb, s3, balancer, requested, [fixed])
     elb.delete_load_balancer(LoadBalancerArn=balancer)
+    flows(elb, ec2, requested, imported)
+
+
+def flows(elb, ec2, requested, imported):
+    """TLS listeners of network load balancers, and what their targets are told."""
+    subnets = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][:2]
+    made = elb.create_load_balancer(Name="tls", Type="network", Subnets=[s["SubnetId"] for s in subnets])
+    balancer = made["LoadBalancers"][0]["LoadBalancerArn"]
+    group = lambda name, **more: elb.create_target_group(Name=name, Port=443, VpcId=subnets[0]["VpcId"], **more)["TargetGroups"][0]["TargetGroupArn"]
+    tls, udp = group("tls", Protocol="TLS", TargetType="ip"), group("tls-udp", Protocol="UDP")
+    forward = lambda arn: [{"Type": "forward", "TargetGroupArn": arn}]
+    of = lambda *arns: [{"CertificateArn": arn} for arn in arns]
+    base = {"LoadBalancerArn": balancer, "Port": 443, "Protocol": "TLS", "DefaultActions": forward(tls)}
+    create = elb.create_listener
+    for what, code, more in [
+        ("no certificate", "ValidationError", {}),
+        ("group", "IncompatibleProtocols", {"Certificates": of(requested), "DefaultActions": forward(udp)}),
+        ("clients' certificates", "ValidationError", {"Certificates": of(requested), "MutualAuthentication": {"Mode": "passthrough"}}),
+        ("ALPN policy", "ValidationError", {"Certificates": of(requested), "AlpnPolicy": ["HTTP3"]}),
+        ("ALPN of TCP", "ValidationError", {"Protocol": "TCP", "AlpnPolicy": ["HTTP2Only"], "DefaultActions": forward(group("tls-tcp", Protocol="TCP"))}),
+    ]:
+        check(what, code_of(create, **base | more), code)
+    listener = create(**base, Certificates=of(requested), AlpnPolicy=["HTTP2Preferred"])["Listeners"][0]
+    arn = listener["ListenerArn"]
+    check("ALPN", listener["AlpnPolicy"], ["HTTP2Preferred"])
+    check("default policy", listener["SslPolicy"], "ELBSecurityPolicy-2016-08")
+    elb.add_listener_certificates(ListenerArn=arn, Certificates=of(imported))
+    check("certificates", len(elb.describe_listener_certificates(ListenerArn=arn)["Certificates"]), 2)
+    check("no attributes", elb.describe_listener_attributes(ListenerArn=arn)["Attributes"], [])
+    check("kept", elb.modify_listener(ListenerArn=arn, Port=444)["Listeners"][0]["AlpnPolicy"], ["HTTP2Preferred"])
+    change = lambda arn, key, value: elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[{"Key": key, "Value": value}])["Attributes"]
+    header = "proxy_protocol_v2.enabled"
+    attributes = {a["Key"]: a["Value"] for a in change(tls, header, "true")}
+    check("header", (attributes[header], attributes["preserve_client_ip.enabled"]), ("true", "false"))
+    check("header of UDP", code_of(change, udp, header, "true"), "ValidationError")
+    check("sticky TLS", code_of(change, tls, "stickiness.enabled", "true"), "ValidationError")
+    elb.delete_load_balancer(LoadBalancerArn=balancer)
+    for name in ("tls", "tls-udp", "tls-tcp"):
+        elb.delete_target_group(TargetGroupArn=elb.describe_target_groups(Names=[name])["TargetGroups"][0]["TargetGroupArn"])
 
 
 def trust_stores(elb, s3, balancer, certificate, actions):

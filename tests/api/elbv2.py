@@ -154,7 +154,7 @@ def target_groups(c):
     check("again", c.group("tg"), arn)
     check("otherwise", code_of(c.group, name="tg", Port=81), "DuplicateTargetGroupName")
     for what, code, more in [
-        ("TLS", "InvalidConfigurationRequest", {"Protocol": "TLS"}),
+        ("QUIC", "InvalidConfigurationRequest", {"Protocol": "QUIC"}),
         ("HTTP/1.1 over TCP", "ValidationError", {"Protocol": "TCP", "ProtocolVersion": "HTTP1"}),
         ("lambda", "InvalidConfigurationRequest", {"TargetType": "lambda"}),
         ("port", "ValidationError", {"Port": 0}),
@@ -429,9 +429,36 @@ def network_load_balancers(c):
     path = [{"Field": "path-pattern", "Values": ["/x"]}]
     rule = code_of(elb.create_rule, ListenerArn=listener, Priority=1, Conditions=path, Actions=forward(tcp))
     check("rules", rule, "OperationNotPermitted")
+    behind(c)
     elb.delete_load_balancer(LoadBalancerArn=arn)
     for one in [tcp, web, udp, http]:
         elb.delete_target_group(TargetGroupArn=one)
+
+
+def behind(c):
+    """An application load balancer as the target of flows."""
+    elb = c.elb
+    group = c.group("alb", Protocol="TCP", TargetType="alb")
+    checked = elb.describe_target_groups(TargetGroupArns=[group])["TargetGroups"][0]
+    check("checks", (checked["HealthCheckProtocol"], checked["Matcher"]["HttpCode"]), ("HTTP", "200-399"))
+    check("TLS to ALBs", code_of(c.group, name="other", Protocol="TLS", TargetType="alb"), "ValidationError")
+    check("connects", code_of(elb.modify_target_group, TargetGroupArn=group, HealthCheckProtocol="TCP"), "ValidationError")
+    masked = [{"Key": "preserve_client_ip.enabled", "Value": "false"}]
+    check("clients are seen", code_of(elb.modify_target_group_attributes, TargetGroupArn=group, Attributes=masked), "ValidationError")
+    inner, other = (c.balancer(name)["LoadBalancerArn"] for name in ("inner", "other"))
+    register = lambda arn, **more: code_of(elb.register_targets, TargetGroupArn=group, Targets=[{"Id": arn, **more}])
+    check("no listener", register(inner), "InvalidTarget")
+    c.listener(inner, 80, FIXED)
+    c.listener(other, 80, FIXED)
+    check("no load balancer", register("i-00000000000000000"), "InvalidTarget")
+    check("registered", register(inner), None)
+    check("second", register(other), "TooManyTargets")
+    check("in use", code_of(elb.delete_load_balancer, LoadBalancerArn=inner), "ResourceInUse")
+    targets = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    check("target", [(t["Target"]["Id"], t["Target"]["Port"]) for t in targets], [(inner, 80)])
+    elb.delete_target_group(TargetGroupArn=group)
+    for arn in (inner, other):
+        elb.delete_load_balancer(LoadBalancerArn=arn)
 
 
 def strangers(c, endpoint):

@@ -81,6 +81,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         default_action: Action::forward_to(group),
         rules,
         headers: Default::default(),
+        relay: None,
     };
     let secure = tls_port.map(|port| Listener {
         key: "s".into(),

@@ -1,6 +1,6 @@
 //! Access log lines in AWS's format, one per request (A/load-balancer-access-logs.html).
 //!
-//! A worker collects lines and appends them to the node's file once a second, opening it
+//! A worker collects lines and appends them to the node's file in blocks (`worker/log`), opening it
 //! each time, so that whoever ships the file may simply rename it away. Lines are whole in every
 //! append, so workers do not cut into each other's.
 

@@ -15,6 +15,7 @@ pub mod network;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -77,6 +78,17 @@ pub struct Listener {
     /// What it changes about heads on their way.
     #[serde(default)]
     pub headers: header::Changes,
+    /// Of a network load balancer's listener, whose bytes nobody looks into; worked out by `network`.
+    #[serde(skip)]
+    pub relay: Option<Relay>,
+}
+
+/// How a listener relays flows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relay {
+    pub idle_timeout: Duration,
+    /// As `network::Listener::alpn`.
+    pub alpn: Vec<String>,
 }
 
 /// How clients are spoken to over TLS.
@@ -319,6 +331,9 @@ pub struct TargetGroup {
     pub unhealthy_state_routing: MinimumHealthy,
     pub health_check: HealthCheck,
     pub targets: Vec<Target>,
+    /// The network load balancer's group that this stands for; worked out by `network`.
+    #[serde(skip)]
+    pub relay: Option<Arc<network::TargetGroup>>,
 }
 
 /// `Http2` and `Grpc` groups answer 464 to the HTTP/1.1 requests that are all we accept, as AWS does.
@@ -372,6 +387,8 @@ pub struct HealthCheck {
     pub unhealthy_threshold: u32,
     /// `200`, `200,202` or `200-299`.
     pub matcher: String,
+    /// Targets expect a PROXY header before anything else.
+    pub proxy_protocol: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -456,6 +473,7 @@ impl Default for TargetGroup {
             },
             health_check: HealthCheck::default(),
             targets: Vec::new(),
+            relay: None,
         }
     }
 }
@@ -472,6 +490,7 @@ impl Default for HealthCheck {
             healthy_threshold: 5,
             unhealthy_threshold: 2,
             matcher: "200".into(),
+            proxy_protocol: false,
         }
     }
 }

@@ -17,6 +17,8 @@ use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::network::RELAYED;
+
 const CONGESTION_CONTROL: &[u8] = b"cubic";
 /// Connections the kernel completes while a worker is busy.
 const BACKLOG: i32 = 4096;
@@ -91,6 +93,24 @@ pub fn connecting_socket(namespace: Option<&Namespace>, source: IpAddr) -> io::R
         // Else bind would take a port for itself alone and 28,000 connections would be all.
         setsockopt(&socket, IpBindAddressNoPort, &true)?;
         socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.set_tcp_nodelay(true)?;
+        Ok(TcpSocket::from_std_stream(socket.into()))
+    })
+}
+
+/// A socket to connect with in a client's name, from its address and port: the namespace's rules lead
+/// what is answered back to it.
+pub fn socket_of_client(
+    namespace: Option<&Namespace>,
+    client: SocketAddr,
+) -> io::Result<TcpSocket> {
+    within(namespace, || {
+        let socket = stream_socket(client.ip())?;
+        socket.set_ip_transparent_v4(true)?;
+        socket.set_mark(RELAYED)?;
+        // The client's last flow from this port may just have ended.
+        socket.set_reuse_address(true)?;
+        socket.bind(&client.into())?;
         socket.set_tcp_nodelay(true)?;
         Ok(TcpSocket::from_std_stream(socket.into()))
     })

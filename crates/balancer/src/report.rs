@@ -97,6 +97,9 @@ pub struct NodeMetrics {
     pub http_fixed_response_count: u64,
     pub rule_evaluations: u64,
     pub groups: Vec<GroupMetrics>,
+    /// Of a network load balancer's node, within this process: reported with its other flows.
+    #[serde(skip)]
+    pub relayed: Option<Box<FlowMetrics>>,
 }
 
 /// Requests that chose this group at this node.
@@ -144,11 +147,18 @@ pub struct FlowMetrics {
     /// Now.
     pub active_flow_count_tcp: u64,
     pub active_flow_count_udp: u64,
+    pub active_flow_count_tls: u64,
     pub new_flow_count_tcp: u64,
     pub new_flow_count_udp: u64,
+    pub new_flow_count_tls: u64,
     /// IP headers included, both ways.
     pub processed_bytes_tcp: u64,
     pub processed_bytes_udp: u64,
+    /// As clients and targets sent them, without headers and encryption; so are those of TCP where
+    /// targets get PROXY headers.
+    pub processed_bytes_tls: u64,
+    pub client_tls_negotiation_error_count: u64,
+    pub target_tls_negotiation_error_count: u64,
     pub processed_packets: u64,
     pub tcp_client_reset_count: u64,
     pub tcp_target_reset_count: u64,

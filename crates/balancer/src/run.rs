@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::config::{Config, TargetState};
-use crate::count::Gathering;
+use crate::count::{Gathering, Relayed};
 use crate::handover::{self, Inherited, Socket};
 use crate::network;
 use crate::probe::{Finding, Prober};
@@ -138,6 +138,7 @@ async fn coordinate(
         new_problems: BTreeSet::new(),
         drained: BTreeSet::new(),
         metrics: Gathering::starting_now(),
+        relayed: Relayed::default(),
     };
     coordinator.apply(config.borrow_and_update().clone()).await;
     let mut ticks = interval(TICK);
@@ -306,11 +307,15 @@ struct Coordinator<R> {
     /// Targets (group, key) reported as drained.
     drained: BTreeSet<(String, String)>,
     metrics: Gathering,
+    relayed: Relayed,
 }
 
 impl<R: Fn(Report)> Coordinator<R> {
     async fn apply(&mut self, config: Option<Arc<Config>>) {
         let Some(config) = config else { return };
+        self.config = Some(config.clone());
+        let config = network::with_relays(config);
+        self.relayed.renew();
         self.sequence += 1;
         self.applied.clear();
         self.new_problems.clear();
@@ -328,7 +333,6 @@ impl<R: Fn(Report)> Coordinator<R> {
         self.new_problems.extend(problems);
         self.drained
             .retain(|(group, target)| is_draining(&config, group, target));
-        self.config = Some(config);
     }
 
     fn hear(&mut self, worker: usize, event: Event) {
@@ -345,15 +349,17 @@ impl<R: Fn(Report)> Coordinator<R> {
                 sequence, nodes, ..
             } => {
                 if let Some(mut metrics) = self.metrics.add(worker, self.pool.workers, nodes) {
-                    if sequence == self.sequence {
+                    let is_current = sequence == self.sequence;
+                    self.relayed.take_from(&mut metrics, is_current);
+                    if is_current {
                         self.find_drained(&metrics);
                     }
                     metrics.leave_out_quiet_targets();
                     (self.report)(Report::Metrics(metrics));
                 }
             }
-            Event::Flows(nodes) => {
-                if self.applied.contains(&worker) {
+            Event::Flows(mut nodes) => {
+                if self.relayed.add_to(&mut nodes) && self.applied.contains(&worker) {
                     self.find_without_flows(&nodes);
                 }
                 (self.report)(Report::Flows(nodes));

@@ -144,9 +144,12 @@ fn drop_drained(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             let Some(since) = target.draining else {
                 continue;
             };
-            let key = (group.dimension().to_owned(), target_key(target));
+            let keys = target_keys(&state, group, target);
+            let keys = keys.map(|key| (group.dimension().to_owned(), key));
+            let keys: Vec<(String, String)> = keys.collect();
             let delay = group.deregistration_delay();
-            let idle = world.balancer.drained.contains(&key) || balancers.of(&group.arn).is_empty();
+            let idle = keys.iter().all(|key| world.balancer.drained.contains(key))
+                || balancers.of(&group.arn).is_empty();
             let end = since
                 + if idle {
                     world.settings.speed.wait(delay)
@@ -157,8 +160,10 @@ fn drop_drained(world: &mut World, now: Timestamp) -> Option<Timestamp> {
                 again = earliest(again, Some(end));
                 continue;
             }
-            world.balancer.drained.remove(&key);
-            world.balancer.health.remove(&key);
+            for key in &keys {
+                world.balancer.drained.remove(key);
+                world.balancer.health.remove(key);
+            }
             world.store.update(|tx| {
                 tx.modify::<TargetGroup>(&group.arn, |g| g.targets.retain(|t| t != target));
                 tx.remove::<TargetHealth>(&TargetHealthKey {
@@ -295,11 +300,14 @@ fn record_health(world: &mut World, now: Timestamp) {
     let mut wanted: BTreeMap<TargetHealthKey, TargetHealth> = BTreeMap::new();
     for group in state.target_groups.values() {
         for target in &group.targets {
-            let findings = world
-                .balancer
-                .health
-                .get(&(group.dimension().to_owned(), target_key(target)));
-            let (health, reason) = judge(&state, balancers.of(&group.arn), group, target, findings);
+            let keys = target_keys(&state, group, target);
+            let findings = keys.filter_map(|key| {
+                let key = (group.dimension().to_owned(), key);
+                world.balancer.health.get(&key)
+            });
+            let findings: Vec<&report::Health> = findings.flat_map(BTreeMap::values).collect();
+            let (health, reason) =
+                judge(&state, balancers.of(&group.arn), group, target, &findings);
             let value = TargetHealth {
                 target_group: group.arn.clone(),
                 target: target.id.clone(),
@@ -393,7 +401,7 @@ fn judge(
     balancers: &[&LoadBalancer],
     group: &TargetGroup,
     target: &Target,
-    findings: Option<&BTreeMap<String, report::Health>>,
+    findings: &[&report::Health],
 ) -> (TargetState, Option<(String, String)>) {
     let reason = |code: &str, text: &str| Some((code.to_owned(), text.to_owned()));
     if target.draining.is_some() {
@@ -416,6 +424,16 @@ fn judge(
     }
     let zone = match place(state, group, target) {
         Place::At(_, zone) => zone,
+        Place::Nodes(zones) => {
+            let mut served = zones.iter().map(|node| &node.zone);
+            served
+                .find(|zone| {
+                    let mut nodes = balancers.iter().flat_map(|b| &b.zones);
+                    nodes.any(|node| node.zone == **zone)
+                })
+                .or(zones.first().map(|node| &node.zone))
+                .cloned()
+        }
         Place::Unfit(why) => return (TargetState::Unused, reason("Target.InvalidState", &why)),
     };
     let served = zone.is_none_or(|zone| {
@@ -438,7 +456,7 @@ fn judge(
             reason("Target.HealthCheckDisabled", "Health checks are disabled"),
         );
     }
-    let Some(findings) = findings.filter(|f| !f.is_empty()) else {
+    if findings.is_empty() {
         return (
             TargetState::Initial,
             reason(
@@ -446,10 +464,10 @@ fn judge(
                 "Target registration is in progress",
             ),
         );
-    };
+    }
     let pick = |wanted| {
         findings
-            .values()
+            .iter()
             .filter(|h| h.state == wanted)
             .max_by_key(|h| h.at)
     };
@@ -582,14 +600,42 @@ pub fn target_key(target: &Target) -> String {
     format!("{}:{}", target.id, target.port)
 }
 
+/// The same of one node of a target that is a load balancer.
+fn node_key(target: &Target, node: &LoadBalancerZone) -> String {
+    format!("{}@{}", target_key(target), node.zone)
+}
+
+/// All keys under which the balancer knows a target.
+fn target_keys(
+    state: &State,
+    group: &TargetGroup,
+    target: &Target,
+) -> impl Iterator<Item = String> + use<> {
+    let keys = match place(state, group, target) {
+        Place::Nodes(zones) => zones.iter().map(|node| node_key(target, node)).collect(),
+        Place::At(..) | Place::Unfit(_) => vec![target_key(target)],
+    };
+    keys.into_iter()
+}
+
 /// Where a target is reached.
-enum Place {
+enum Place<'a> {
     At(Ipv4Addr, Option<String>),
+    /// An application load balancer, in each of its zones.
+    Nodes(&'a [LoadBalancerZone]),
     /// It cannot serve now, and why (`Target.InvalidState`).
     Unfit(String),
 }
 
-fn place(state: &State, group: &TargetGroup, target: &Target) -> Place {
+fn place<'a>(state: &'a State, group: &TargetGroup, target: &Target) -> Place<'a> {
+    if group.target_type == "alb" {
+        let balancer = state.load_balancers.get(&target.id);
+        let standing = balancer.filter(|balancer| balancer.deleted.is_none());
+        return match standing {
+            Some(balancer) => Place::Nodes(&balancer.zones),
+            None => Place::Unfit("Target is a load balancer that does not exist".into()),
+        };
+    }
     let zone = zone_of(state, group, target);
     if group.target_type == "ip" {
         return match target.id.parse::<Ipv4Addr>() {
@@ -615,6 +661,9 @@ fn instance_of<'a>(state: &'a State, target: &Target) -> Option<&'a Instance> {
 
 /// The zone that a target is in; `None` is in all of them.
 fn zone_of(state: &State, group: &TargetGroup, target: &Target) -> Option<String> {
+    if group.target_type == "alb" {
+        return None;
+    }
     if group.target_type != "ip" {
         return instance_of(state, target).map(|i| i.zone.clone());
     }

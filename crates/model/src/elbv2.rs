@@ -81,6 +81,9 @@ pub struct Listener {
     /// Only clients that this vouches for get in (mutual TLS in mode `verify`).
     #[serde(default)]
     pub trust: Option<ListenerTrust>,
+    /// Of TLS listeners.
+    #[serde(default)]
+    pub alpn_policy: Option<String>,
     pub default_actions: Vec<Action>,
     pub attributes: Attributes,
     pub tags: Tags,

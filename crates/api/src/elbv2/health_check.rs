@@ -63,6 +63,11 @@ pub fn changed(
     }
     if let Some(protocol) = request.protocol {
         check_protocol(&protocol, group_protocol)?;
+        if target_type == "alb" && protocol == "TCP" {
+            return Err(validation(
+                "Health check protocol 'TCP' is not supported for target groups with the target type 'alb'",
+            ));
+        }
         if is_network && (protocol == "TCP") != (check.protocol == "TCP") {
             // Path and codes come and go with HTTP.
             let usual = network::default_health_check(&protocol);

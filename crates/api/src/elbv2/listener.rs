@@ -31,6 +31,7 @@ struct Shape {
     certificates: Option<Vec<Certificate>>,
     ssl_policy: Option<String>,
     mutual_authentication: Option<MutualAuthentication>,
+    alpn_policy: Option<Vec<String>>,
     default_actions: Vec<ActionShape>,
 }
 
@@ -48,6 +49,7 @@ fn shape(listener: &Listener) -> Shape {
         }),
         ssl_policy: listener.ssl_policy.clone(),
         mutual_authentication: MutualAuthentication::of(listener),
+        alpn_policy: listener.alpn_policy.clone().map(|policy| vec![policy]),
         default_actions: action::shapes(&listener.default_actions),
     }
 }
@@ -140,6 +142,7 @@ pub fn create(ctx: &mut Ctx, input: CreateListener) -> Result<Listeners> {
         certificates: Vec::new(),
         mutual_tls_passthrough: false,
         trust: None,
+        alpn_policy: None,
         default_actions,
         attributes: Attributes::new(),
         tags,

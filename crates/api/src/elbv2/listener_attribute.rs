@@ -44,7 +44,8 @@ const NETWORK: &[Definition] =
 fn table(listener: &Listener) -> &'static [&'static [Definition]] {
     match listener.protocol.as_str() {
         "TCP" => &[NETWORK],
-        "UDP" | "TCP_UDP" => &[],
+        // Idle flows of TLS end after 350 seconds, whatever happens.
+        "TLS" | "UDP" | "TCP_UDP" => &[],
         "HTTPS" => &[REQUEST, RESPONSE],
         _ => &[RESPONSE],
     }

@@ -1,4 +1,4 @@
-//! Certificates of HTTPS listeners, told apart by the name that a client asks for.
+//! Certificates of HTTPS and TLS listeners, told apart by the name that a client asks for.
 
 use super::Done;
 use super::arn::find;

@@ -1,6 +1,7 @@
 //! What listeners over TLS have besides: certificates, a security policy, mutual authentication.
 
 use super::arn::find;
+use super::check::one_of;
 use super::error::{Result, error, validation};
 use super::ssl_policy;
 use crate::Ctx;
@@ -106,24 +107,22 @@ pub struct Request<'a> {
 
 /// Sets what the call gives on a listener whose protocol is set already.
 pub fn apply(ctx: &mut Ctx, listener: &mut Listener, request: &Request<'_>) -> Result<()> {
-    if listener.protocol != "HTTPS" {
+    if !is_secured(&listener.protocol) {
         refuse(request, &listener.protocol)?;
         listener.ssl_policy = None;
         listener.certificates.clear();
         listener.mutual_tls_passthrough = false;
         listener.trust = None;
+        listener.alpn_policy = None;
         return Ok(());
     }
-    if !request.alpn_policy.is_empty() {
-        return Err(validation(
-            "An ALPN policy can only be specified for TLS listeners",
-        ));
-    }
+    set_alpn_policy(listener, request.alpn_policy)?;
     match request.certificates {
         [] if listener.certificates.is_empty() => {
-            return Err(validation(
-                "A certificate must be specified for HTTPS listeners",
-            ));
+            return Err(validation(format!(
+                "A certificate must be specified for {} listeners",
+                listener.protocol
+            )));
         }
         [] => {}
         [one] => {
@@ -143,7 +142,11 @@ pub fn apply(ctx: &mut Ctx, listener: &mut Listener, request: &Request<'_>) -> R
             ));
         }
     }
-    if let Some(mutual) = request.mutual_authentication {
+    if listener.protocol == "TLS" {
+        refuse_mutual(request, "TLS")?;
+        listener.mutual_tls_passthrough = false;
+        listener.trust = None;
+    } else if let Some(mutual) = request.mutual_authentication {
         listener.mutual_tls_passthrough = mutual.passthrough()?;
         listener.trust = mutual.trust(ctx)?;
     }
@@ -170,11 +173,56 @@ pub fn apply(ctx: &mut Ctx, listener: &mut Listener, request: &Request<'_>) -> R
     Ok(())
 }
 
-/// Refuses what only listeners with TLS have.
-fn refuse(request: &Request<'_>, protocol: &str) -> Result<()> {
+/// Whether listeners of the protocol have certificates.
+fn is_secured(protocol: &str) -> bool {
+    ["HTTPS", "TLS"].contains(&protocol)
+}
+
+/// Source: the Network Load Balancer guide, `load-balancer-listeners.html#alpn-policies`.
+const ALPN_POLICIES: &[&str] = &[
+    "HTTP1Only",
+    "HTTP2Only",
+    "HTTP2Optional",
+    "HTTP2Preferred",
+    "None",
+];
+
+fn set_alpn_policy(listener: &mut Listener, given: &[String]) -> Result<()> {
+    if listener.protocol != "TLS" {
+        listener.alpn_policy = None;
+        return match given {
+            [] => Ok(()),
+            _ => Err(validation(
+                "An ALPN policy can only be specified for TLS listeners",
+            )),
+        };
+    }
+    match given {
+        [] => {}
+        [one] => {
+            one_of(one, "alpnPolicy.member", ALPN_POLICIES)?;
+            listener.alpn_policy = Some(one.clone());
+        }
+        _ => return Err(validation("Only one ALPN policy can be specified")),
+    }
+    Ok(())
+}
+
+/// Refuses mutual authentication, which listeners of HTTPS alone have.
+fn refuse_mutual(request: &Request<'_>, protocol: &str) -> Result<()> {
     let mutual = request.mutual_authentication;
     let is_verify = mutual.is_some_and(|mutual| mutual.mode.as_deref() == Some("verify"));
-    let mutual = mutual.map_or(Ok(false), MutualAuthentication::passthrough);
+    let passes = mutual.map_or(Ok(false), MutualAuthentication::passthrough);
+    match is_verify || passes != Ok(false) {
+        true => Err(validation(format!(
+            "Mutual authentication cannot be specified for {protocol} listeners"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Refuses what only listeners with TLS have.
+fn refuse(request: &Request<'_>, protocol: &str) -> Result<()> {
     let given = [
         (!request.certificates.is_empty(), "A certificate"),
         (
@@ -182,13 +230,12 @@ fn refuse(request: &Request<'_>, protocol: &str) -> Result<()> {
             "An SSL policy",
         ),
         (!request.alpn_policy.is_empty(), "An ALPN policy"),
-        (is_verify || mutual != Ok(false), "Mutual authentication"),
     ];
     match given.iter().find(|(given, _)| *given) {
         Some((_, what)) => Err(validation(format!(
             "{what} cannot be specified for {protocol} listeners"
         ))),
-        None => Ok(()),
+        None => refuse_mutual(request, protocol),
     }
 }
 
@@ -226,10 +273,11 @@ fn usable<'a>(ctx: &Ctx, certificate: &'a Certificate) -> Result<&'a String> {
 
 /// The certificates with `given` added behind those that are there.
 pub fn added(ctx: &Ctx, listener: &Listener, given: &[Certificate]) -> Result<Vec<String>> {
-    if listener.protocol != "HTTPS" {
-        return Err(validation(
-            "A certificate cannot be specified for HTTP listeners",
-        ));
+    if !is_secured(&listener.protocol) {
+        return Err(validation(format!(
+            "A certificate cannot be specified for {} listeners",
+            listener.protocol
+        )));
     }
     let mut all = listener.certificates.clone();
     for certificate in given {

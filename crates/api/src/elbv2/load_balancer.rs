@@ -8,7 +8,7 @@ use super::page::page;
 use super::tag::{self, Tag};
 use super::{Done, load_balancer_attribute};
 use crate::Ctx;
-use model::elbv2::{Attributes, Listener, LoadBalancer, Rule};
+use model::elbv2::{Attributes, Listener, LoadBalancer, Rule, TargetGroup};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -332,6 +332,13 @@ pub fn delete(ctx: &mut Ctx, input: DeleteLoadBalancer) -> Result<Done> {
         return Err(not_permitted(format!(
             "Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
         )));
+    }
+    let is_target = |group: &TargetGroup| group.targets.iter().any(|t| t.id == arn);
+    if owned::<TargetGroup>(&ctx.tx, &ctx.scope).any(|g| is_target(g)) {
+        return Err(error(
+            "ResourceInUse",
+            format!("Load balancer '{arn}' is registered as a target: deregister it first"),
+        ));
     }
     let listeners: Vec<String> = owned::<Listener>(&ctx.tx, &ctx.scope)
         .filter(|l| l.load_balancer == arn)

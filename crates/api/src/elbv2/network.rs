@@ -6,7 +6,7 @@ use super::error::{Result, error, unsupported, validation};
 use model::elbv2::{HealthCheck, LoadBalancer, TargetGroup};
 
 const HTTP: [&str; 2] = ["HTTP", "HTTPS"];
-const PASSED_ON: [&str; 3] = ["TCP", "UDP", "TCP_UDP"];
+const SERVED: [&str; 4] = ["TCP", "TLS", "UDP", "TCP_UDP"];
 
 /// Whether target groups of the protocol belong to network load balancers.
 pub fn is_network(protocol: &str) -> bool {
@@ -21,7 +21,7 @@ pub fn check_listener(balancer: &LoadBalancer, protocol: &str) -> Result<()> {
             balancer.kind
         )));
     }
-    match balancer.is_network() && !PASSED_ON.contains(&protocol) {
+    match balancer.is_network() && !SERVED.contains(&protocol) {
         true => Err(unsupported(format_args!(
             "Listeners with the protocol '{protocol}' are"
         ))),
@@ -31,7 +31,7 @@ pub fn check_listener(balancer: &LoadBalancer, protocol: &str) -> Result<()> {
 
 /// Checks a known protocol of a target group.
 pub fn check_group(protocol: &str) -> Result<()> {
-    match is_network(protocol) && !PASSED_ON.contains(&protocol) {
+    match is_network(protocol) && !SERVED.contains(&protocol) {
         true => Err(unsupported(format_args!(
             "Target groups with the protocol '{protocol}' are"
         ))),
@@ -39,15 +39,19 @@ pub fn check_group(protocol: &str) -> Result<()> {
     }
 }
 
+fn fits(listener: &str, group: &str) -> bool {
+    match listener {
+        "TCP" => ["TCP", "TCP_UDP"].contains(&group),
+        "TLS" => ["TCP", "TLS"].contains(&group),
+        "UDP" => ["UDP", "TCP_UDP"].contains(&group),
+        "TCP_UDP" => group == "TCP_UDP",
+        _ => !is_network(group),
+    }
+}
+
 /// Checks that a listener of the protocol may forward to the group.
 pub fn check_pair(listener: &str, group: &TargetGroup) -> Result<()> {
-    let fits = match listener {
-        "TCP" => ["TCP", "TCP_UDP"].contains(&group.protocol.as_str()),
-        "UDP" => ["UDP", "TCP_UDP"].contains(&group.protocol.as_str()),
-        "TCP_UDP" => group.protocol == "TCP_UDP",
-        _ => !is_network(&group.protocol),
-    };
-    if fits {
+    if fits(listener, &group.protocol) {
         return Ok(());
     }
     Err(error(
@@ -78,6 +82,21 @@ pub fn default_health_check(protocol: &str) -> HealthCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listeners_and_groups_that_go_together() {
+        let check = |listener: &str, fitting: &[&str]| {
+            let all = ["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"];
+            let fits = |protocol: &&str| fits(listener, protocol);
+            let found: Vec<&str> = all.into_iter().filter(fits).collect();
+            assert_eq!(found, fitting, "{listener}");
+        };
+        check("TCP", &["TCP", "TCP_UDP"]);
+        check("TLS", &["TCP", "TLS"]);
+        check("UDP", &["UDP", "TCP_UDP"]);
+        check("TCP_UDP", &["TCP_UDP"]);
+        check("HTTPS", &["HTTP", "HTTPS"]);
+    }
 
     #[test]
     fn checks_of_connections_have_no_path() {

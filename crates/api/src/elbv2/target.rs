@@ -65,6 +65,7 @@ pub fn register(ctx: &mut Ctx, input: Targets) -> Result<Done> {
         let number = target.port_in(&group)?;
         let zone = match group.target_type.as_str() {
             "ip" => check_address(ctx, &group, target)?,
+            "alb" => check_load_balancer(ctx, &group, target, number)?,
             _ => check_instance(ctx, &group, target)?,
         };
         let at = |t: &&mut Target| t.id == target.id && t.port == number;
@@ -105,6 +106,13 @@ fn check_limits(ctx: &Ctx, group: &TargetGroup) -> Result<()> {
     if MAX_TARGETS < group.targets.len() {
         return Err(too_many());
     }
+    let staying = group.targets.iter().filter(|t| t.draining.is_none());
+    if group.target_type == "alb" && 1 < staying.count() {
+        return Err(error(
+            "TooManyTargets",
+            "A target group with the target type 'alb' can have one target only",
+        ));
+    }
     for arn in association::load_balancers_of(&ctx.tx, group) {
         let Ok(balancer) = find::<LoadBalancer>(ctx, &arn) else {
             continue;
@@ -141,6 +149,40 @@ fn check_instance(ctx: &Ctx, group: &TargetGroup, target: &TargetShape) -> Resul
         return Err(invalid(format!(
             "The following targets are not in the target group VPC '{}': '{id}'",
             group.vpc
+        )));
+    }
+    Ok(None)
+}
+
+/// Checks a target that is an application load balancer: one that listens on the port.
+fn check_load_balancer(
+    ctx: &Ctx,
+    group: &TargetGroup,
+    target: &TargetShape,
+    number: u16,
+) -> Result<Option<String>> {
+    let arn = &target.id;
+    if target.availability_zone.is_some() {
+        return Err(validation(
+            "You cannot specify an Availability Zone for targets of type 'alb'",
+        ));
+    }
+    let found = find::<LoadBalancer>(ctx, arn).ok();
+    let balancer = found.filter(|b| !b.is_network()).ok_or_else(|| {
+        invalid(format!(
+            "The following targets are not application load balancers: '{arn}'"
+        ))
+    })?;
+    if balancer.vpc != group.vpc {
+        return Err(invalid(format!(
+            "The following targets are not in the target group VPC '{}': '{arn}'",
+            group.vpc
+        )));
+    }
+    let mut listeners = ctx.tx.listeners.of(balancer.arn.as_str());
+    if !listeners.any(|l| l.port == number) {
+        return Err(invalid(format!(
+            "The application load balancer '{arn}' has no listener on port {number}"
         )));
     }
     Ok(None)

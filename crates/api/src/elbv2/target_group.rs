@@ -1,4 +1,4 @@
-//! Target groups of instances or addresses.
+//! Target groups of instances, addresses or an application load balancer.
 
 use super::arn::{self, Resource, find, owned};
 use super::check::{self, given, one_of, port};
@@ -128,6 +128,11 @@ pub fn create(ctx: &mut Ctx, input: CreateTargetGroup) -> Result<TargetGroups> {
     let protocol = input.protocol.as_deref();
     let protocol = protocol.ok_or_else(|| validation("A protocol must be specified"))?;
     check_protocol(protocol)?;
+    if target_type == "alb" && protocol != "TCP" {
+        return Err(validation(format!(
+            "Protocol '{protocol}' is not supported for target groups with the target type 'alb'"
+        )));
+    }
     let is_network = network::is_network(protocol);
     if is_network && let Some(version) = given(&input.protocol_version) {
         return Err(validation(format!(
@@ -166,7 +171,10 @@ pub fn create(ctx: &mut Ctx, input: CreateTargetGroup) -> Result<TargetGroups> {
         matcher: input.matcher,
     };
     let health_check = match is_network {
-        true => network::default_health_check(given(&request.protocol).unwrap_or("TCP")),
+        true => {
+            let usual = if target_type == "alb" { "HTTP" } else { "TCP" };
+            network::default_health_check(given(&request.protocol).unwrap_or(usual))
+        }
         false => health_check::default(version),
     };
     let health_check =
@@ -224,7 +232,7 @@ fn check_target_type(target_type: &str) -> Result<()> {
         &["instance", "ip", "lambda", "alb"],
     )?;
     match target_type {
-        "instance" | "ip" => Ok(()),
+        "instance" | "ip" | "alb" => Ok(()),
         other => Err(unsupported(format_args!(
             "Target groups with the target type '{other}' are"
         ))),

@@ -50,8 +50,6 @@ const TABLE: &[&[Definition]] = &[ATTRIBUTES];
 /// `edit-target-group-attributes.html`. Defaults that hang on the group are in [`table`].
 const NETWORK: &[Definition] = definitions! {
     "deregistration_delay.timeout_seconds", "300", Number(0, 3600), Honoured;
-    "proxy_protocol_v2.enabled", "false", OneOf(&["false"]), Honoured;
-    STICKINESS, "false", Bool, Honoured;
     STICKINESS_TYPE, "source_ip", OneOf(&["source_ip"]), Honoured;
     CROSS_ZONE, "use_load_balancer_configuration", OneOf(&["true", "false", "use_load_balancer_configuration"]), Honoured;
     "target_health_state.unhealthy.connection_termination.enabled", "true", Bool, Honoured;
@@ -61,6 +59,16 @@ const NETWORK: &[Definition] = definitions! {
     ROUTING_COUNT, "1", Number(1, 1000), Honoured;
     ROUTING_PERCENTAGE, "off", OffOr(1, 100), Honoured;
 };
+
+/// Flows of TLS have no stickiness, nor have those to application load balancers, which look for none
+/// of the headers either; datagrams have no place for one.
+const STICKY: &[Definition] = definitions! { STICKINESS, "false", Bool, Honoured; };
+const NOT_STICKY: &[Definition] =
+    definitions! { STICKINESS, "false", OneOf(&["false"]), Honoured; };
+const PROXY_PROTOCOL: &[Definition] =
+    definitions! { "proxy_protocol_v2.enabled", "false", Bool, Honoured; };
+const NO_PROXY_PROTOCOL: &[Definition] =
+    definitions! { "proxy_protocol_v2.enabled", "false", OneOf(&["false"]), Honoured; };
 
 /// TCP: targets that are instances see the client, addresses do not. UDP: both do, always.
 const NETWORK_INSTANCE: &[Definition] =
@@ -74,11 +82,26 @@ const ENDS: &[Definition] = definitions! { TERMINATION, "true", Bool, Honoured; 
 const GOES_ON: &[Definition] = definitions! { TERMINATION, "false", Bool, Honoured; };
 
 fn table(group: &TargetGroup) -> &'static [&'static [Definition]] {
-    let is_address = group.target_type == "ip";
-    match group.protocol.as_str() {
-        "TCP" if is_address => &[NETWORK, NETWORK_ADDRESS, GOES_ON],
-        "TCP" => &[NETWORK, NETWORK_INSTANCE, GOES_ON],
-        "UDP" | "TCP_UDP" => &[NETWORK, NETWORK_UDP, ENDS],
+    match (group.protocol.as_str(), group.target_type.as_str()) {
+        // Targets that see all clients' addresses, as those of UDP do.
+        ("TCP", "alb") => &[NETWORK, NOT_STICKY, NO_PROXY_PROTOCOL, NETWORK_UDP, GOES_ON],
+        ("TCP", "ip") => &[NETWORK, STICKY, PROXY_PROTOCOL, NETWORK_ADDRESS, GOES_ON],
+        ("TCP", _) => &[NETWORK, STICKY, PROXY_PROTOCOL, NETWORK_INSTANCE, GOES_ON],
+        ("TLS", "ip") => &[
+            NETWORK,
+            NOT_STICKY,
+            PROXY_PROTOCOL,
+            NETWORK_ADDRESS,
+            GOES_ON,
+        ],
+        ("TLS", _) => &[
+            NETWORK,
+            NOT_STICKY,
+            PROXY_PROTOCOL,
+            NETWORK_INSTANCE,
+            GOES_ON,
+        ],
+        ("UDP" | "TCP_UDP", _) => &[NETWORK, STICKY, NO_PROXY_PROTOCOL, NETWORK_UDP, ENDS],
         _ => TABLE,
     }
 }
@@ -176,8 +199,8 @@ mod tests {
     fn defaults_are_allowed_values() {
         let tables: [&[&[Definition]]; 3] = [
             TABLE,
-            &[NETWORK, NETWORK_INSTANCE, GOES_ON],
-            &[NETWORK, NETWORK_UDP, ENDS],
+            &[NETWORK, STICKY, PROXY_PROTOCOL, NETWORK_INSTANCE, GOES_ON],
+            &[NETWORK, NOT_STICKY, NO_PROXY_PROTOCOL, NETWORK_UDP, ENDS],
         ];
         for table in tables {
             for d in table.iter().copied().flatten() {

@@ -1,10 +1,11 @@
 //! What network load balancers serve: flows, not requests.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HealthCheck, MinimumHealthy, Node, Target, WeightedGroup};
+use super::{HealthCheck, MinimumHealthy, Node, Target, Tls, WeightedGroup};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -26,6 +27,27 @@ pub struct Listener {
     pub groups: Vec<WeightedGroup>,
     /// `tcp.idle_timeout.seconds`. Never scaled.
     pub idle_timeout: Duration,
+    /// Of TLS listeners.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Protocols a TLS listener agrees upon with clients, most preferred first; none: it leaves them be.
+    #[serde(default)]
+    pub alpn: Vec<String>,
+}
+
+impl Listener {
+    /// Whether flows go through this process: the kernel ends no TLS and writes no PROXY headers.
+    pub fn is_relayed(&self, groups: &BTreeMap<String, TargetGroup>) -> bool {
+        let mut own = self.groups.iter();
+        match self.protocol {
+            Protocol::Tls => true,
+            Protocol::Tcp => own.any(|own| {
+                let group = groups.get(&own.target_group);
+                group.is_some_and(|group| group.proxy_protocol)
+            }),
+            Protocol::Udp | Protocol::TcpUdp => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,13 +55,14 @@ pub enum Protocol {
     Tcp,
     Udp,
     TcpUdp,
+    Tls,
 }
 
 impl Protocol {
     /// As packets and nftables know them.
     pub fn transports(self) -> &'static [&'static str] {
         match self {
-            Protocol::Tcp => &["tcp"],
+            Protocol::Tcp | Protocol::Tls => &["tcp"],
             Protocol::Udp => &["udp"],
             Protocol::TcpUdp => &["tcp", "udp"],
         }
@@ -55,6 +78,10 @@ pub struct TargetGroup {
     pub cross_zone: bool,
     /// `preserve_client_ip.enabled`: targets see the client's address instead of the node's.
     pub preserve_client_ip: bool,
+    /// Targets are spoken to over TLS.
+    pub tls: bool,
+    /// `proxy_protocol_v2.enabled`: each connection begins with a header that names the client.
+    pub proxy_protocol: bool,
     /// `stickiness.type` `source_ip`: a client's flows go to one target.
     pub source_ip_stickiness: bool,
     /// `deregistration_delay.connection_termination.enabled`
@@ -73,6 +100,8 @@ impl Default for TargetGroup {
             key: String::new(),
             cross_zone: false,
             preserve_client_ip: true,
+            tls: false,
+            proxy_protocol: false,
             source_ip_stickiness: false,
             connection_termination: false,
             unhealthy_connection_termination: true,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::flows::add;
 use crate::report::{GroupMetrics, Metrics, NodeMetrics, TargetMetrics};
 
 /// The workers' counts of one tick.
@@ -72,6 +73,10 @@ fn add_node(sum: &mut NodeMetrics, other: NodeMetrics) {
     sum.http_redirect_url_limit_exceeded_count += other.http_redirect_url_limit_exceeded_count;
     sum.http_fixed_response_count += other.http_fixed_response_count;
     sum.rule_evaluations += other.rule_evaluations;
+    match (&mut sum.relayed, other.relayed) {
+        (Some(sum), Some(mut other)) => add(sum, &mut other),
+        (sum, other) => *sum = sum.take().or(other),
+    }
     for group in other.groups {
         match sum
             .groups

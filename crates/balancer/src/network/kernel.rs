@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use netfilter::conntrack::{self, Flow};
 
+use super::rules::ANSWERS;
+
 /// Makes the kernel take an nftables text, whole or not at all.
 ///
 /// The program, as on the host: 10 to 20 ms when a target changes its state.
@@ -28,6 +30,23 @@ pub fn load(text: &str) -> io::Result<()> {
     let said = String::from_utf8_lossy(&output.stderr);
     let first = said.lines().next().unwrap_or("no reason given").to_owned();
     Err(io::Error::other(format!("nft: {first}")))
+}
+
+/// Lets answers to a client's address, of flows that a worker began in its name, come to this
+/// namespace's own sockets.
+pub fn lead_back() -> io::Result<()> {
+    let route = format!("route replace local default dev lo table {ANSWERS}");
+    let rule = format!("rule add pref {ANSWERS} fwmark {ANSWERS} lookup {ANSWERS}");
+    for line in [route, rule] {
+        let output = Command::new("ip").args(line.split(' ')).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        // A process before this one has said so already.
+        if !output.status.success() && !said.contains("File exists") {
+            let first = said.lines().next().unwrap_or("no reason given");
+            return Err(io::Error::other(format!("ip {line}: {first}")));
+        }
+    }
+    Ok(())
 }
 
 /// Flows that were passed on to a target.

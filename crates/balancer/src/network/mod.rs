@@ -8,11 +8,17 @@
 //! The clients' addresses stay in the packets, so the router must lead answers back through the
 //! node: it remembers in connection tracking from which node a flow came (`host::linux::network`).
 //!
+//! What the kernel cannot do, ending TLS and telling targets of clients by PROXY headers, workers do
+//! (`relay`, `proxy/relay`): they connect to targets under the client's address where it is to be
+//! preserved, and the node's rules lead the answers to them.
+//!
 //! It takes the same commands as the workers and answers like one: what is in force in all of them
 //! and here is in force.
 
 mod kernel;
 mod node;
+pub mod proxy_header;
+mod relay;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -21,6 +27,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::node::Node;
+pub use self::relay::with_relays;
+pub use self::rules::RELAYED;
 use crate::config::Config;
 use crate::report::Health;
 use crate::worker::{Command, Event};

@@ -93,7 +93,12 @@ impl Node {
         if let Some(rules) = rules
             && self.in_force.as_ref() != Some(&rules)
         {
-            within(Some(&self.namespace), || kernel::load(&rules.render()))?;
+            within(Some(&self.namespace), || {
+                if rules.leads_back {
+                    kernel::lead_back()?;
+                }
+                kernel::load(&rules.render())
+            })?;
             self.in_force = Some(rules);
         }
         self.is_stale = false;
@@ -123,7 +128,17 @@ impl Node {
         let IpAddr::V4(address) = self.config.address else {
             return None;
         };
-        let ways = balancer.listeners.iter().flat_map(|listener| {
+        let groups = &config.network_target_groups;
+        let (relayed, passed_on): (Vec<_>, Vec<_>) = balancer
+            .listeners
+            .iter()
+            .partition(|listener| listener.is_relayed(groups));
+        let mut relayed_to = relayed.iter().flat_map(|listener| &listener.groups);
+        let leads_back = relayed_to.any(|own| {
+            let group = groups.get(&own.target_group);
+            group.is_some_and(|group| group.preserve_client_ip)
+        });
+        let ways = passed_on.into_iter().flat_map(|listener| {
             let shares: Vec<Share> = listener
                 .groups
                 .iter()
@@ -142,7 +157,11 @@ impl Node {
             })
         });
         let ways = ways.collect();
-        Some(Rules { address, ways })
+        Some(Rules {
+            address,
+            ways,
+            leads_back,
+        })
     }
 
     fn eligible(&self, balancer: &NetworkLoadBalancer, group: &TargetGroup) -> Eligible {

@@ -21,6 +21,8 @@ pub const TABLE: &str = "balancer";
 pub struct Rules {
     pub address: Ipv4Addr,
     pub ways: Vec<Way>,
+    /// Workers connect to targets under clients' addresses.
+    pub leads_back: bool,
 }
 
 /// What happens at one port and transport.
@@ -51,6 +53,11 @@ const USUAL_IDLE_TIMEOUT: Duration = Duration::from_secs(350);
 const GROUP_SEED: &str = "seed 0x67726f75";
 const TARGET_SEED: &str = "seed 0x74617267";
 
+/// Marks: of the sockets that workers connect with under a client's address and of their flows; and
+/// of the answers to those, which routing keeps here.
+pub const RELAYED: u32 = 0x72;
+pub const ANSWERS: u32 = 0x73;
+
 /// `packets` and `bytes` of these are what reports are made of.
 pub const COUNTERS: [&str; 8] = [
     "new_tcp",
@@ -80,6 +87,13 @@ impl Rules {
         let listeners: String = self.ways.iter().map(|way| way.render(address)).collect();
         let translated = self.source_translation();
         let resets = self.reset_rules();
+        let (noted, led_back) = match self.leads_back {
+            true => (
+                format!("\t\tmeta mark {RELAYED} ct mark set {RELAYED}\n"),
+                format!("\t\tct direction reply ct mark {RELAYED} meta mark set {ANSWERS}\n"),
+            ),
+            false => (String::new(), String::new()),
+        };
         let _ = write!(
             text,
             "flush table ip {TABLE}
@@ -87,6 +101,12 @@ table ip {TABLE} {{
 	chain timeouts {{
 		type filter hook prerouting priority -120; policy accept;
 {timeouts}	}}
+	chain answers {{
+		type filter hook prerouting priority -150; policy accept;
+{led_back}	}}
+	chain relayed {{
+		type filter hook output priority -150; policy accept;
+{noted}	}}
 	chain listeners {{
 		type nat hook prerouting priority -100; policy accept;
 {listeners}	}}
@@ -302,13 +322,16 @@ mod tests {
                 slow,
                 way("udp", vec![share(1, &["10.0.1.5:53"])]),
             ],
+            leads_back: true,
         };
         let empty = Rules {
             ways: vec![],
+            leads_back: false,
             ..rules.clone()
         };
         let scratch = std::thread::spawn(move || {
             nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            super::super::kernel::lead_back().unwrap();
             for rules in [&rules, &rules, &empty, &rules] {
                 super::super::kernel::load(&rules.render()).unwrap();
             }

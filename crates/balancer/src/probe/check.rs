@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::check_h2;
@@ -15,6 +15,7 @@ use crate::http::body::{Body, Keep};
 use crate::http::request::fields;
 use crate::http::response;
 use crate::netns::{self, Namespace};
+use crate::network::proxy_header;
 use crate::tls::{self, Stream};
 
 /// What is left of a response is read before closing, so that the target sees no reset.
@@ -32,6 +33,8 @@ pub struct Spec {
     pub matcher: Matcher,
     /// An accepted connection is enough; path and matcher are of no use.
     pub is_tcp: bool,
+    /// A PROXY header goes first, one that names nobody.
+    pub proxy_protocol: bool,
 }
 
 pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
@@ -109,7 +112,14 @@ fn request(spec: &Spec) -> String {
 async fn connect(namespace: Option<&Namespace>, spec: &Spec) -> Result<Stream, Failure> {
     let socket = netns::connecting_socket(namespace, spec.source)
         .map_err(|error| Failure::Internal(format!("make a socket: {error}")))?;
-    match socket.connect(spec.address).await {
+    let connected = async {
+        let mut stream = socket.connect(spec.address).await?;
+        if spec.proxy_protocol {
+            stream.write_all(&proxy_header::local()).await?;
+        }
+        io::Result::Ok(stream)
+    };
+    match connected.await {
         Ok(stream) if spec.protocol == Protocol::Http => Ok(stream.into()),
         Ok(stream) => {
             let http2 = spec.version != ProtocolVersion::Http1;
@@ -178,6 +188,7 @@ mod tests {
                 timeout: Duration::ZERO,
                 matcher: Matcher::parse("200").unwrap(),
                 is_tcp: false,
+                proxy_protocol: false,
             };
             let request = request(&spec);
             assert!(

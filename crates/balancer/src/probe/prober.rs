@@ -315,6 +315,7 @@ fn settings(
             timeout: *timeout,
             matcher,
             is_tcp,
+            proxy_protocol: check.proxy_protocol,
         }),
     };
     Settings {

@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::client::serve;
-use super::h2;
+use super::{h2, relay};
 use crate::config::header::Changes;
-use crate::connection_log::{self, Handshake};
+use crate::connection_log::Handshake;
 use crate::count::{Open, bump};
 use crate::http::answer::Answer;
 use crate::tls::{self, Accepted, Server, UNMAPPED};
@@ -20,7 +20,7 @@ use crate::worker::Core;
 use crate::worker::node::Node;
 
 /// For a handshake (A/load-balancer-troubleshooting.html).
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that was accepted.
 pub struct Arrival {
@@ -45,24 +45,21 @@ pub fn arrive(core: &Rc<Core>, node: &Rc<Node>, port: u16, stream: TcpStream, pe
         open: node.counters.open(),
     };
     let front = node.front();
-    match front
-        .listener(port)
-        .and_then(|listener| listener.tls.clone())
-    {
+    let listener = front.listener(port);
+    if let Some((listener, relay)) = listener.and_then(|l| Some((l, l.relay.as_ref()?))) {
+        return node.spawn(relay::serve(
+            arrival,
+            stream,
+            listener.clone(),
+            relay.clone(),
+        ));
+    }
+    match listener.and_then(|listener| listener.tls.clone()) {
         None => {
-            note(&arrival, &Handshake::None);
+            node.log_connection(&arrival, &Handshake::None);
             node.spawn(serve(arrival, stream.into(), None));
         }
         Some(tls) => node.spawn(secure(arrival, stream, tls)),
-    }
-}
-
-/// Notes the connection in its log.
-fn note(arrival: &Arrival, handshake: &Handshake<'_>) {
-    let node = &arrival.node;
-    if node.front().attributes.connection_log.is_some() {
-        let mut log = node.connection_log.borrow_mut();
-        connection_log::write(&mut log, arrival, handshake, jiff::Timestamp::now());
     }
 }
 
@@ -74,10 +71,17 @@ async fn secure(arrival: Arrival, stream: TcpStream, tls: Arc<Server>) {
     match &shaken {
         Ok(Accepted::Secured(_, session)) => {
             let took = began.elapsed();
-            note(&arrival, &Handshake::Done { session, took });
+            arrival
+                .node
+                .log_connection(&arrival, &Handshake::Done { session, took });
         }
-        Ok(Accepted::Failed(why)) => note(&arrival, &Handshake::Failed(why)),
-        Ok(Accepted::Plain(_)) | Err(_) => note(&arrival, &Handshake::Failed(UNMAPPED)),
+        Ok(Accepted::Failed(why)) => arrival
+            .node
+            .log_connection(&arrival, &Handshake::Failed(why)),
+        Ok(Accepted::Plain(_)) | Err(_) => {
+            let failed = Handshake::Failed(UNMAPPED);
+            arrival.node.log_connection(&arrival, &failed);
+        }
     }
     match shaken {
         Ok(Accepted::Secured(stream, session)) if session.is_http2 => {

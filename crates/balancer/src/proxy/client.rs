@@ -406,8 +406,7 @@ impl Connection {
         entry.request_processing_time = outcome.dispatched_after;
         entry.target_processing_time = outcome.responded_after;
         entry.response_processing_time = outcome.responded_after.map(|_| Duration::ZERO);
-        let mut log = self.node.log.borrow_mut();
-        entry.write(&mut log, &self.node.load_balancer, jiff::Timestamp::now());
+        self.node.log_request(entry);
     }
 }
 

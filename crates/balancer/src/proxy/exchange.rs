@@ -19,7 +19,7 @@ use crate::worker::group::{Target, Upstream};
 use crate::worker::node::Node;
 
 /// To a target, TCP (A/load-balancer-troubleshooting.html, 504).
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The parts of a client connection that an exchange uses.
 pub struct Client<'a> {
@@ -97,12 +97,14 @@ pub async fn exchange(
                 let ends = tunnel::Ends {
                     core,
                     target,
-                    client,
+                    client: client.stream,
                     upstream: &mut upstream.stream,
+                    idle: client.idle,
+                    idle_timeout: client.idle_timeout,
+                    received: &progress.received,
+                    sent: &progress.sent,
                 };
-                let (received, sent) = tunnel::run(ends, buffer).await;
-                progress.received.set(progress.received.get() + received);
-                progress.sent.set(progress.sent.get() + sent);
+                tunnel::run(ends, client.input, buffer).await;
                 return finished(&progress, false);
             }
             Ok(relayed) => {

@@ -9,6 +9,7 @@
 //!    bounded buffers, under one idle timer.
 //! 4. `h2`: the same for the streams of an HTTP/2 client.
 //! 5. `tunnel`: what an upgrade to WebSocket turns an exchange into.
+//! 6. `relay`: flows of network load balancers, which are nothing but a tunnel.
 //!
 //! There are no retries but one, where nothing can have been processed: a request without body and
 //! with an idempotent method that found its pooled connection closed before any byte of a response
@@ -25,6 +26,7 @@ mod h2;
 mod idle;
 #[cfg(test)]
 mod properties;
+mod relay;
 mod reply;
 mod tunnel;
 

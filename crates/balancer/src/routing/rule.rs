@@ -235,6 +235,7 @@ mod tests {
             default_action: answer(0),
             rules,
             headers: Default::default(),
+            relay: None,
         };
         let mut problems = Vec::new();
         let routes = Routes::new(&listener, &mut problems);

@@ -14,7 +14,7 @@ use rustls::{ServerConfig, SignatureAlgorithm};
 use super::ByListener;
 use super::name::Name;
 use super::{client_verifier, policy};
-use crate::config::{Certificate, Config, Protocol, Tls};
+use crate::config::{Certificate, Config, Listener, LoadBalancer, Protocol, Tls};
 
 /// One listener's settings.
 #[derive(Debug)]
@@ -115,10 +115,8 @@ fn serve(
     // One is enough to resume with, and each costs a record and an encryption.
     config.send_tls13_tickets = 1;
     config.ignore_client_order = true;
-    config.alpn_protocols = match source.http2 {
-        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        false => vec![b"http/1.1".to_vec()],
-    };
+    let alpn = source.alpn.iter();
+    config.alpn_protocols = alpn.map(|name| name.as_bytes().to_vec()).collect();
     Ok(Served {
         key: key.to_owned(),
         config: Arc::new(config),
@@ -139,8 +137,17 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<Name> {
 #[derive(Debug, PartialEq)]
 struct Source {
     tls: Tls,
-    http2: bool,
+    /// Most preferred first.
+    alpn: Vec<String>,
     certificates: Vec<(String, Option<Certificate>)>,
+}
+
+fn alpn(balancer: &LoadBalancer, listener: &Listener) -> Vec<String> {
+    match &listener.relay {
+        Some(relay) => relay.alpn.clone(),
+        None if balancer.attributes.http2 => vec!["h2".into(), "http/1.1".into()],
+        None => vec!["http/1.1".into()],
+    }
 }
 
 type Built = Result<Arc<Server>, String>;
@@ -173,7 +180,7 @@ impl Servers {
                     .map(|key| (key.clone(), config.certificates.get(key).cloned()));
                 let source = Source {
                     certificates: certificates.collect(),
-                    http2: balancer.attributes.http2,
+                    alpn: alpn(balancer, listener),
                     tls,
                 };
                 let place = (balancer.key.clone(), listener.port);

@@ -9,7 +9,9 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 use tokio_rustls::TlsStream;
@@ -60,6 +62,18 @@ impl Stream {
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_all(bytes).await?;
         self.flush().await
+    }
+
+    /// Closes so that the other side sees it broken off (a reset), not ended.
+    pub fn abort(self) {
+        let reset = |stream: &TcpStream| {
+            // Where that fails, it is closed as ever.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        };
+        match &self {
+            Stream::Plain(stream) => reset(stream),
+            Stream::Tls(stream) => reset(stream.borrow().get_ref().0),
+        }
     }
 
     /// Whether nothing came on an idle connection: neither its end nor bytes nobody asked for.

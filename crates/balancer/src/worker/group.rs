@@ -55,6 +55,8 @@ pub struct Target {
     /// Told when running requests have to end: the deregistration delay is over.
     pub cut: Notify,
     is_cut: Cell<bool>,
+    /// What runs there goes on when its time is over: flows, unless they are to be ended.
+    outlives: Cell<bool>,
 }
 
 /// A connection to the target.
@@ -104,6 +106,9 @@ impl Group {
                 let kept =
                     same.map_or_else(|| Rc::new(Target::new(target)), |target| Rc::clone(target));
                 kept.state.set(target.state);
+                let relay = config.relay.as_ref();
+                kept.outlives
+                    .set(relay.is_some_and(|relay| !relay.connection_termination));
                 if !config.health_check.enabled {
                     kept.health.set(HealthState::Healthy);
                 }
@@ -129,9 +134,11 @@ impl Group {
     }
 
     pub fn set_health(&self, target: &str, health: HealthState) {
-        let Some(target) = self.targets.iter().find(|known| known.key == target) else {
+        let same = |known: &Rc<Target>| known.key == target;
+        let Some(place) = self.targets.iter().position(same) else {
             return;
         };
+        let target = &self.targets[place];
         if health == HealthState::Healthy && target.health.get() != HealthState::Healthy {
             // Ramping needs somebody else to carry the load (A/load-balancer-target-groups.html).
             let others = self.eligible.borrow();
@@ -140,8 +147,14 @@ impl Group {
                 && !others.targets.is_empty();
             target.ramping_since.set(is_needed.then(Instant::now));
         }
-        target.health.set(health);
+        let failed = target.health.replace(health) == HealthState::Healthy
+            && health == HealthState::Unhealthy;
         self.refresh();
+        let relay = self.config.relay.as_ref();
+        let ends = relay.is_some_and(|relay| relay.unhealthy_connection_termination);
+        if failed && ends && !self.eligible.borrow().targets.contains(&place) {
+            target.cut.notify_waiters();
+        }
     }
 
     fn refresh(&self) {
@@ -188,6 +201,17 @@ impl Group {
         );
         self.cursor.set((self.cursor.get() % count) + 1);
         Some(target(place).clone())
+    }
+
+    /// The target for a flow: as long as nobody comes or goes, the same for the same `hash`.
+    pub fn pick_by(&self, hash: u64) -> Option<Rc<Target>> {
+        let eligible = self.eligible.borrow();
+        let count = eligible.targets.len() as u64;
+        let place = eligible.targets[hash.checked_rem(count)? as usize];
+        if eligible.fail_open {
+            self.unhealthy_routing.set(self.unhealthy_routing.get() + 1);
+        }
+        Some(self.targets[place].clone())
     }
 
     /// Every few seconds: sets targets that fail beside their peers.
@@ -271,6 +295,7 @@ impl Target {
             multiplexed: RefCell::default(),
             cut: Notify::new(),
             is_cut: Cell::new(false),
+            outlives: Cell::new(false),
         }
     }
 
@@ -320,6 +345,9 @@ impl Target {
     }
 
     pub fn cut(&self) {
+        if self.outlives.get() {
+            return;
+        }
         self.is_cut.set(true);
         self.idle.borrow_mut().clear();
         self.multiplexed.borrow_mut().clear();

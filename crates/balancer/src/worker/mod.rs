@@ -5,6 +5,7 @@
 
 mod core;
 pub mod group;
+mod log;
 pub mod node;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 pub use self::core::Core;
 use self::node::{Listener, Node};
-use crate::access_log;
 use crate::config::{Config, LoadBalancer};
 use crate::handover::{Inherited, Socket};
 use crate::report::{FlowMetrics, HealthState, NodeMetrics};
@@ -118,7 +118,7 @@ pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSend
         }
     }
     for node in worker.nodes.into_values() {
-        flush_log(&node);
+        node.flush_logs();
         node.close().await;
     }
 }
@@ -147,7 +147,7 @@ impl Worker {
             |known: &Node| wanted().any(|(node, balancer)| known.is(node, &balancer.key));
         // First, so that a moved address or namespace is free for its next owner.
         for (_, gone) in self.nodes.extract_if(.., |_, node| !is_wanted(node)) {
-            flush_log(&gone);
+            gone.flush_logs();
             gone.close().await;
         }
         let mut problems = Vec::new();
@@ -218,27 +218,9 @@ impl Worker {
         nodes
             .map(|node| {
                 node.tend();
-                flush_log(node);
+                node.flush_logs();
                 node.take_metrics()
             })
             .collect()
-    }
-}
-
-fn flush_log(node: &Node) {
-    let front = node.front();
-    let attributes = &front.attributes;
-    let logs = [
-        (&node.log, &attributes.access_log),
-        (&node.connection_log, &attributes.connection_log),
-    ];
-    for (lines, directory) in logs {
-        let lines = lines.take();
-        if let Some(directory) = directory
-            && !lines.is_empty()
-            && let Err(error) = access_log::append(directory, &node.config.key, &lines)
-        {
-            tracing::warn!(load_balancer = node.load_balancer, %error, "append to a log");
-        }
     }
 }

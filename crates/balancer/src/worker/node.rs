@@ -6,17 +6,21 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Duration;
 
 use super::Core;
 use super::group::{Group, Target};
-use crate::config::{self, Config, LoadBalancer, Protocol, header};
-use crate::count::{NodeCounters, bump};
+use super::log::Log;
+use crate::access_log::Entry;
+use crate::config::{self, Action, Config, LoadBalancer, Protocol, WeightedGroup, header};
+use crate::connection_log::{self, Handshake};
+use crate::count::{FlowCounters, NodeCounters, bump};
 use crate::handover::{Inherited, Socket};
 use crate::netns::{self, Namespace};
-use crate::proxy;
+use crate::proxy::{self, Arrival};
 use crate::report::NodeMetrics;
 use crate::routing::Routes;
 use crate::tls::{self, ByListener};
@@ -27,13 +31,14 @@ pub struct Node {
     pub load_balancer: String,
     pub namespace: Option<Namespace>,
     pub counters: Rc<NodeCounters>,
+    /// Of a network load balancer's node.
+    pub flows: FlowCounters,
     front: RefCell<Rc<Front>>,
     listening: RefCell<BTreeMap<u16, Listening>>,
     /// One task per client connection.
     connections: RefCell<JoinSet<()>>,
-    /// Lines that are not yet in the files.
-    pub log: RefCell<Vec<u8>>,
-    pub connection_log: RefCell<Vec<u8>>,
+    access_log: Log,
+    connection_log: Log,
 }
 
 /// A socket, and the task that accepts from it.
@@ -59,8 +64,31 @@ pub struct Listener {
     pub changes: Rc<header::Changes>,
     /// Of an HTTPS listener.
     pub tls: Option<Arc<tls::Server>>,
+    /// Of one that passes flows on as they are.
+    pub relay: Option<Rc<Relay>>,
     /// All of it could be compiled.
     is_sound: bool,
+}
+
+/// Where flows go.
+#[derive(Debug)]
+pub struct Relay {
+    pub groups: Vec<WeightedGroup>,
+    pub idle_timeout: Duration,
+}
+
+impl Relay {
+    fn of(listener: &config::Listener) -> Option<Rc<Relay>> {
+        let Action::Forward(forward) = &listener.default_action else {
+            return None;
+        };
+        listener.relay.as_ref().map(|relay| {
+            Rc::new(Relay {
+                groups: forward.groups.clone(),
+                idle_timeout: relay.idle_timeout,
+            })
+        })
+    }
 }
 
 impl Front {
@@ -117,6 +145,7 @@ pub fn compile(
                     routes,
                     changes: Rc::new(listener.headers.clone()),
                     tls,
+                    relay: Relay::of(listener),
                     is_sound: problems.len() == wrong,
                 }
             }
@@ -134,11 +163,12 @@ impl Node {
             load_balancer: load_balancer.to_owned(),
             namespace,
             counters: Rc::default(),
+            flows: FlowCounters::default(),
             front: RefCell::default(),
             listening: RefCell::default(),
             connections: RefCell::default(),
-            log: RefCell::default(),
-            connection_log: RefCell::default(),
+            access_log: Log::default(),
+            connection_log: Log::default(),
         })
     }
 
@@ -287,7 +317,7 @@ impl Node {
     /// What falls due with time: drained targets are cut, idle connections to targets closed.
     pub fn tend(&self) {
         let front = self.front();
-        let now = jiff::Timestamp::now();
+        let now = Timestamp::now();
         front.groups().for_each(|group| group.judge());
         for target in front.groups().flat_map(|group| &group.targets) {
             target.cut_if_due(now);
@@ -295,16 +325,40 @@ impl Node {
         }
     }
 
+    /// Notes a request that was answered just now, where that is asked for.
+    pub fn log_request(&self, entry: &Entry) {
+        if let Some(directory) = &self.front.borrow().attributes.access_log {
+            let write = |out: &mut _| entry.write(out, &self.load_balancer, Timestamp::now());
+            self.access_log.add(self, directory, write);
+        }
+    }
+
+    /// The same of a connection.
+    pub fn log_connection(&self, arrival: &Arrival, handshake: &Handshake<'_>) {
+        if let Some(directory) = &self.front.borrow().attributes.connection_log {
+            let write =
+                |out: &mut _| connection_log::write(out, arrival, handshake, Timestamp::now());
+            self.connection_log.add(self, directory, write);
+        }
+    }
+
+    pub fn flush_logs(&self) {
+        let front = self.front.borrow();
+        let attributes = &front.attributes;
+        self.access_log.flush(self, &attributes.access_log);
+        self.connection_log.flush(self, &attributes.connection_log);
+    }
+
     pub fn take_metrics(&self) -> NodeMetrics {
         let mut metrics = self.counters.take();
         metrics.load_balancer = self.load_balancer.clone();
         metrics.node = self.config.key.clone();
         metrics.zone = self.config.zone.clone();
-        metrics.groups = self
-            .front()
-            .groups()
-            .map(|group| group.take_metrics())
-            .collect();
+        let front = self.front();
+        metrics.groups = front.groups().map(|group| group.take_metrics()).collect();
+        if front.listeners.values().any(|l| l.relay.is_some()) {
+            metrics.relayed = Some(Box::new(self.flows.take(&metrics.groups)));
+        }
         metrics
     }
 }

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod lab;
 pub mod tls;
 
 use std::collections::BTreeMap;
@@ -220,6 +221,7 @@ pub fn plain_config(address: Ipv4Addr, targets: &[&Server]) -> Config {
                 default_action: Action::forward_to(GROUP),
                 rules: vec![],
                 headers: Default::default(),
+                relay: None,
             }],
             attributes: Attributes::default(),
         }],

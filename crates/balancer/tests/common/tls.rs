@@ -127,11 +127,8 @@ impl SecureClient {
     }
 }
 
-/// A target that answers every request over TLS with its name, until the process ends.
-pub fn secure_target(name: &'static str) -> Target {
-    let listener = TcpListener::bind((own_address(), 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    let made = certificate(&["nobody.example"]);
+/// Settings of a server that shows this certificate.
+pub fn server_config(made: &Certificate) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider);
     let builder = builder
@@ -140,7 +137,14 @@ pub fn secure_target(name: &'static str) -> Target {
         .with_no_client_auth();
     let chain = vec![CertificateDer::from_pem_slice(made.chain.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(made.private_key.as_bytes()).unwrap();
-    let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+    builder.with_single_cert(chain, key).unwrap()
+}
+
+/// A target that answers every request over TLS with its name, until the process ends.
+pub fn secure_target(name: &'static str) -> Target {
+    let listener = TcpListener::bind((own_address(), 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = Arc::new(server_config(&certificate(&["nobody.example"])));
     thread::spawn(move || {
         for stream in listener.incoming() {
             let config = config.clone();

@@ -1,16 +1,16 @@
 //! The balancer's configuration, from the records.
 
 use super::log::Kind;
-use super::{Place, cross_zone, groups_of, place, target_key};
+use super::{Place, cross_zone, groups_of, node_key, place, target_key};
 use crate::clock::Speed;
 use ::balancer::config as cfg;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use model::elbv2::{
     Action, Condition, HealthCheck, Listener, ListenerTrust, LoadBalancer, LoadBalancerZone,
     Target, TargetGroup, Transform,
 };
 use model::ssl_policy::SslPolicy;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ fn listeners_of<'a>(
 }
 
 /// With its key: the configuration's file is readable by its owner only.
-fn certificate(state: &State, arn: &str) -> Option<cfg::Certificate> {
+pub fn certificate(state: &State, arn: &str) -> Option<cfg::Certificate> {
     let (body, chain, private_key) = match state.certificates.get(arn) {
         Some(found) => {
             let material = found.material.as_ref()?;
@@ -112,7 +112,7 @@ fn trust(state: &State, asked: &ListenerTrust) -> cfg::Trust {
     }
 }
 
-fn tls(state: &State, l: &Listener) -> Option<cfg::Tls> {
+pub fn tls(state: &State, l: &Listener) -> Option<cfg::Tls> {
     let policy = SslPolicy::find(l.ssl_policy.as_deref()?)?;
     Some(cfg::Tls {
         protocols: policy.protocols.iter().map(|&p| p.to_owned()).collect(),
@@ -140,6 +140,7 @@ fn listener(state: &State, l: &Listener) -> Option<cfg::Listener> {
         default_action: action(state, &l.default_actions)?,
         rules: rules.collect(),
         headers: super::header::changes(l),
+        relay: None,
     })
 }
 
@@ -328,11 +329,8 @@ fn target_group(
         }),
         unhealthy_state_routing: minimum_healthy(group),
         health_check: health_check(&group.health_check, speed),
-        targets: group
-            .targets
-            .iter()
-            .filter_map(|t| target(state, group, t))
-            .collect(),
+        targets: targets(state, group),
+        relay: None,
     }
 }
 
@@ -364,31 +362,47 @@ pub fn health_check(check: &HealthCheck, speed: Speed) -> cfg::HealthCheck {
         healthy_threshold: check.healthy_threshold,
         unhealthy_threshold: check.unhealthy_threshold,
         matcher: check.matcher.clone(),
+        proxy_protocol: false,
     }
 }
 
-pub fn target(state: &State, group: &TargetGroup, target: &Target) -> Option<cfg::Target> {
-    let until =
-        |since: Timestamp| since + SignedDuration::from_secs(group.deregistration_delay().into());
-    let (address, zone, fit) = match place(state, group, target) {
-        Place::At(address, zone) => (address, zone, true),
-        // Nothing to reach, but a request in flight may still end: keep what address it has.
-        Place::Unfit(_) => (
-            crate::index::primary(state, &super::instance_of(state, target)?.id)?.primary_ip(),
-            None,
-            false,
-        ),
-    };
-    Some(cfg::Target {
-        key: target_key(target),
-        address: SocketAddr::from((address, target.port)),
-        zone,
-        state: match target.draining {
+/// All targets of a group, as far as they have addresses.
+pub fn targets(state: &State, group: &TargetGroup) -> Vec<cfg::Target> {
+    let delay = SignedDuration::from_secs(group.deregistration_delay().into());
+    let of_one = |target: &Target| {
+        let registered = match target.draining {
             Some(since) => cfg::TargetState::Draining {
-                until: until(since),
+                until: since + delay,
             },
-            None if fit => cfg::TargetState::Active,
-            None => cfg::TargetState::Unused,
-        },
-    })
+            None => cfg::TargetState::Active,
+        };
+        let at = |key: String, address: Ipv4Addr, zone, state| cfg::Target {
+            key,
+            address: SocketAddr::from((address, target.port)),
+            zone,
+            state,
+        };
+        match place(state, group, target) {
+            Place::At(address, zone) => vec![at(target_key(target), address, zone, registered)],
+            Place::Nodes(zones) => {
+                let nodes = zones.iter().map(|node| {
+                    let (key, zone) = (node_key(target, node), Some(node.zone.clone()));
+                    at(key, node.private_ip, zone, registered)
+                });
+                nodes.collect()
+            }
+            // Nothing to reach, but a request in flight may still end: keep what address it has.
+            Place::Unfit(_) => {
+                let interface = super::instance_of(state, target)
+                    .and_then(|instance| crate::index::primary(state, &instance.id));
+                let unused = match target.draining {
+                    Some(_) => registered,
+                    None => cfg::TargetState::Unused,
+                };
+                let known = interface.map(|i| at(target_key(target), i.primary_ip(), None, unused));
+                known.into_iter().collect()
+            }
+        }
+    };
+    group.targets.iter().flat_map(of_one).collect()
 }

@@ -65,6 +65,7 @@ mod tests {
             certificates: Vec::new(),
             mutual_tls_passthrough: false,
             trust: None,
+            alpn_policy: None,
             default_actions: Vec::new(),
             attributes: attributes
                 .into_iter()

@@ -1,6 +1,6 @@
 //! Network load balancers in the balancer's configuration.
 
-use super::config::{health_check, minimum_healthy, node, target};
+use super::config::{certificate, health_check, minimum_healthy, node, targets, tls};
 use super::{cross_zone, groups_of};
 use crate::clock::Speed;
 use ::balancer::config as cfg;
@@ -19,13 +19,18 @@ pub fn add(
 ) {
     let nodes = balancer.zones.iter();
     let standing = nodes.filter(|z| applied.has_interface(&balancer.vpc, &z.interface));
-    let listeners = state.listeners.of(balancer.arn.as_str());
+    let listeners = || state.listeners.of(balancer.arn.as_str());
+    for arn in listeners().flat_map(|l| &l.certificates) {
+        if let Some(certificate) = certificate(state, arn) {
+            config.certificates.insert(arn.clone(), certificate);
+        }
+    }
     config
         .network_load_balancers
         .push(flow::NetworkLoadBalancer {
             key: balancer.dimension().to_owned(),
             nodes: standing.map(|z| node(z, settings)).collect(),
-            listeners: listeners.filter_map(|l| listener(state, l)).collect(),
+            listeners: listeners().filter_map(|l| listener(state, l)).collect(),
         });
     for arn in groups_of(state, balancer) {
         if let Some(group) = state.target_groups.get(&arn) {
@@ -55,12 +60,29 @@ fn listener(state: &State, l: &Listener) -> Option<flow::Listener> {
             "TCP" => flow::Protocol::Tcp,
             "UDP" => flow::Protocol::Udp,
             "TCP_UDP" => flow::Protocol::TcpUdp,
+            "TLS" => flow::Protocol::Tls,
             // Refused when it is created.
             _ => return None,
         },
         groups: groups.collect(),
         idle_timeout: Duration::from_secs(idle.and_then(|v| v.parse().ok()).unwrap_or(350)),
+        tls: tls(state, l),
+        alpn: alpn(l.alpn_policy.as_deref())
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect(),
     })
+}
+
+/// Source: the Network Load Balancer guide, `load-balancer-listeners.html#alpn-policies`.
+fn alpn(policy: Option<&str>) -> &'static [&'static str] {
+    match policy {
+        Some("HTTP1Only") => &["http/1.1", "http/1.0"],
+        Some("HTTP2Only") => &["h2"],
+        Some("HTTP2Optional") => &["http/1.1", "http/1.0", "h2"],
+        Some("HTTP2Preferred") => &["h2", "http/1.1", "http/1.0"],
+        _ => &[],
+    }
 }
 
 fn target_group(
@@ -70,8 +92,8 @@ fn target_group(
     speed: Speed,
 ) -> flow::TargetGroup {
     let on = |key: &str, usual: bool| group.attributes.get(key).map_or(usual, |v| v == "true");
-    let is_tcp = group.protocol == "TCP";
-    let targets = group.targets.iter();
+    let is_tcp = ["TCP", "TLS"].contains(&group.protocol.as_str());
+    let proxy_protocol = on("proxy_protocol_v2.enabled", false);
     flow::TargetGroup {
         key: group.dimension().to_owned(),
         cross_zone: cross_zone(group, balancer),
@@ -79,6 +101,8 @@ fn target_group(
             "preserve_client_ip.enabled",
             !is_tcp || group.target_type != "ip",
         ),
+        tls: group.protocol == "TLS",
+        proxy_protocol,
         source_ip_stickiness: on("stickiness.enabled", false),
         connection_termination: on(
             "deregistration_delay.connection_termination.enabled",
@@ -89,7 +113,10 @@ fn target_group(
             true,
         ),
         unhealthy_state_routing: minimum_healthy(group),
-        health_check: health_check(&group.health_check, speed),
-        targets: targets.filter_map(|t| target(state, group, t)).collect(),
+        health_check: cfg::HealthCheck {
+            proxy_protocol,
+            ..health_check(&group.health_check, speed)
+        },
+        targets: targets(state, group),
     }
 }

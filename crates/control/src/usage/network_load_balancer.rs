@@ -23,6 +23,12 @@ const UDP_UNIT: Unit = Unit {
     bytes: 1e9,
 };
 
+const TLS_UNIT: Unit = Unit {
+    new: 50.0,
+    active: 3_000.0,
+    bytes: 1e9,
+};
+
 struct Unit {
     new: f64,
     active: f64,
@@ -72,15 +78,29 @@ fn node(
     };
     let sum = |of: fn(&FlowMetrics) -> u64| seconds.iter().map(|s| of(s)).sum::<u64>();
     let (new_tcp, new_udp) = (sum(|s| s.new_flow_count_tcp), sum(|s| s.new_flow_count_udp));
-    let (bytes_tcp, bytes_udp) = (
+    let new_tls = sum(|s| s.new_flow_count_tls);
+    let (bytes_tcp, bytes_udp, bytes_tls) = (
         sum(|s| s.processed_bytes_tcp),
         sum(|s| s.processed_bytes_udp),
+        sum(|s| s.processed_bytes_tls),
     );
     let sums = [
-        ("NewFlowCount", new_tcp + new_udp, "Count"),
+        ("NewFlowCount", new_tcp + new_udp + new_tls, "Count"),
+        ("NewFlowCount_TLS", new_tls, "Count"),
         ("NewFlowCount_TCP", new_tcp, "Count"),
         ("NewFlowCount_UDP", new_udp, "Count"),
-        ("ProcessedBytes", bytes_tcp + bytes_udp, "Bytes"),
+        ("ProcessedBytes", bytes_tcp + bytes_udp + bytes_tls, "Bytes"),
+        ("ProcessedBytes_TLS", bytes_tls, "Bytes"),
+        (
+            "ClientTLSNegotiationErrorCount",
+            sum(|s| s.client_tls_negotiation_error_count),
+            "Count",
+        ),
+        (
+            "TargetTLSNegotiationErrorCount",
+            sum(|s| s.target_tls_negotiation_error_count),
+            "Count",
+        ),
         ("ProcessedBytes_TCP", bytes_tcp, "Bytes"),
         ("ProcessedBytes_UDP", bytes_udp, "Bytes"),
         ("ProcessedPackets", sum(|s| s.processed_packets), "Count"),
@@ -119,12 +139,16 @@ fn node(
     };
     let tcp = gauge(&|s| s.active_flow_count_tcp);
     let udp = gauge(&|s| s.active_flow_count_udp);
-    let all = gauge(&|s| s.active_flow_count_tcp + s.active_flow_count_udp);
+    let tls = gauge(&|s| s.active_flow_count_tls);
+    let all =
+        gauge(&|s| s.active_flow_count_tcp + s.active_flow_count_udp + s.active_flow_count_tls);
     let average = |bucket: &Bucket| bucket.sum / bucket.count.max(1.0);
     let consumed_tcp = TCP_UNIT.consumed(seconds.len(), new_tcp, average(&tcp), bytes_tcp);
     let consumed_udp = UDP_UNIT.consumed(seconds.len(), new_udp, average(&udp), bytes_udp);
+    let consumed_tls = TLS_UNIT.consumed(seconds.len(), new_tls, average(&tls), bytes_tls);
     for (name, value) in [
-        ("ConsumedLCUs", consumed_tcp + consumed_udp),
+        ("ConsumedLCUs", consumed_tcp + consumed_udp + consumed_tls),
+        ("ConsumedLCUs_TLS", consumed_tls),
         ("ConsumedLCUs_TCP", consumed_tcp),
         ("ConsumedLCUs_UDP", consumed_udp),
     ] {
@@ -135,6 +159,7 @@ fn node(
     put("ActiveFlowCount", "Count", all);
     put("ActiveFlowCount_TCP", "Count", tcp);
     put("ActiveFlowCount_UDP", "Count", udp);
+    put("ActiveFlowCount_TLS", "Count", tls);
     let peak = seconds.iter().map(|s| s.processed_packets).max();
     put(
         "PeakPacketsPerSecond",

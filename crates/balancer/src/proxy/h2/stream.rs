@@ -103,8 +103,7 @@ pub async fn serve(
         entry.request_processing_time = outcome.dispatched_after;
         entry.target_processing_time = outcome.responded_after;
         entry.response_processing_time = outcome.responded_after.map(|_| Duration::ZERO);
-        let mut log = shared.node.log.borrow_mut();
-        entry.write(&mut log, &shared.node.load_balancer, jiff::Timestamp::now());
+        shared.node.log_request(entry);
     }
 }
 
