@@ -162,16 +162,26 @@ def data(c):
     result = c.get_metric_data(MetricDataQueries=queries, **span)["MetricDataResults"][0]
     check("no data", (result["Label"], result["Values"]), ("none", []))
     math(c, metric, span, now, minute)
-    for what, datum in (
-        ("nothing", {"MetricName": "x"}),
-        ("old", point(now - 21600 * minute, Value=1.0)),
-        ("unit", {"MetricName": "x", "Value": 1.0, "Unit": "Apples"}),
-        ("resolution", {"MetricName": "x", "Value": 1.0, "StorageResolution": 5}),
-        ("counts", {"MetricName": "x", "Values": [1.0, 2.0], "Counts": [1.0]}),
-        ("no samples", {"MetricName": "x", "StatisticValues": {**sums, "SampleCount": 0.0}}),
+    value, combination = "InvalidParameterValue", "InvalidParameterCombination"
+    for what, code, datum in (
+        ("nothing", "MissingParameter", {"MetricName": "x"}),
+        ("old", value, point(now - 21600 * minute, Value=1.0)),
+        ("unit", value, {"MetricName": "x", "Value": 1.0, "Unit": "Apples"}),
+        ("resolution", value, {"MetricName": "x", "Value": 1.0, "StorageResolution": 5}),
+        ("not a number", value, {"MetricName": "x", "Value": float("nan")}),
+        ("value and values", value, {"MetricName": "x", "Value": 1.0, "Values": [1.0]}),
+        ("value and statistics", combination, {"MetricName": "x", "Value": 1.0, "StatisticValues": sums}),
+        ("counts", value, {"MetricName": "x", "Values": [1.0, 2.0], "Counts": [1.0]}),
+        ("no samples", value, {"MetricName": "x", "StatisticValues": {**sums, "SampleCount": 0.0}}),
     ):
-        code = code_of(c.put_metric_data, Namespace="App", MetricData=[datum])
-        check(what, code is not None, True)
+        check(what, code_of(c.put_metric_data, Namespace="App", MetricData=[datum]), code)
+    no_time = {"StartTime": now, "EndTime": now}
+    ask = {**metric, "Period": 60}
+    code = code_of(c.get_metric_statistics, **ask, **no_time, Statistics=["Sum"])
+    check("statistics of no time", code, value)
+    check("no statistics", code_of(c.get_metric_statistics, **ask, **span), combination)
+    code = code_of(c.get_metric_data, MetricDataQueries=queries, **no_time)
+    check("data of no time", code, "ValidationError")
     reserved = code_of(c.put_metric_data, Namespace="AWS/EC2", MetricData=[point(now, Value=1.0)])
     check("reserved namespace", reserved, "InvalidParameterValue")
     many = {"StartTime": now - 2000 * minute, "EndTime": now}

@@ -21,6 +21,9 @@ const FORMAT: i64 = 1;
 /// Most changes that share one SQLite transaction.
 const BATCH: usize = 512;
 
+/// Most transactions of SQLite that a caller writes, its own among them.
+const IN_A_ROW: usize = 4;
+
 /// SQLite's log is carried over into its file when it has about so many bytes, or when nothing has
 /// been written for so long.
 const LONG_LOG: usize = 32 << 20;
@@ -177,10 +180,11 @@ impl File {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        self.write(&mut db);
+        // What came meanwhile too: a third thread would have to be woken for it.
+        let _ = (0..IN_A_ROW).all(|_| self.write(&mut db));
         drop(db);
-        // What came after the last look found the database taken. It is not for this caller, who
-        // has calls of its own to answer.
+        // What came after the last look found the database taken. By now this caller has calls of its
+        // own to answer.
         if !self.waiting().entries.is_empty() {
             self.leave_to_thread();
         }

@@ -165,6 +165,9 @@ pub struct Deleted {}
 /// All of them or, where one is unknown, none.
 pub fn delete(ctx: &mut Ctx, input: DeleteDashboards) -> Result<Deleted> {
     let scope = everywhere(ctx);
+    if input.dashboard_names.is_empty() {
+        return Err(invalid("The parameter DashboardNames has no member."));
+    }
     for name in &input.dashboard_names {
         let key = ScopedName::new(&scope, name);
         if ctx.tx.remove::<Dashboard>(&key).is_none() {

@@ -102,7 +102,7 @@ pub fn put(ctx: &mut Ctx, input: PutMetricData) -> Result<()> {
             name: datum.metric_name.clone(),
             dimensions: pairs(&datum.dimensions),
         };
-        for bucket in buckets(datum)? {
+        for bucket in buckets(datum, &format!("MetricData.member.{}", i + 1))? {
             let of_the_second = datum.storage_resolution == Some(1);
             let points = if of_the_second {
                 &mut high
@@ -117,15 +117,20 @@ pub fn put(ctx: &mut Ctx, input: PutMetricData) -> Result<()> {
     Ok(())
 }
 
-fn buckets(datum: &Datum) -> Result<Vec<Bucket>> {
-    let finite = |v: f64| {
+/// `name` is the datum's, for errors.
+fn buckets(datum: &Datum, name: &str) -> Result<Vec<Bucket>> {
+    let finite = |v: f64, member: &str| {
         if v.is_finite() && v.abs() <= LARGEST {
-            Ok(v)
-        } else {
-            Err(invalid(
-                "The value is not a number that CloudWatch stores: NaN, infinite or beyond 2^360.",
-            ))
+            return Ok(v);
         }
+        Err(invalid(format!(
+            "The value {v} for parameter {name}.{member} is invalid."
+        )))
+    };
+    let exclusive = |a: &str, b: &str| {
+        format!(
+            "The parameters {name}.{a} and {name}.{b} are mutually exclusive and you have specified both."
+        )
     };
     let given = [
         datum.value.is_some(),
@@ -134,7 +139,7 @@ fn buckets(datum: &Datum) -> Result<Vec<Bucket>> {
     ];
     match given {
         [true, false, false] => Ok(vec![Bucket::of(
-            finite(datum.value.unwrap_or_default())?,
+            finite(datum.value.unwrap_or_default(), "Value")?,
             1.0,
         )]),
         [false, true, false] => match &datum.statistic_values {
@@ -142,19 +147,22 @@ fn buckets(datum: &Datum) -> Result<Vec<Bucket>> {
                 Err(invalid("The statistic set is not one of any values."))
             }
             Some(s) => Ok(vec![Bucket::statistic_set(
-                finite(s.sample_count)?,
-                finite(s.sum)?,
-                finite(s.minimum)?,
-                finite(s.maximum)?,
+                finite(s.sample_count, "StatisticValues.SampleCount")?,
+                finite(s.sum, "StatisticValues.Sum")?,
+                finite(s.minimum, "StatisticValues.Minimum")?,
+                finite(s.maximum, "StatisticValues.Maximum")?,
             )]),
             None => Ok(Vec::new()),
         },
         [false, false, true] => {
-            if datum.values.len() > MAX_VALUES
-                || (!datum.counts.is_empty() && datum.counts.len() != datum.values.len())
-            {
+            if datum.values.len() > MAX_VALUES {
                 return Err(invalid(format!(
-                    "Values has at most {MAX_VALUES} members, and Counts as many as Values."
+                    "The collection {name}.Values must not have a size greater than {MAX_VALUES}."
+                )));
+            }
+            if !datum.counts.is_empty() && datum.counts.len() != datum.values.len() {
+                return Err(invalid(format!(
+                    "The parameters {name}.Values and {name}.Counts must be of the same size."
                 )));
             }
             let counts = datum.counts.iter().copied().chain(std::iter::repeat(1.0));
@@ -162,18 +170,23 @@ fn buckets(datum: &Datum) -> Result<Vec<Bucket>> {
                 .values
                 .iter()
                 .zip(counts)
-                .map(|(v, n)| {
+                .enumerate()
+                .map(|(i, (v, n))| {
                     if n <= 0.0 {
                         return Err(invalid("A member of Counts is not greater than 0."));
                     }
-                    Ok(Bucket::of(finite(*v)?, finite(n)?))
+                    Ok(Bucket::of(
+                        finite(*v, &format!("Values.member.{}", i + 1))?,
+                        finite(n, &format!("Counts.member.{}", i + 1))?,
+                    ))
                 })
                 .collect()
         }
-        [false, false, false] => Err(missing("MetricData.member.Value")),
-        _ => Err(combination(
-            "Value, Values and StatisticValues exclude each other.",
-        )),
+        [false, false, false] => Err(missing(&format!("{name}.Value"))),
+        // The two codes are AWS's.
+        [true, false, true] => Err(invalid(exclusive("Value", "Values"))),
+        [true, true, _] => Err(combination(exclusive("Value", "StatisticValues"))),
+        [false, true, true] => Err(combination(exclusive("Values", "StatisticValues"))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::{Result, invalid};
 use super::query::{MetricDataQuery, records, validation};
-use super::statistics::{range, rounded};
+use super::statistics::{rounded, seconds};
 use crate::Ctx;
 use jiff::tz::Offset;
 use metrics::math::{Answer, Evaluation, Line, Stored, Window, label};
@@ -60,7 +60,19 @@ struct Message {
 }
 
 pub fn get(ctx: &mut Ctx, input: GetMetricData) -> Result<MetricData> {
-    range(input.start_time, input.end_time)?;
+    match seconds(input.start_time, input.end_time) {
+        1.. => {}
+        0 => {
+            return Err(validation(
+                "The parameter StartTime must not equal parameter EndTime.",
+            ));
+        }
+        _ => {
+            return Err(validation(
+                "The parameter EndTime must be greater than StartTime.",
+            ));
+        }
+    }
     if input.metric_data_queries.len() > MAX_QUERIES {
         return Err(validation(format!(
             "The collection MetricDataQueries must not have a size greater than {MAX_QUERIES}."

@@ -1,13 +1,13 @@
 //! GetMetricStatistics: one metric, several statistics.
 
-use super::error::{Result, combination, invalid, missing};
+use super::error::{Result, combination, invalid};
 use super::query::{period, statistic};
 use super::{Dimension, check_dimensions, pairs, unit};
 use crate::Ctx;
 use metrics::{MetricKey, Statistic};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use wire::{ApiError, Timestamp};
+use wire::Timestamp;
 
 /// Points of one call, and statistics.
 const MAX_POINTS: i64 = 1440;
@@ -53,9 +53,15 @@ struct Datapoint {
 
 pub fn statistics(ctx: &mut Ctx, input: GetMetricStatistics) -> Result<Statistics> {
     period(input.period)?;
-    range(input.start_time, input.end_time)?;
+    if seconds(input.start_time, input.end_time) <= 0 {
+        return Err(invalid(
+            "The parameter StartTime must be less than the parameter EndTime.",
+        ));
+    }
     if input.statistics.is_empty() && input.extended_statistics.is_empty() {
-        return Err(missing("Statistics"));
+        return Err(combination(
+            "Must specify either Statistics or ExtendedStatistics",
+        ));
     }
     if input.statistics.len() > MAX_STATISTICS || input.extended_statistics.len() > MAX_EXTENDED {
         return Err(invalid(format!(
@@ -64,8 +70,7 @@ pub fn statistics(ctx: &mut Ctx, input: GetMetricStatistics) -> Result<Statistic
     }
     check_dimensions(&input.dimensions)?;
     unit::check(input.unit.as_deref())?;
-    let seconds = input.end_time.0.as_second() - input.start_time.0.as_second();
-    let points = seconds / i64::from(input.period);
+    let points = seconds(input.start_time, input.end_time) / i64::from(input.period);
     if points > MAX_POINTS {
         return Err(combination(format!(
             "You have requested up to {points} datapoints, which exceeds the limit of {MAX_POINTS}. You may reduce the datapoints requested by increasing Period, or decreasing the time range."
@@ -151,12 +156,7 @@ pub fn rounded(now: jiff::Timestamp, start: Timestamp, period: u32) -> jiff::Tim
     jiff::Timestamp::from_millisecond(rounded).unwrap_or(start.0)
 }
 
-pub fn range(start: Timestamp, end: Timestamp) -> Result<()> {
-    if start.0 >= end.0 {
-        return Err(ApiError::client(
-            "ValidationError",
-            "The parameter StartTime must be less than the parameter EndTime.",
-        ));
-    }
-    Ok(())
+/// Between two times, of which CloudWatch looks at whole seconds.
+pub fn seconds(start: Timestamp, end: Timestamp) -> i64 {
+    end.0.as_second() - start.0.as_second()
 }
