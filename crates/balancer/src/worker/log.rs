@@ -1,8 +1,8 @@
 //! A node's log lines on their way to its files.
 //!
 //! They are appended in blocks, as they come, and what is left once a second. All of a second in one
-//! block was tried first: at 20,000 requests a second that is 12 MB, which no cache holds, and a stall
-//! of 10 ms that a hundredth of all requests notices.
+//! block was tried first: at 20,000 requests a second that is some 10 MB, and a call of 10 to 40 ms in
+//! which nobody is served (`docs/performance.md`).
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
