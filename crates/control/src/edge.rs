@@ -7,7 +7,7 @@ use edge::config as cfg;
 use jiff::{SignedDuration, Timestamp};
 use model::autoscaling::{AutoScalingGroup, GroupInstance};
 use model::iam::SessionCredentials;
-use model::instance::{Instance, InstanceState};
+use model::instance::{Instance, InstanceState, Spot};
 use model::vpc::NetworkInterface;
 use model::{InstanceId, Tags, VpcId, zone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -354,9 +354,20 @@ fn self_view(
             "on-demand"
         }
         .into(),
+        spot: instance.spot.as_ref().map(spot_notices).unwrap_or_default(),
         target_lifecycle_state: group.map(|(group, member)| heading_for(group, member).into()),
         block_devices: BTreeMap::from([("ami".into(), root.clone()), ("root".into(), root)]),
     })
+}
+
+fn spot_notices(spot: &Spot) -> cfg::SpotNotices {
+    let text = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    cfg::SpotNotices {
+        rebalance: spot.rebalance.map(text),
+        action: spot
+            .ends
+            .map(|at| (crate::spot::action(spot).to_owned(), text(at))),
+    }
 }
 
 /// The state that a member is moving to, or is in.

@@ -20,6 +20,7 @@ pub mod network;
 pub mod policy;
 pub mod schedule;
 pub mod snapshot;
+pub mod spot;
 pub mod usage;
 mod vpc_endpoint;
 mod vpc_peering;
@@ -235,6 +236,7 @@ impl World {
     pub fn pass(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.take_reports(now);
         let passes: &[fn(&mut World, Timestamp) -> Option<Timestamp>] = &[
+            spot::pass,
             instance::pass,
             snapshot::pass,
             nat_gateway::pass,

@@ -113,10 +113,22 @@ pub struct Instance {
     pub options: MetadataOptions,
     /// `on-demand` or `spot`.
     pub life_cycle: String,
+    /// What a Spot Instance has been told.
+    #[serde(default)]
+    pub spot: SpotNotices,
     /// Only in an Auto Scaling group: the state it is moving to, such as `InService`.
     pub target_lifecycle_state: Option<String>,
     /// Virtual name to device: `ami` → `/dev/xvda`, `root` → `/dev/xvda`.
     pub block_devices: BTreeMap<String, String>,
+}
+
+/// What a Spot Instance is told before it is taken back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpotNotices {
+    /// RFC 3339, when it was recommended to rebalance.
+    pub rebalance: Option<String>,
+    /// `terminate` or `stop`, and when, as RFC 3339.
+    pub action: Option<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -41,6 +41,7 @@ pub fn instance() -> Instance {
         tags: [("Name".into(), "web-1".into())].into(),
         options: MetadataOptions::default(),
         life_cycle: "on-demand".into(),
+        spot: Default::default(),
         target_lifecycle_state: None,
         block_devices: [("ami", "/dev/xvda"), ("root", "/dev/xvda")]
             .map(|(name, device)| (name.into(), device.into()))

@@ -84,6 +84,10 @@ impl AutoScalingGroup {
         self.instances.iter().chain(&self.warm)
     }
 
+    pub fn member(&self, id: &InstanceId) -> Option<&GroupInstance> {
+        self.instances.iter().find(|m| m.id == *id)
+    }
+
     pub fn held_mut(&mut self) -> impl Iterator<Item = &mut GroupInstance> {
         self.instances.iter_mut().chain(&mut self.warm)
     }

@@ -99,6 +99,15 @@ pub struct Instance {
 pub struct Spot {
     /// The Spot Instance request that it stands for.
     pub request: SpotRequestId,
+    /// The request is a persistent one: it may be stopped and started.
+    #[serde(default)]
+    pub persistent: bool,
+    /// An interruption stops it, where others are terminated.
+    #[serde(default)]
+    pub stops: bool,
+    /// When it was said to be at a higher risk of being interrupted.
+    #[serde(default)]
+    pub rebalance: Option<Timestamp>,
     /// When it ends: a notice of two minutes was given.
     pub ends: Option<Timestamp>,
 }

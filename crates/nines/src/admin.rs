@@ -1,8 +1,10 @@
 //! `/_nines/…`: what the command line asks of a running cloud, as JSON.
 
 use crate::daemon::Up;
+use control::Speed;
 use host::Host;
 use jiff::Timestamp;
+use model::InstanceId;
 use model::event::{Fault, Severity};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -168,10 +170,13 @@ impl Admin {
                     json!({ "broken": format!("instance {what}: killed; its group or `start-instances` brings it back") }),
                 );
             }
+            "spot" | "rebalance" => return self.take_back(&instance()?.id, kind),
             _ => {
                 return Err((
                     400,
-                    format!("`break` knows az, nat, network and instance, not {kind}"),
+                    format!(
+                        "`break` knows az, nat, network, instance, spot and rebalance, not {kind}"
+                    ),
                 ));
             }
         };
@@ -179,6 +184,19 @@ impl Admin {
         self.store.update(|tx| tx.put(fault));
         self.note(format!("{name} is broken until `nines heal`"), what);
         Ok(json!({ "broken": name }))
+    }
+
+    /// A Spot Instance is interrupted, or said to be at risk of it.
+    fn take_back(&self, id: &InstanceId, kind: &str) -> Answer {
+        let (speed, now) = (Speed::new(self.up.speed), Timestamp::now());
+        let told = self.store.update(|tx| match kind {
+            "spot" => control::spot::interrupt(tx, id, speed, now),
+            _ => control::spot::recommend(tx, id, now),
+        });
+        match told {
+            Ok(told) => Ok(json!({ "broken": format!("spot {id}: {told}") })),
+            Err(why) => Err((409, format!("failed to break {kind} {id}: {why}"))),
+        }
     }
 
     fn heal(&self) -> Value {

@@ -121,7 +121,8 @@ enum Command {
         from: String,
         to: Option<String>,
     },
-    /// Break something: `az us-east-1a`, `nat nat-…`, `instance i-…`, `network i-…`.
+    /// Break something: `az us-east-1a`, `nat nat-…`, `instance i-…`, `network i-…`,
+    /// `spot i-…` (a notice of two minutes, then the end), `rebalance i-…` (the recommendation alone).
     Break { kind: String, what: String },
     /// End every fault.
     Heal,

@@ -143,6 +143,12 @@ pub fn stop(ctx: &mut Ctx, input: StopInstances) -> Result<StateChanges> {
         if instance.disable_api_stop {
             return Err(not_permitted(instance, "stopped", "disableApiStop"));
         }
+        if instance.spot.as_ref().is_some_and(|s| !s.persistent) {
+            return Err(unsupported(format!(
+                "You can't stop the Spot Instance '{}' because it is associated with a one-time Spot Instance request. You can only stop Spot Instances associated with persistent Spot Instance requests.",
+                instance.id
+            )));
+        }
     }
     dry_run(input.dry_run)?;
     // Without the operating system's shutdown there is nothing left to wait for.

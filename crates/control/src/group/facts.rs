@@ -2,7 +2,7 @@
 
 use crate::clock::Speed;
 use crate::index::Targets;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::InstanceId;
 use model::autoscaling::{AutoScalingGroup, GroupInstance};
 use model::elbv2::TargetState;
@@ -25,6 +25,12 @@ pub struct Fact {
     /// Target groups that hold a target of it: registered, and draining.
     pub registered_in: BTreeSet<String>,
     pub draining_in: BTreeSet<String>,
+    /// Since when its instance status check has failed.
+    pub impaired: Option<Timestamp>,
+    /// How long its init took to boot.
+    pub boot: Option<SignedDuration>,
+    /// A Spot Instance at a higher risk of being interrupted.
+    pub at_risk: bool,
 }
 
 impl Fact {
@@ -70,6 +76,12 @@ pub fn facts(
             unhealthy_in: Default::default(),
             registered_in: Default::default(),
             draining_in: Default::default(),
+            impaired: instance.and_then(|i| i.unreachable),
+            boot: instance.and_then(|i| Some(i.ready?.duration_since(i.launched))),
+            at_risk: instance.is_some_and(|i| {
+                let spot = i.spot.as_ref();
+                spot.is_some_and(|s| s.rebalance.is_some() || s.ends.is_some())
+            }),
         };
         for (target_group, target) in targets.of(id.as_str()) {
             let arn = target_group.arn.clone();

@@ -6,12 +6,13 @@
 //! for the deepest pools takes types in order or by price.
 //! Source: `https://docs.aws.amazon.com/autoscaling/ec2/userguide/mixed-instances-groups-allocation-strategies.html`
 
+use model::InstanceId;
 use model::autoscaling::{AutoScalingGroup, GroupInstance, GroupTemplate};
 use model::instance_type;
 use model::mixed_instances::{
     MixedInstances, OnDemandStrategy, SpotStrategy, TypeOverride, weight_of,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing that a launch may try.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +31,13 @@ pub struct Fleet<'a> {
     units: u32,
     on_demand: u32,
     pools: Pools,
+}
+
+/// Members that count and have no successor yet.
+pub fn staying(group: &AutoScalingGroup) -> impl Iterator<Item = &GroupInstance> {
+    let counting = || group.instances.iter().filter(|m| m.lifecycle.counts());
+    let replaced: BTreeSet<&InstanceId> = counting().filter_map(|m| m.replaces.as_ref()).collect();
+    counting().filter(move |m| !replaced.contains(&m.id))
 }
 
 /// Spot Instances by zone and type.
@@ -67,6 +75,19 @@ impl<'a> Fleet<'a> {
             *self.pools.entry(pool).or_default() += 1;
         } else {
             self.on_demand += weight;
+        }
+    }
+
+    /// It goes once its successor is there, so that takes its place in the shares.
+    pub fn lose(&mut self, member: &GroupInstance) {
+        self.units = self.units.saturating_sub(member.weight);
+        if member.spot {
+            let pool = (member.zone.clone(), member.instance_type.clone());
+            if let Some(held) = self.pools.get_mut(&pool) {
+                *held = held.saturating_sub(1);
+            }
+        } else {
+            self.on_demand = self.on_demand.saturating_sub(member.weight);
         }
     }
 

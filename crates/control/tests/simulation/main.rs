@@ -17,6 +17,7 @@ mod restart;
 mod scaling;
 mod schedule;
 mod size;
+mod spot;
 mod stack;
 mod standby;
 mod timeline;

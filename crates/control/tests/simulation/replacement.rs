@@ -165,3 +165,27 @@ fn a_member_whose_record_vanished_leaves_and_is_replaced() {
         "what no record wants is removed"
     );
 }
+
+/// Its init runs, and its interface no longer answers.
+#[test]
+fn an_instance_that_does_not_answer_its_status_check_is_replaced() {
+    let mut cloud = Cloud::new(1.0);
+    stack::group(&cloud, "web", (2, 4, 2));
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    let id = cloud.in_service("web")[0].clone();
+    cloud.host.deafen(&id, true).unwrap();
+    // It recovers by itself: nothing happens.
+    cloud.run(100.0);
+    cloud.host.deafen(&id, false).unwrap();
+    cloud.run(400.0);
+    assert!(cloud.at_rest("web") && cloud.in_service("web").contains(&id));
+    cloud.host.deafen(&id, true).unwrap();
+    cloud.run(170.0);
+    assert!(cloud.in_service("web").contains(&id));
+    cloud.until("replaced", 60.0, |c| {
+        !c.in_service("web").contains(&id) && c.at_rest("web")
+    });
+    let state = cloud.state();
+    let mut causes = state.activities.values().map(|a| &a.cause);
+    assert!(causes.any(|c| c.contains("an EC2 instance status check failure")));
+}

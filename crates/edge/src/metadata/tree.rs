@@ -42,6 +42,18 @@ pub fn tree(instance: &Instance, identity: Option<&Identity>) -> Tree {
         "metrics/vhostmd",
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>",
     );
+    if let Some(time) = &i.spot.rebalance {
+        let notice = json!({ "noticeTime": time }).to_string();
+        meta.put("events/recommendations/rebalance", notice);
+    }
+    if let Some((action, time)) = &i.spot.action {
+        let notice = json!({ "action": action, "time": time }).to_string();
+        meta.put("spot/instance-action", notice);
+        // The older form, of which AWS says that only a termination has it.
+        if action == "terminate" {
+            meta.put("spot/termination-time", time);
+        }
+    }
     for (name, device) in &i.block_devices {
         meta.put(&format!("block-device-mapping/{name}"), device);
     }
@@ -320,6 +332,8 @@ mod tests {
             ("meta-data/tags/instance/Name", "404"),
             ("meta-data/iam/", "404"),
             ("meta-data/autoscaling/target-lifecycle-state", "404"),
+            ("meta-data/spot/instance-action", "404"),
+            ("meta-data/events/recommendations/rebalance", "404"),
             ("meta-data/instance-id/", "404"),
             ("meta-data/inst", "404"),
             ("meta-data//placement", "404"),
@@ -337,6 +351,21 @@ mod tests {
             security-groups\nservices/";
         check(&instance(), "meta-data/", expected);
         check(&instance(), "meta-data", expected);
+    }
+
+    #[test]
+    fn a_spot_instance_reads_its_notices() {
+        let mut i = instance();
+        let time = "2026-01-02T03:04:05Z";
+        i.spot.rebalance = Some(time.into());
+        i.spot.action = Some(("terminate".into(), time.into()));
+        let notice = r#"{"noticeTime":"2026-01-02T03:04:05Z"}"#;
+        check(&i, "meta-data/events/recommendations/rebalance", notice);
+        let action = r#"{"action":"terminate","time":"2026-01-02T03:04:05Z"}"#;
+        check(&i, "meta-data/spot/instance-action", action);
+        check(&i, "meta-data/spot/termination-time", time);
+        i.spot.action = Some(("stop".into(), time.into()));
+        check(&i, "meta-data/spot/", "instance-action");
     }
 
     #[test]

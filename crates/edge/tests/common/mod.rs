@@ -153,6 +153,7 @@ pub fn instance(id: &str, address: Ipv4Addr) -> Instance {
         tags: Default::default(),
         options: MetadataOptions::default(),
         life_cycle: "on-demand".into(),
+        spot: Default::default(),
         target_lifecycle_state: None,
         block_devices: Default::default(),
     }

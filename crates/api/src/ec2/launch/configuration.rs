@@ -31,7 +31,6 @@ pub fn launch(
     if let Some(instance_type) = &request.instance_type {
         data.instance_type = Some(instance_type.clone());
     }
-    let spot = options::is_spot(&data);
     let mut subnet = Some(request.subnet.to_string());
     if let Some(public) = found.associate_public_ip {
         // Said of the interface, which then has the groups as well.
@@ -47,7 +46,6 @@ pub fn launch(
         data,
         subnet,
         count: (1, 1),
-        spot,
         tags: request.tags.clone(),
         ..Launch::default()
     };

@@ -25,15 +25,12 @@ use ipnet::Ipv4Net;
 use model::event::{Fault, Severity};
 use model::image::{self, Image};
 use model::instance::{
-    DesiredInstance, Instance, InstanceState, KeyPair, LaunchError, Spot, TemplateLaunch,
+    DesiredInstance, Instance, InstanceState, KeyPair, LaunchError, TemplateLaunch,
 };
 use model::instance_type::{self, Architecture, InstanceType};
 use model::snapshot::Contents;
 use model::vpc::Subnet;
-use model::{
-    ImageId, InstanceId, LaunchTemplateId, ReservationId, Scope, SpotRequestId, Tags, Timestamp,
-    zone,
-};
+use model::{ImageId, InstanceId, LaunchTemplateId, ReservationId, Scope, Tags, Timestamp, zone};
 use std::borrow::Cow;
 use std::sync::Arc;
 use store::{State, Tx};
@@ -89,7 +86,7 @@ pub struct Launch {
     pub template: Option<(LaunchTemplateId, u64)>,
     /// Win over the instance tags of `data`; keys that users may not set are allowed.
     pub tags: Tags,
-    /// As Spot Instances, which groups launch; other calls' are on demand.
+    /// As Spot Instances, whether or not `data` says so.
     pub spot: bool,
 }
 
@@ -134,7 +131,7 @@ fn one_from_template(
     }
     let number = version.number;
     let launch = Launch {
-        spot: request.spot || options::is_spot(&data),
+        spot: request.spot,
         data,
         subnet,
         count: (1, 1),
@@ -270,10 +267,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             root_volume,
             client_token: launch.client_token.clone(),
             launch_template: launch.template.clone(),
-            spot: launch.spot.then(|| Spot {
-                request: SpotRequestId::random(),
-                ends: None,
-            }),
+            spot: options::spot(&launch),
             launched: site.now,
             desired: DesiredInstance::Running,
             run: 0,

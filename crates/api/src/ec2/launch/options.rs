@@ -3,16 +3,16 @@
 use super::Launch;
 use crate::ec2::error::{Result, invalid_combination, invalid_value, unsupported};
 use crate::ec2::launch_template_data::{
-    AutoRecovery, HostnameType, HttpTokens, IamInstanceProfile, LaunchTemplateData,
-    NetworkInterfaceSpecification, ShutdownBehavior, Switch, Tenancy,
+    AutoRecovery, HostnameType, HttpTokens, IamInstanceProfile, InstanceMarketOptions,
+    LaunchTemplateData, NetworkInterfaceSpecification, ShutdownBehavior, Switch, Tenancy,
 };
 use crate::ec2::tag;
 use model::image::Image;
-use model::instance::{MetadataOptions, PrivateDnsOptions};
+use model::instance::{MetadataOptions, PrivateDnsOptions, Spot};
 use model::instance_type::InstanceType;
 use model::placement_group::PlacementGroup;
 use model::vpc::Subnet;
-use model::{Scope, Tags};
+use model::{Scope, SpotRequestId, Tags};
 use store::{State, Tx};
 
 /// What a launch may ask of in tags.
@@ -62,15 +62,8 @@ pub fn refuse_unserved(data: &LaunchTemplateData) -> Result<()> {
             ));
         }
     }
-    if let Some(market) = data
-        .instance_market_options
-        .as_ref()
-        .and_then(|m| m.market_type.as_deref())
-        && market != "spot"
-    {
-        return Err(invalid_value(format!(
-            "Value ({market}) for parameter MarketType is invalid."
-        )));
+    if let Some(market) = &data.instance_market_options {
+        check_market(market)?;
     }
     for specification in &data.tag_specifications {
         let kind = specification.resource_type.as_deref().unwrap_or_default();
@@ -83,17 +76,61 @@ pub fn refuse_unserved(data: &LaunchTemplateData) -> Result<()> {
     Ok(())
 }
 
-pub fn is_spot(data: &LaunchTemplateData) -> bool {
-    let market = data.instance_market_options.as_ref();
-    market.and_then(|m| m.market_type.as_deref()) == Some("spot")
+fn check_market(market: &InstanceMarketOptions) -> Result<()> {
+    if let Some(kind) = market.market_type.as_deref().filter(|m| *m != "spot") {
+        return Err(invalid_value(format!(
+            "Value ({kind}) for parameter MarketType is invalid."
+        )));
+    }
+    let Some(spot) = &market.spot_options else {
+        return Ok(());
+    };
+    let persistent = spot.spot_instance_type.as_deref() == Some("persistent");
+    match spot.instance_interruption_behavior.as_deref() {
+        None | Some("terminate") => Ok(()),
+        Some("stop") if persistent => Ok(()),
+        Some("hibernate") => Err(unsupported("Hibernation is not supported by this cloud.")),
+        Some("stop") => Err(invalid_combination(
+            "The interruption behavior 'stop' requires a persistent Spot Instance request.",
+        )),
+        Some(other) => Err(invalid_value(format!(
+            "Value ({other}) for parameter InstanceInterruptionBehavior is invalid."
+        ))),
+    }
+}
+
+/// What the launch makes of an instance, if that is a Spot Instance.
+pub fn spot(launch: &Launch) -> Option<Spot> {
+    let market = launch.data.instance_market_options.as_ref();
+    let asked = market.and_then(|m| m.market_type.as_deref()) == Some("spot");
+    let options = market.and_then(|m| m.spot_options.as_ref());
+    let is = |text: Option<&String>, value: &str| text.is_some_and(|t| t == value);
+    (launch.spot || asked).then(|| Spot {
+        request: SpotRequestId::random(),
+        persistent: is(
+            options.and_then(|o| o.spot_instance_type.as_ref()),
+            "persistent",
+        ),
+        stops: is(
+            options.and_then(|o| o.instance_interruption_behavior.as_ref()),
+            "stop",
+        ),
+        rebalance: None,
+        ends: None,
+    })
 }
 
 /// What is accepted and described but changes nothing here, in words for the event log.
 pub fn not_emulated(launch: &Launch, instance_type: &InstanceType) -> Vec<String> {
     let data = &launch.data;
     let mut notes = Vec::new();
-    if data.instance_market_options.is_some() && !launch.spot {
-        notes.push("the spot market is not emulated; runs on demand".to_owned());
+    let market = data.instance_market_options.as_ref();
+    let options = market.and_then(|m| m.spot_options.as_ref());
+    if options.is_some_and(|o| o.max_price.is_some()) {
+        notes.push("there is no Spot market: every price is met".to_owned());
+    }
+    if options.is_some_and(|o| o.spot_instance_type.as_deref() == Some("persistent")) {
+        notes.push("its Spot request launches nothing once the instance has ended".to_owned());
     }
     if enclave(data) {
         notes.push("Nitro enclaves are not emulated".to_owned());

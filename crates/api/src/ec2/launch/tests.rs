@@ -116,7 +116,10 @@ fn what_is_not_emulated_is_told() {
     };
     check(json!({}), 0);
     check(json!({"ImageId": "ami-0123456789abcdef0"}), 1);
-    check(json!({"InstanceMarketOptions": {"MarketType": "spot"}}), 1);
+    let spot =
+        |options| json!({"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": options}});
+    check(spot(json!({})), 0);
+    check(spot(json!({"MaxPrice": "0.01"})), 1);
     check(
         json!({"BlockDeviceMapping": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 5}}]}),
         1,

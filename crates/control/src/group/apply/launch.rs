@@ -1,7 +1,7 @@
 //! Launches, where they go when a zone has no room, and how long to wait after failures.
 
 use super::super::at;
-use super::super::fleet::{Choice, Fleet};
+use super::super::fleet::{self, Choice, Fleet};
 use super::super::plan::LaunchWhy;
 use super::notify::Told;
 use super::{Apply, settle_cause};
@@ -38,8 +38,9 @@ impl Apply<'_> {
             return;
         }
         let template = self.template.clone();
-        let staying = group.instances.iter().filter(|m| m.lifecycle.counts());
-        let fleet = Fleet::new(group, &template, staying);
+        let mut fleet = Fleet::new(group, &template, fleet::staying(group));
+        let replaced = replaces.as_ref().and_then(|id| group.member(id));
+        replaced.into_iter().for_each(|m| fleet.lose(m));
         let mut failed = false;
         for zone in zones {
             let Some(subnet) = group
@@ -148,6 +149,10 @@ impl Apply<'_> {
             LaunchWhy::Lifetime => at(
                 now,
                 "an instance was launched in response to an instance that reached its maximum lifetime.",
+            ),
+            LaunchWhy::Recommendation => at(
+                now,
+                "an instance was launched in response to an EC2 instance rebalance recommendation.",
             ),
             LaunchWhy::Rebalance => at(
                 now,

@@ -41,6 +41,11 @@ impl Apply<'_> {
                 now,
                 "an instance was taken out of service in response to its maximum lifetime.",
             ),
+            // Wording is an assumption.
+            TerminateWhy::Recommendation => at(
+                now,
+                "an instance was taken out of service in response to an EC2 instance rebalance recommendation.",
+            ),
             TerminateWhy::Rebalance => at(
                 now,
                 "an instance was taken out of service in response to a difference between desired and actual capacity, after instances were launched to balance zones.",

@@ -1,11 +1,15 @@
 //! Who is unhealthy, and who of them is replaced now.
 
+use super::super::facts::Fact;
 use super::roll::limits;
 use super::{LaunchWhy, Planner, Step, TerminateWhy, units};
 use jiff::Timestamp;
 use model::autoscaling::{GroupInstance, LifecycleState as L, UnhealthyBecause};
 use model::instance::InstanceState;
 use std::collections::BTreeSet;
+
+/// How long an impaired instance is given to recover. AWS says "a few minutes" (assumption).
+const IMPAIRED_SECS: u32 = 180;
 
 impl Planner<'_> {
     pub(super) fn health(&mut self) {
@@ -51,24 +55,33 @@ impl Planner<'_> {
                 ));
                 continue;
             }
-            let elb = self.elb_health();
-            let failing = fact
-                .unhealthy_in
-                .iter()
-                .any(|t| self.group.target_groups.contains(t) && in_service.contains(t));
-            if !elb || !failing {
-                continue;
-            }
+            let failing =
+                |t: &String| self.group.target_groups.contains(t) && in_service.contains(t);
+            let failing = self.elb_health() && fact.unhealthy_in.iter().any(failing);
             let grace_end = self.grace_end(member);
-            if self.now >= grace_end {
-                self.steps.push(Step::MarkUnhealthy(
-                    member.id.clone(),
-                    UnhealthyBecause::LoadBalancer,
-                ));
-            } else {
-                self.look_again(grace_end);
+            let verdicts = [
+                (
+                    self.given_up_at(fact).map(|at| at.max(grace_end)),
+                    UnhealthyBecause::Ec2StatusCheck,
+                ),
+                (failing.then_some(grace_end), UnhealthyBecause::LoadBalancer),
+            ];
+            let mut due = verdicts.iter().filter_map(|(at, why)| Some(((*at)?, *why)));
+            if let Some((_, because)) = due.clone().find(|(at, _)| *at <= self.now) {
+                self.steps
+                    .push(Step::MarkUnhealthy(member.id.clone(), because));
+            } else if let Some(at) = due.by_ref().map(|(at, _)| at).min() {
+                self.look_again(at);
             }
         }
+    }
+
+    /// When a failing status check is no longer waited for. An instance that merely boots again
+    /// fails it as well, so `speed` never makes this less than such a boot.
+    fn given_up_at(&self, fact: &Fact) -> Option<Timestamp> {
+        let boot = fact.boot.map(|boot| boot.saturating_mul(2));
+        let wait = self.speed.wait_with_boot(IMPAIRED_SECS, boot);
+        fact.impaired.map(|since| since + wait)
     }
 
     pub(super) fn elb_health(&self) -> bool {
@@ -117,7 +130,7 @@ impl Planner<'_> {
             let unexpected = because == UnhealthyBecause::Ec2State;
             match launch_first {
                 Some(policy) if !unexpected => {
-                    self.launch_ahead(member, policy.high);
+                    self.launch_ahead(member, policy.high, LaunchWhy::Replacement);
                     continue;
                 }
                 _ => {}
@@ -135,14 +148,15 @@ impl Planner<'_> {
         }
     }
 
-    fn launch_ahead(&mut self, member: &GroupInstance, most: usize) {
+    /// As long as there are fewer than `most`.
+    pub(super) fn launch_ahead(&mut self, member: &GroupInstance, most: usize, why: LaunchWhy) {
         let waits = self.group.retry_at.is_some_and(|at| self.now < at);
         let full = most <= units(self.active()) + self.launching;
         if full || waits || self.suspended("Launch") || self.paired().contains(&member.id) {
             return;
         }
         let zones = self.zones_for(member);
-        self.launch(zones, LaunchWhy::Replacement, Some(member.id.clone()));
+        self.launch(zones, why, Some(member.id.clone()));
     }
 
     /// Replacements that have begun: until the new instance has passed its first check or its grace.

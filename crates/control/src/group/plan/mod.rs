@@ -6,6 +6,7 @@ mod health;
 mod hook;
 mod lifetime;
 mod member;
+mod recommendation;
 mod refresh;
 mod roll;
 mod size;
@@ -15,7 +16,7 @@ mod victim;
 mod warm;
 
 use super::facts::Fact;
-use super::fleet::Fleet;
+use super::fleet::{self, Fleet};
 use crate::clock::Speed;
 use jiff::{SignedDuration, Timestamp};
 use model::InstanceId;
@@ -97,6 +98,8 @@ pub enum LaunchWhy {
     Rebalance,
     Refresh,
     Lifetime,
+    /// Ahead of a Spot Instance that is about to be taken back.
+    Recommendation,
     /// For the warm pool.
     Warm,
 }
@@ -110,6 +113,7 @@ pub enum TerminateWhy {
     Rebalance,
     Refresh,
     Lifetime,
+    Recommendation,
 }
 
 /// What a plan is made from.
@@ -176,6 +180,7 @@ pub fn plan(situation: Situation<'_>) -> (Vec<Step>, Option<Timestamp>) {
     planner.members();
     planner.health();
     planner.replace();
+    planner.recommendations();
     planner.refresh();
     planner.lifetime();
     planner.size();
@@ -216,10 +221,11 @@ impl<'a> Planner<'a> {
         let units = if why == LaunchWhy::Warm || template.policy.is_none() {
             1
         } else {
-            let staying = group.instances.iter().filter(|m| m.lifecycle.counts());
             let fleet = self
                 .fleet
-                .get_or_insert_with(|| Fleet::new(group, template, staying));
+                .get_or_insert_with(|| Fleet::new(group, template, fleet::staying(group)));
+            let replaced = replaces.as_ref().and_then(|id| group.member(id));
+            replaced.into_iter().for_each(|m| fleet.lose(m));
             let zone = zones.first().map_or("", String::as_str);
             fleet.grow(zone) as usize
         };

@@ -3,7 +3,8 @@
 //! `a` is the zone; then `P` pending, `S` in service, `T` terminating; then any of
 //! `!` marked unhealthy by its load balancer, `x` marked as not running, `k` protected,
 //! `?` never seen healthy, `r` rebalancing, `o` of an older template version,
-//! `-` its instance is stopped, `0` its instance is gone, `d` its target reports unhealthy.
+//! `-` its instance is stopped, `0` its instance is gone, `d` its target reports unhealthy,
+//! `i` its status check has failed from the start, `s` a Spot Instance at risk of interruption.
 
 use super::*;
 use model::autoscaling::GroupTemplate;
@@ -95,6 +96,9 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
             } else {
                 BTreeSet::new()
             },
+            impaired: has('i').then(|| second(0)),
+            boot: Some(SignedDuration::from_secs(2)),
+            at_risk: has('s'),
         };
         facts.insert(id(n), fact);
     }
@@ -304,6 +308,48 @@ fn a_load_balancers_verdict_counts_after_the_grace_period() {
     group.health_check_types = vec!["EC2".into()];
     group.target_groups_in_service = vec![GROUP.into()];
     assert_eq!(steps(&group, &facts, 1000), "");
+}
+
+#[test]
+fn an_impaired_instance_is_given_some_minutes_and_its_grace_period() {
+    check(2, "aSi bS", "ill 0 Ec2StatusCheck");
+    let (mut group, mut facts) = group(2, "aSi bS");
+    assert_eq!(steps(&group, &facts, 179), "");
+    assert_eq!(steps(&group, &facts, 180), "ill 0 Ec2StatusCheck");
+    group.health_check_grace_period = 300;
+    assert_eq!(steps(&group, &facts, 299), "");
+    assert_eq!(steps(&group, &facts, 300), "ill 0 Ec2StatusCheck");
+    // A fast cloud still waits for as long as two boots take, and a twentieth of the rest.
+    group.health_check_grace_period = 0;
+    facts.get_mut(&id(0)).unwrap().boot = Some(SignedDuration::from_secs(40));
+    let at = |now| Situation {
+        speed: Speed::new(20.0),
+        ..situation(&group, &facts, None, now)
+    };
+    assert_eq!(plan(at(84)), (Vec::new(), Some(second(85))));
+    assert_eq!(plan(at(85)).0.len(), 1);
+    check_with(2, "aSi bS", suspend(&["HealthCheck"]), "");
+}
+
+#[test]
+fn spot_instances_at_risk_get_successors() {
+    let rebalance = |g: &mut AutoScalingGroup| g.capacity_rebalance = true;
+    check(2, "aSs bS", "");
+    check_with(2, "aSs bS", rebalance, "launch a,b Recommendation for 0");
+    // A tenth of the capacity above it, and one at least.
+    let twenty = "aSs bSs ".repeat(10);
+    check_with(
+        20,
+        &twenty,
+        rebalance,
+        "launch a,b Recommendation for 0; launch b,a Recommendation for 1",
+    );
+    let (mut group, facts) = group(2, "aSs bS aS?");
+    group.instances[2].replaces = Some(id(0));
+    assert_eq!(steps(&group, &facts, 50), "", "it has not passed a check");
+    let (mut group, facts) = self::group(2, "aSs bS aS");
+    group.instances[2].replaces = Some(id(0));
+    assert_eq!(steps(&group, &facts, 50), "terminate 0 Recommendation");
 }
 
 #[test]
