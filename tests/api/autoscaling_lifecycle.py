@@ -1,4 +1,4 @@
-"""Auto Scaling's launch configurations, schedules, hooks, pools and notifications.
+"""Auto Scaling's launch configurations, schedules, hooks, pools, notifications and zonal shifts.
 
     python tests/api/autoscaling_lifecycle.py --endpoint http://127.0.0.1:4566
 
@@ -245,6 +245,45 @@ def notifications(c):
     check("gone", again, "ValidationError")
 
 
+def zonal_shifts(c, shift):
+    group = lambda: c.describe_auto_scaling_groups(AutoScalingGroupNames=["web"])["AutoScalingGroups"][0]
+    arn = group()["AutoScalingGroupARN"]
+    asked = {"resourceIdentifier": arn, "awayFrom": "use1-az1", "expiresIn": "2h", "comment": "a gray failure"}
+    check("opted out", code_of(shift.start_zonal_shift, **asked), "ResourceNotFoundException")
+    on = lambda **policy: c.update_auto_scaling_group(**GROUP, AvailabilityZoneImpairmentPolicy=policy)
+    check("no behaviour", code_of(on, ZonalShiftEnabled=True), "ValidationError")
+    on(ZonalShiftEnabled=True, ImpairedZoneHealthCheckBehavior="IgnoreUnhealthy")
+    check("opted in", group()["AvailabilityZoneImpairmentPolicy"]["ZonalShiftEnabled"], True)
+    zone_ids = shift.get_managed_resource(resourceIdentifier=arn)["appliedWeights"]
+    away = sorted(zone_ids)[0]
+    asked["awayFrom"] = away
+    made = shift.start_zonal_shift(**asked)
+    check("made", (made["status"], made["awayFrom"], made["comment"]), ("ACTIVE", away, "a gray failure"))
+    check("twice", code_of(shift.start_zonal_shift, **asked), "ConflictException")
+    seen = shift.get_managed_resource(resourceIdentifier=arn)
+    check("weights", seen["appliedWeights"], {z: 0.0 if z == away else 1.0 for z in zone_ids})
+    check("in it", [s["zonalShiftId"] for s in seen["zonalShifts"]], [made["zonalShiftId"]])
+    check("listed", [r["arn"] for r in shift.list_managed_resources()["items"]], [arn])
+    longer = shift.update_zonal_shift(zonalShiftId=made["zonalShiftId"], expiresIn="12h", comment="still")
+    check("longer", (longer["expiryTime"] > made["expiryTime"], longer["comment"]), (True, "still"))
+    for wrong, reason in (({"expiresIn": "73h"}, "InvalidExpiresIn"), ({"awayFrom": "use1-az99"}, "InvalidAz")):
+        try:
+            shift.start_zonal_shift(**{**asked, **wrong})
+            failures.append(f"{wrong} passed")
+        except shift.exceptions.ValidationException as error:
+            check("reason", error.response["reason"], reason)
+    check("canceled", shift.cancel_zonal_shift(zonalShiftId=made["zonalShiftId"])["status"], "CANCELED")
+    check("again", code_of(shift.cancel_zonal_shift, zonalShiftId=made["zonalShiftId"]), "ConflictException")
+    check("unknown", code_of(shift.cancel_zonal_shift, zonalShiftId="none"), "ResourceNotFoundException")
+    shift.start_zonal_shift(**asked)
+    states = lambda **more: sorted(s["status"] for s in shift.list_zonal_shifts(**more)["items"])
+    check("all", states(resourceIdentifier=arn), ["ACTIVE", "CANCELED"])
+    check("active", states(status="ACTIVE"), ["ACTIVE"])
+    first = shift.list_zonal_shifts(maxResults=1)
+    rest = shift.list_zonal_shifts(nextToken=first["nextToken"])
+    check("pages", (len(first["items"]), len(rest["items"])), (1, 1))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--endpoint", required=True)
@@ -260,6 +299,10 @@ def main():
     hooks(autoscaling, stack)
     pools(autoscaling, stack)
     notifications(autoscaling)
+    shift = made("arc-zonal-shift")
+    shift_checker = Checker(shift)
+    zonal_shifts(autoscaling, shift)
+    checker.unknown |= shift_checker.unknown
     autoscaling.delete_auto_scaling_group(**GROUP, ForceDelete=True)
     failures.extend(f"not in the model: {unknown}" for unknown in sorted(checker.unknown))
     for failure in failures:

@@ -60,7 +60,7 @@ class Checker:
                 root = root.find(wrapper) if wrapper else None
             if root is not None:
                 self._structure(name, shape, root)
-        elif self.protocol == "json" and shape is not None:
+        elif self.protocol in ("json", "rest-json") and shape is not None:
             self._json(name, shape, json.loads(body))
 
     def _fields(self, path, elements, known):

@@ -24,6 +24,7 @@ pub mod sts;
 mod subnet_group;
 #[cfg(test)]
 mod testing;
+pub mod zonal_shift;
 
 pub use context::{Cloud, Ctx};
 pub use coverage::{CallCoverage, ServiceCoverage, coverage};
@@ -46,5 +47,6 @@ pub fn services() -> Vec<wire::Service<Ctx>> {
         subnet_group::rds(),
         subnet_group::elasticache(),
         subnet_group::redshift(),
+        zonal_shift::service(),
     ]
 }

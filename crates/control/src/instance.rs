@@ -102,7 +102,9 @@ pub fn plan(
             Some(RunState::Stopped(_)) => steps.extend(attached.then_some(Step::Launch)),
             Some(RunState::Running) if this_run => steps.push(become_(S::Running, None)),
             // Whatever makes its namespaces and mounts hangs; another try may not.
-            Some(RunState::Starting) if this_run && now >= record.state_since + STUCK => {
+            Some(RunState::Starting)
+                if this_run && seen.is_some_and(|o| now >= o.started + STUCK) =>
+            {
                 steps.push(failed_start(record, "it did not start"));
             }
             Some(RunState::Starting) if this_run => {}

@@ -3,7 +3,7 @@
 //! Source: `reference/autoscaling.md` §8. Simple policies wait for activities and the
 //! cooldown; step and target tracking policies count instances that warm up instead.
 
-use crate::group::{at, warm_at};
+use crate::group::{at, shift, warm_at};
 use crate::{Speed, World};
 use jiff::Timestamp;
 use model::autoscaling::{
@@ -74,7 +74,9 @@ pub fn run(
     let wanted =
         wanted(tx, &policy, &group, trigger, speed, now)?.clamp(group.min_size, group.max_size);
     let before = group.desired_capacity;
-    if wanted == before {
+    // A zone that is left makes metrics look as if less were enough.
+    let shifted = || shift::away_from(tx, &group, now).is_some();
+    if wanted == before || wanted < before && shifted() {
         return None;
     }
     let sentence = match trigger {

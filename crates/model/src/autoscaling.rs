@@ -34,6 +34,12 @@ pub struct AutoScalingGroup {
     pub maintenance_policy: Option<(i32, i32)>,
     /// `balanced-best-effort` or `balanced-only`.
     pub zone_distribution: String,
+    /// It is moved away from a zone when a zonal shift says so.
+    #[serde(default)]
+    pub zonal_shift: bool,
+    /// What becomes of unhealthy members in that zone: `ReplaceUnhealthy` or `IgnoreUnhealthy`.
+    #[serde(default)]
+    pub impaired_zone_behavior: Option<String>,
     /// The subnets were named; otherwise they are the default ones of the zones.
     pub subnets_named: bool,
     /// `none`, `prevent-force-deletion` or `prevent-all-deletion`.
@@ -158,6 +164,8 @@ impl AutoScalingGroup {
             max_instance_lifetime: None,
             maintenance_policy: None,
             zone_distribution: "balanced-best-effort".into(),
+            zonal_shift: false,
+            impaired_zone_behavior: None,
             deletion_protection: "none".into(),
             context: None,
             desired_capacity_type: None,

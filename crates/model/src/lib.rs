@@ -38,6 +38,7 @@ pub mod subnet_group;
 pub mod vpc;
 pub mod vpc_endpoint;
 pub mod vpc_peering;
+pub mod zonal_shift;
 
 pub use id::*;
 pub use scope::{Scope, zone};

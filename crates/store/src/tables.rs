@@ -31,6 +31,7 @@ use model::vpc::{
 };
 use model::vpc_endpoint::VpcEndpoint;
 use model::vpc_peering::VpcPeeringConnection;
+use model::zonal_shift::ZonalShift;
 use model::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
@@ -178,6 +179,7 @@ tables! {
         by Scope, |r| vec![&r.scope],
         by str, |r| vec![r.group_arn.as_str()];
     instance_refreshes: InstanceRefresh, String, |r| r.id.clone();
+    zonal_shifts: ZonalShift, String, |r| r.id.clone(), by str, |r| vec![r.resource.as_str()];
     alarms: MetricAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
     composite_alarms: CompositeAlarm, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
     alarm_history: AlarmHistoryItem, u64, |r| r.sequence;

@@ -9,6 +9,7 @@ use crate::form::Pairs;
 use crate::members::{self, Members};
 use crate::query::Lists;
 use crate::rejection::Rejection;
+use crate::rest::Route;
 use crate::{cbor, json, query, xml};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,8 @@ pub struct Action<Ctx: ?Sized> {
     pub name: &'static str,
     /// Describe, Get, List, …: it may run on a snapshot, beside a writer.
     pub read_only: bool,
+    /// Of a service that speaks REST with JSON.
+    pub route: Option<Route>,
     /// What the input accepts, worked out when asked for.
     pub input: fn() -> Members,
     decode: Box<Decode<Ctx>>,
@@ -62,6 +65,7 @@ where
     const READING: [&str; 4] = ["Describe", "Get", "List", "Search"];
     Action {
         name,
+        route: None,
         read_only: READING.iter().any(|verb| name.starts_with(verb)),
         input: members::members::<In>,
         decode: Box::new(move |input| {
@@ -79,6 +83,16 @@ impl<Ctx: ?Sized> Action<Ctx> {
     /// For an action that changes records whatever its name suggests.
     pub fn writes(mut self) -> Self {
         self.read_only = false;
+        self
+    }
+
+    /// Where REST finds it, and the status of its answer.
+    pub fn at(mut self, method: &'static str, path: &'static str, status: u16) -> Self {
+        self.route = Some(Route {
+            method,
+            path,
+            status,
+        });
         self
     }
 

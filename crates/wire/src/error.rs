@@ -92,12 +92,16 @@ impl ApiError {
             Protocol::Query => self.query_body(style.xml_namespace, request_id),
             Protocol::RestXml => self.s3_body(request_id),
             Protocol::Json10 | Protocol::Json11 => self.json_body(),
+            Protocol::RestJson => self.rest_json_body(),
             Protocol::Cbor => self.cbor_body(),
         };
         let mut response = protocol.mark(
             response.with_body(protocol.content_type(), body),
             request_id,
         );
+        if protocol == Protocol::RestJson {
+            response = response.with_header("x-amzn-errortype", &*self.code);
+        }
         if style.query_compatible && !protocol.is_xml() {
             let fault = if self.is_sender_fault() {
                 "Sender"
@@ -157,6 +161,15 @@ impl ApiError {
 
     fn json_body(&self) -> Vec<u8> {
         let body = serde_json::json!({ "__type": self.code, "message": self.message });
+        body.to_string().into_bytes()
+    }
+
+    /// The code is in a header; what the error says besides stands beside the message.
+    fn rest_json_body(&self) -> Vec<u8> {
+        let mut body = serde_json::json!({ "message": self.message });
+        for (name, value) in &self.details {
+            body[*name] = value.as_str().into();
+        }
         body.to_string().into_bytes()
     }
 

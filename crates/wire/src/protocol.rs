@@ -20,6 +20,8 @@ pub enum Protocol {
     Json11,
     /// rpc-v2-cbor.
     Cbor,
+    /// restJson1: the method and the path name the action.
+    RestJson,
     /// S3: bound by hand; here for its errors.
     RestXml,
 }
@@ -32,6 +34,7 @@ impl Protocol {
             Self::Json10 => "application/x-amz-json-1.0",
             Self::Json11 => "application/x-amz-json-1.1",
             Self::Cbor => "application/cbor",
+            Self::RestJson => "application/json",
             Self::RestXml => "application/xml",
         }
     }
@@ -83,7 +86,7 @@ pub enum Payload<'a> {
         body: &'a [u8],
     },
     /// Anything else: the path and the method say what it is.
-    Rest,
+    Rest(&'a HttpRequest),
 }
 
 const CBOR_PROTOCOL: &str = "rpc-v2-cbor";
@@ -106,19 +109,19 @@ impl<'a> Call<'a> {
         match &self.payload {
             Payload::Form { action, .. } => Some(action),
             Payload::Json { action, .. } | Payload::Cbor { action, .. } => Some(action),
-            Payload::Rest => None,
+            Payload::Rest(_) => None,
         }
     }
 }
 
 impl<'a> Payload<'a> {
-    /// As far as the request alone tells; a form may be ec2 after all.
+    /// As far as the request alone tells; a form may be ec2 after all, and REST have JSON.
     pub fn protocol(&self) -> Protocol {
         match self {
             Self::Form { .. } => Protocol::Query,
             Self::Json { protocol, .. } => *protocol,
             Self::Cbor { .. } => Protocol::Cbor,
-            Self::Rest => Protocol::RestXml,
+            Self::Rest(_) => Protocol::RestXml,
         }
     }
 
@@ -142,7 +145,7 @@ impl<'a> Payload<'a> {
         if is_form {
             form_call(raw)
         } else {
-            Ok(Self::Rest)
+            Ok(Self::Rest(request))
         }
     }
 }

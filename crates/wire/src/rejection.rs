@@ -69,7 +69,9 @@ impl Rejection {
         match protocol {
             Protocol::Ec2 => self.into_ec2(),
             Protocol::Query => self.into_query(),
-            Protocol::Json10 | Protocol::Json11 | Protocol::Cbor => self.into_json(),
+            Protocol::Json10 | Protocol::Json11 | Protocol::Cbor | Protocol::RestJson => {
+                self.into_json()
+            }
             Protocol::RestXml => self.into_rest(),
         }
     }

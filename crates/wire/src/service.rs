@@ -8,7 +8,8 @@ use crate::markup::{DECLARATION, close, open, push_element};
 use crate::protocol::{Call, Payload, Protocol};
 use crate::query::Lists;
 use crate::rejection::{Fault, Rejection, Step};
-use crate::request::HttpResponse;
+use crate::request::{HttpRequest, HttpResponse};
+use crate::rest;
 use crate::xml;
 
 pub struct Service<Ctx: ?Sized> {
@@ -20,6 +21,8 @@ pub struct Service<Ctx: ?Sized> {
     pub query_kind: Option<QueryKind>,
     /// `GraniteServiceVersion20100801` where the service speaks JSON.
     pub json_target_prefix: Option<&'static str>,
+    /// It speaks REST with JSON: its actions have routes.
+    pub rest_json: bool,
     /// The name in the path of rpc-v2-cbor calls.
     pub cbor_service_name: Option<&'static str>,
     /// JSON and CBOR errors also carry the Query code (`awsQueryCompatible`).
@@ -51,6 +54,7 @@ impl<Ctx: ?Sized> Service<Ctx> {
             xml_namespace: "",
             query_kind: None,
             json_target_prefix: None,
+            rest_json: false,
             cbor_service_name: None,
             query_compatible_errors: false,
             reject: Rejection::into_error,
@@ -68,19 +72,22 @@ impl<Ctx: ?Sized> Service<Ctx> {
                 Some(service) => service == self.name,
                 None => self.query_kind.is_some() && version.as_deref() == Some(self.version),
             },
-            Payload::Rest => call.service() == Some(self.name),
+            Payload::Rest(_) => call.service() == Some(self.name),
         }
     }
 
     /// Finds the action and decodes its input.
     pub fn prepare(&self, call: &Call<'_>) -> Result<Job<'_, Ctx>, ApiError> {
         let protocol = self.protocol(call);
+        if let Payload::Rest(request) = &call.payload {
+            return self.prepare_rest(request, protocol);
+        }
         let name = call.action().unwrap_or_default();
         let spoken = match &call.payload {
             Payload::Form { .. } => self.query_kind.is_some(),
             Payload::Json { .. } => self.json_target_prefix.is_some(),
             Payload::Cbor { .. } => self.cbor_service_name.is_some(),
-            Payload::Rest => false,
+            Payload::Rest(_) => false,
         };
         let mut actions = self.actions.iter();
         let Some(action) = actions.find(|action| spoken && action.name == name) else {
@@ -93,8 +100,35 @@ impl<Ctx: ?Sized> Service<Ctx> {
             Payload::Form { params, .. } => Input::Form(params, Lists::Member),
             Payload::Cbor { body, .. } => Input::Cbor(body),
             Payload::Json { body, .. } => Input::Json(body),
-            Payload::Rest => Input::Json(&[]),
+            Payload::Rest(_) => Input::Json(&[]),
         };
+        self.job(action, protocol, input)
+    }
+
+    /// Like [`Self::prepare`]; the action is found by its route.
+    fn prepare_rest(
+        &self,
+        request: &HttpRequest,
+        protocol: Protocol,
+    ) -> Result<Job<'_, Ctx>, ApiError> {
+        let found = self.actions.iter().find_map(|action| {
+            let labels = action.route.as_ref()?.matches(request)?;
+            Some((action, labels))
+        });
+        let Some((action, labels)) = found.filter(|_| self.rest_json) else {
+            let name = format!("{} {}", request.method, request.path);
+            return Err(unknown_action(&name, protocol));
+        };
+        let body = rest::input(labels, request).map_err(|r| (self.reject)(r, protocol))?;
+        self.job(action, protocol, Input::Json(&body))
+    }
+
+    fn job<'s>(
+        &self,
+        action: &'s Action<Ctx>,
+        protocol: Protocol,
+        input: Input<'_>,
+    ) -> Result<Job<'s, Ctx>, ApiError> {
         let reject = |rejection| (self.reject)(rejection, protocol);
         let (input, unclaimed) = action.decode(input).map_err(reject)?;
         match unclaimed.into_iter().next() {
@@ -114,6 +148,7 @@ impl<Ctx: ?Sized> Service<Ctx> {
     pub fn protocol(&self, call: &Call<'_>) -> Protocol {
         match &call.payload {
             Payload::Form { .. } if self.query_kind == Some(QueryKind::Ec2) => Protocol::Ec2,
+            Payload::Rest(_) if self.rest_json => Protocol::RestJson,
             other => other.protocol(),
         }
     }
@@ -129,7 +164,10 @@ impl<Ctx: ?Sized> Service<Ctx> {
         match self.body(protocol, action, answer, request_id) {
             Ok(body) if body.is_empty() => protocol.mark(HttpResponse::new(200), request_id),
             Ok(body) => {
-                let response = HttpResponse::new(200).with_body(protocol.content_type(), body);
+                let mut routed = self.actions.iter().filter(|a| a.name == action);
+                let route = routed.next().and_then(|a| a.route);
+                let status = route.map_or(200, |r| r.status);
+                let response = HttpResponse::new(status).with_body(protocol.content_type(), body);
                 protocol.mark(response, request_id)
             }
             Err(error) => self.failure(protocol, error, request_id),
@@ -167,7 +205,7 @@ impl<Ctx: ?Sized> Service<Ctx> {
         let body = match protocol {
             Protocol::Ec2 => self.ec2_body(action, answer, request_id)?.into_bytes(),
             Protocol::Query => self.query_body(action, answer, request_id)?.into_bytes(),
-            Protocol::Json10 | Protocol::Json11 => match answer.to_json()? {
+            Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => match answer.to_json()? {
                 null if null == b"null" => b"{}".to_vec(),
                 body => body,
             },

@@ -5,7 +5,7 @@ use super::error::{Result, error, group_not_found, refuse, validation};
 use super::setting::{self, CreateAutoScalingGroup, UpdateAutoScalingGroup};
 use super::{
     check, instance_refresh, launch_configuration, lifecycle_hook, tag, target_group, template,
-    traffic_source,
+    traffic_source, zonal_shift,
 };
 use crate::Ctx;
 use model::LaunchTemplateId;
@@ -92,6 +92,7 @@ pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
     if given.desired_capacity.is_none() {
         sizes.2 = sizes.0;
     }
+    let shifts = zonal_shift::is_to_be_checked(&given);
     setting::apply(ctx, given, &mut group)?;
     if group.subnets.is_empty() {
         return Err(validation(
@@ -107,6 +108,9 @@ pub fn create(ctx: &mut Ctx, input: CreateAutoScalingGroup) -> Result<()> {
     group.target_groups.sort();
     group.target_groups.dedup();
     target_group::check(ctx, &group, &group.target_groups)?;
+    if shifts {
+        zonal_shift::check_target_groups(&ctx.tx, &group)?;
+    }
     group.tags = tag::of_new_group(&name, initial.tags.unwrap_or_default())?;
     for hook in initial
         .lifecycle_hook_specification_list
@@ -130,7 +134,11 @@ fn has_source(given: &UpdateAutoScalingGroup) -> bool {
 pub fn update(ctx: &mut Ctx, input: UpdateAutoScalingGroup) -> Result<()> {
     let mut group = find_alive(ctx, &input.auto_scaling_group_name)?;
     let (min, max, desired) = setting::sizes(&input, &group)?;
+    let shifts = zonal_shift::is_to_be_checked(&input);
     setting::apply(ctx, input, &mut group)?;
+    if shifts {
+        zonal_shift::check_target_groups(&ctx.tx, &group)?;
+    }
     instance_refresh::check_template_change(ctx, &group)?;
     target_group::check(ctx, &group, &group.target_groups)?;
     (group.min_size, group.max_size) = (min, max);

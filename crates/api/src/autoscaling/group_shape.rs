@@ -5,14 +5,14 @@ use super::group::owned;
 use super::mixed_instances::{self, MixedInstancesPolicy};
 use super::page::{Filter, page, unknown_filter};
 use super::setting::{
-    AvailabilityZoneDistribution, AvailabilityZoneImpairmentPolicy,
-    CapacityReservationSpecification, InstanceMaintenancePolicy,
+    AvailabilityZoneDistribution, CapacityReservationSpecification, InstanceMaintenancePolicy,
 };
 use super::suspended_process::SuspendedProcess;
 use super::tag::TagDescription;
 use super::template::LaunchTemplateSpecification;
 use super::traffic_source::TrafficSourceIdentifier;
 use super::warm_pool::WarmPoolConfiguration;
+use super::zonal_shift::AvailabilityZoneImpairmentPolicy;
 use crate::Ctx;
 use model::autoscaling::{AutoScalingGroup, GroupInstance};
 use model::zone;
@@ -208,11 +208,11 @@ fn shape(group: &AutoScalingGroup, with_instances: bool) -> Shape {
         availability_zone_distribution: AvailabilityZoneDistribution {
             capacity_distribution_strategy: Some(group.zone_distribution.clone()),
         },
-        // Zonal shift and reservations are refused, so these are always the defaults.
         availability_zone_impairment_policy: AvailabilityZoneImpairmentPolicy {
-            zonal_shift_enabled: Some(false),
-            impaired_zone_health_check_behavior: None,
+            zonal_shift_enabled: Some(group.zonal_shift),
+            impaired_zone_health_check_behavior: group.impaired_zone_behavior.clone(),
         },
+        // Reservations are refused, so this is always the default.
         capacity_reservation_specification: CapacityReservationSpecification {
             capacity_reservation_preference: Some("default".into()),
             capacity_reservation_target: None,

@@ -44,6 +44,7 @@ mod tests;
 mod tracked_math;
 mod traffic_source;
 mod warm_pool;
+mod zonal_shift;
 
 use crate::Ctx;
 use wire::{QueryKind, Service, action};

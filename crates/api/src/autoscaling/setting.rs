@@ -7,6 +7,7 @@ use super::mixed_instances::{self, MixedInstancesPolicy};
 use super::tag::Tag;
 use super::template::{self, LaunchTemplateSpecification};
 use super::traffic_source::TrafficSourceIdentifier;
+use super::zonal_shift::{self, AvailabilityZoneImpairmentPolicy};
 use super::{check, launch_configuration, placement, warm_pool};
 use crate::Ctx;
 use model::autoscaling::AutoScalingGroup;
@@ -105,9 +106,7 @@ inputs! {
         instance_maintenance_policy: InstanceMaintenancePolicy,
         availability_zone_distribution: AvailabilityZoneDistribution,
         availability_zone_impairment_policy: AvailabilityZoneImpairmentPolicy,
-        /// About zonal shift, which is refused.
-        #[serde(rename = "SkipZonalShiftValidation")]
-        _skip_zonal_shift_validation: bool,
+        skip_zonal_shift_validation: bool,
         capacity_reservation_specification: CapacityReservationSpecification,
         instance_lifecycle_policy: Value,
         deletion_protection: String,
@@ -134,13 +133,6 @@ pub struct InstanceMaintenancePolicy {
 #[serde(rename_all = "PascalCase")]
 pub struct AvailabilityZoneDistribution {
     pub capacity_distribution_strategy: Option<String>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct AvailabilityZoneImpairmentPolicy {
-    pub zonal_shift_enabled: Option<bool>,
-    pub impaired_zone_health_check_behavior: Option<String>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -229,6 +221,9 @@ pub fn apply(ctx: &Ctx, given: UpdateAutoScalingGroup, group: &mut AutoScalingGr
         check::one_of(&strategy, "capacityDistributionStrategy", DISTRIBUTIONS)?;
         group.zone_distribution = strategy;
     }
+    if let Some(policy) = given.availability_zone_impairment_policy {
+        zonal_shift::apply(group, policy)?;
+    }
     if let Some(protection) = given.deletion_protection {
         check::one_of(&protection, "deletionProtection", PROTECTIONS)?;
         group.deletion_protection = protection;
@@ -243,14 +238,6 @@ fn refuse_unserved(given: &UpdateAutoScalingGroup) -> Result<()> {
         .filter(|name| !name.is_empty());
     refuse(&placement_group, "PlacementGroup")?;
     refuse(&given.instance_lifecycle_policy, "InstanceLifecyclePolicy")?;
-    let impairment = given.availability_zone_impairment_policy.as_ref();
-    let shifted = impairment
-        .and_then(|p| p.zonal_shift_enabled)
-        .filter(|on| *on);
-    refuse(
-        &shifted,
-        "AvailabilityZoneImpairmentPolicy.ZonalShiftEnabled",
-    )?;
     if let Some(reservation) = &given.capacity_reservation_specification {
         let preference = reservation.capacity_reservation_preference.as_deref();
         let asked = !matches!(preference, None | Some("default" | "none"));

@@ -3,7 +3,7 @@
 use super::error::{Result, unsupported, validation};
 use super::group::{find, find_alive};
 use super::page::page;
-use super::{Done, member};
+use super::{Done, member, zonal_shift};
 use crate::Ctx;
 use model::autoscaling::AutoScalingGroup;
 use model::elbv2::TargetGroup;
@@ -44,7 +44,12 @@ pub fn check(ctx: &Ctx, group: &AutoScalingGroup, arns: &[String]) -> Result<()>
     Ok(())
 }
 
-pub fn attach_all(ctx: &mut Ctx, name: &str, arns: &[String]) -> Result<()> {
+pub fn attach_all(
+    ctx: &mut Ctx,
+    name: &str,
+    arns: &[String],
+    skip_zonal_shift_validation: bool,
+) -> Result<()> {
     check_count(arns)?;
     let mut group = find_alive(ctx, name)?;
     for arn in arns {
@@ -54,6 +59,9 @@ pub fn attach_all(ctx: &mut Ctx, name: &str, arns: &[String]) -> Result<()> {
     }
     group.target_groups.sort();
     check(ctx, &group, &group.target_groups)?;
+    if !skip_zonal_shift_validation {
+        zonal_shift::check_target_groups(&ctx.tx, &group)?;
+    }
     // Seen healthy means in every attached group.
     group
         .instances
@@ -118,7 +126,7 @@ pub struct TargetGroups {
 
 pub fn attach(ctx: &mut Ctx, input: TargetGroups) -> Result<Done> {
     let name = input.auto_scaling_group_name;
-    attach_all(ctx, &name, &input.target_group_arns)?;
+    attach_all(ctx, &name, &input.target_group_arns, false)?;
     Ok(Done {})
 }
 

@@ -52,14 +52,13 @@ fn target_groups(sources: Vec<TrafficSourceIdentifier>) -> Result<Vec<String>> {
 pub struct AttachTrafficSources {
     auto_scaling_group_name: String,
     traffic_sources: Vec<TrafficSourceIdentifier>,
-    /// About zonal shift, which no group here has.
-    #[serde(rename = "SkipZonalShiftValidation")]
-    _skip_zonal_shift_validation: Option<bool>,
+    skip_zonal_shift_validation: Option<bool>,
 }
 
 pub fn attach(ctx: &mut Ctx, input: AttachTrafficSources) -> Result<Done> {
     let arns = target_groups(input.traffic_sources)?;
-    target_group::attach_all(ctx, &input.auto_scaling_group_name, &arns)?;
+    let skip = input.skip_zonal_shift_validation == Some(true);
+    target_group::attach_all(ctx, &input.auto_scaling_group_name, &arns, skip)?;
     Ok(Done {})
 }
 

@@ -7,6 +7,7 @@ mod apply;
 mod facts;
 mod fleet;
 pub mod plan;
+pub mod shift;
 
 use crate::World;
 use crate::clock::{Speed, earliest};
@@ -19,6 +20,7 @@ use model::autoscaling::{GroupInstance, GroupTemplate};
 use model::cloudwatch::AlarmState;
 use model::instance_refresh::InstanceRefresh;
 use plan::{Current, Situation};
+use shift::Shifts;
 use std::collections::BTreeMap;
 use store::{ScopedName, State};
 
@@ -32,7 +34,8 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         .map(|r| (r.group_arn.as_str(), &**r))
         .collect();
     let speed = world.settings.speed;
-    let mut again = None;
+    let shifts = Shifts::new(&state, now);
+    let mut again = shifts.next;
     for group in state.auto_scaling_groups.values() {
         let facts = facts(&state, &targets, group, speed, now);
         let key = ScopedName::new(&group.scope, &group.name);
@@ -42,6 +45,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         let (steps, at) = plan::plan(Situation {
             group,
             facts: &facts,
+            shifted: shifts.of(group),
             refresh,
             refresh_alarms: refresh.map_or_else(Vec::new, |r| in_alarm(&state, r)),
             template,

@@ -348,3 +348,21 @@ fn nothing_is_launched_before_its_interfaces_stand_and_the_dead_are_forgotten() 
     assert_eq!(plan(&dead, None, true, second(3699), hour), []);
     assert_eq!(plan(&dead, None, true, second(3700), hour), [Step::Forget]);
 }
+
+/// A start that hangs is given up five minutes after it began, however long ago it was asked for:
+/// nobody may have looked meanwhile.
+#[test]
+fn a_start_has_its_time_from_when_it_began() {
+    let record = record(DesiredInstance::Running, InstanceState::Pending);
+    let at = |started, now| {
+        let seen = ObservedInstance {
+            started: second(started),
+            ..seen(RunState::Starting, 0)
+        };
+        let hour = SignedDuration::from_secs(3600);
+        plan(&record, Some(&seen), true, second(now), hour).len()
+    };
+    assert_eq!(at(100, 399), 0);
+    assert_eq!(at(100, 400), 1);
+    assert_eq!(at(900, 900), 0);
+}

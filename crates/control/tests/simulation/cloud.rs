@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use model::autoscaling::{AutoScalingGroup, LifecycleState};
 use model::elbv2::TargetState;
 use model::event::Fault;
+use model::zonal_shift::ZonalShift;
 use model::{InstanceId, Scope};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub struct Cloud {
     pub store: Arc<Store>,
     pub scope: Scope,
     pub start: Timestamp,
-    speed: f64,
+    pub speed: f64,
     context: Arc<ApiCloud>,
     world: World,
     /// Work for the members of every group, in instances that it would fill.
@@ -238,6 +239,34 @@ impl Cloud {
             }
             self.clock.advance_to(next);
         }
+    }
+
+    /// Moves the group away from the zone for an hour.
+    pub fn shift(&self, group: &str, zone: &str) {
+        let shift = ZonalShift {
+            id: format!("shift-{}", self.state().zonal_shifts.len()),
+            scope: self.scope.clone(),
+            resource: self.group(group).arn,
+            away_from: model::zone::zone_id(zone).unwrap().to_owned(),
+            comment: "as the test wants".into(),
+            started: self.now(),
+            expires: self.now() + Speed::new(self.speed).wait(3600),
+            canceled: false,
+        };
+        self.end_shifts();
+        self.store.update(|tx| tx.put(shift));
+    }
+
+    pub fn end_shifts(&self) {
+        self.store.update(|tx| {
+            let shifts: Vec<ZonalShift> = tx.zonal_shifts.values().map(|s| (**s).clone()).collect();
+            for shift in shifts {
+                tx.put(ZonalShift {
+                    canceled: true,
+                    ..shift
+                });
+            }
+        });
     }
 
     pub fn fault(&self, fault: Fault) {

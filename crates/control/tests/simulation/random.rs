@@ -5,11 +5,12 @@
 
 use crate::cloud::Cloud;
 use crate::{stack, timeline};
+use control::Speed;
 use host::Host;
 use model::InstanceId;
 use model::autoscaling::{AutoScalingGroup, UnhealthyBecause};
 use model::event::Fault;
-use model::instance::InstanceState;
+use model::instance::DesiredInstance;
 use model::instance_refresh::RefreshStatus;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use std::time::Duration;
 const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
 const SEEDS: std::ops::Range<u64> = 0..40;
 const GROUP: &str = "AutoScalingGroupName=web";
+const IMPAIRED: &str = "AvailabilityZoneImpairmentPolicy";
 
 /// SplitMix64: small, and the same everywhere.
 struct Random(u64);
@@ -49,6 +51,8 @@ struct Script {
     app_boot: u64,
     grace: u32,
     fleet: Fleet,
+    /// Members in a zone that is shifted away from are left as ill as they are.
+    ignores: bool,
     /// What happens, and the seconds until the next.
     happenings: Vec<(Happening, u32)>,
 }
@@ -122,6 +126,20 @@ enum Happening {
     CancelRefresh(bool),
     RollBack,
     MaintenancePolicy(Option<(i32, i32)>),
+    /// The host cannot say what runs.
+    Blind(bool),
+    /// Its interface does not answer the status check.
+    Deafen(usize),
+    /// A Spot Instance is taken back, or only said to be at risk.
+    Interrupt(usize, bool),
+    CapacityRebalance(bool),
+    /// Away from a zone.
+    Shift(usize),
+    EndShifts,
+    /// By its group, with the capacity or without.
+    TerminateInGroup(usize, bool),
+    Reboot(usize),
+    Protect(usize, bool),
 }
 
 const REFRESHES: [(usize, &str); 4] = [
@@ -150,7 +168,7 @@ fn script(seed: u64) -> Script {
     let grace = 60 + random.below(240) as u32;
     for _ in 0..15 {
         let (zone, yes, member) = (random.below(2), random.below(2) == 0, random.below(1000));
-        let what = match random.below(21) {
+        let what = match random.below(32) {
             0 | 1 => Happening::Desired(2 + random.below(7) as u32),
             2 => Happening::Cut(zone),
             3 | 4 => Happening::Heal(zone),
@@ -173,6 +191,15 @@ fn script(seed: u64) -> Script {
             20 => Happening::DeleteHooks,
             15 if zone == 0 => Happening::RollBack,
             15 => Happening::CancelRefresh(yes),
+            21 => Happening::Blind(yes),
+            22 => Happening::Deafen(member),
+            23..=25 => Happening::Interrupt(member, zone == 0),
+            26 => Happening::CapacityRebalance(yes),
+            27 => Happening::Shift(zone),
+            28 => Happening::EndShifts,
+            29 => Happening::TerminateInGroup(member, yes),
+            30 => Happening::Reboot(member),
+            31 => Happening::Protect(member, yes),
             _ => Happening::MaintenancePolicy(
                 [None, Some((100, 150)), Some((50, 100)), Some((90, 120))][member % 4],
             ),
@@ -185,6 +212,7 @@ fn script(seed: u64) -> Script {
         app_boot,
         grace,
         fleet: [Fleet::Plain, Fleet::Mixed, Fleet::Weighted][seed as usize % 3],
+        ignores: seed % 5 < 2,
         happenings,
     }
 }
@@ -198,8 +226,10 @@ fn play(script: &Script) {
         .set_app_boot(Duration::from_secs(script.app_boot));
     stack::web(&cloud, "web", (2, 8, 4), script.grace);
     cloud.autoscaling(&format!(
-        "UpdateAutoScalingGroup&AutoScalingGroupName=web&{}",
-        script.fleet.parameters("", 1)
+        "UpdateAutoScalingGroup&{GROUP}&{}&CapacityRebalance={}&{IMPAIRED}.ZonalShiftEnabled=true&{IMPAIRED}.ImpairedZoneHealthCheckBehavior={}Unhealthy",
+        script.fleet.parameters("", 1),
+        script.seed.is_multiple_of(2),
+        if script.ignores { "Ignore" } else { "Replace" },
     ));
     cloud.ec2("CreateLaunchTemplateVersion&LaunchTemplateName=web&SourceVersion=1&LaunchTemplateData.InstanceType=t3.small");
     cloud.until("at rest at first", 400.0, |c| c.at_rest("web"));
@@ -214,7 +244,18 @@ fn play(script: &Script) {
         cloud.host.refuse_launches(zone, None);
     }
     cloud.plane.mend_apps();
+    cloud.host.blind(false);
+    for id in cloud.state().instances.keys() {
+        let _ = cloud.host.deafen(id, false);
+    }
+    cloud.change_group("web", |g| {
+        let members = g.instances.iter_mut();
+        members.for_each(|m| m.protected_from_scale_in = false);
+    });
+    happen(&mut cloud, script.fleet, &Happening::EndShifts);
     happen(&mut cloud, script.fleet, &Happening::DeleteHooks);
+    // Whoever was given notice has gone by then.
+    cloud.run(130.0);
     cloud.until("done with refreshing", 20_000.0, |c| {
         c.state().instance_refreshes.values().all(|r| !r.active())
     });
@@ -383,6 +424,42 @@ fn happen(cloud: &mut Cloud, fleet: Fleet, what: &Happening) {
             ),
         ),
         Happening::RollBack => refused(cloud, "RollbackInstanceRefresh&AutoScalingGroupName=web"),
+        Happening::Blind(blind) => cloud.host.blind(*blind),
+        Happening::Deafen(n) => on(n, &|c, id| drop(c.host.deafen(id, true))),
+        Happening::Interrupt(n, really) => on(n, &|c, id| {
+            let (speed, now) = (Speed::new(c.speed), c.now());
+            // On-demand instances are not taken back.
+            let _ = c.store.update(|tx| match really {
+                true => control::spot::interrupt(tx, id, speed, now),
+                false => control::spot::recommend(tx, id, now),
+            });
+        }),
+        Happening::CapacityRebalance(on) => refused(
+            cloud,
+            &format!("UpdateAutoScalingGroup&{GROUP}&CapacityRebalance={on}"),
+        ),
+        Happening::Shift(zone) => cloud.shift("web", ZONES[*zone]),
+        Happening::EndShifts => cloud.end_shifts(),
+        Happening::TerminateInGroup(n, decrement) => on(n, &|c, id| {
+            refused(
+                c,
+                &format!(
+                    "TerminateInstanceInAutoScalingGroup&InstanceId={id}&ShouldDecrementDesiredCapacity={decrement}"
+                ),
+            )
+        }),
+        Happening::Reboot(n) => on(n, &|c, id| {
+            let call = format!("RebootInstances&InstanceId.1={id}");
+            let _ = c.call(api::ec2::service(), "2016-11-15", &call);
+        }),
+        Happening::Protect(n, protect) => on(n, &|c, id| {
+            refused(
+                c,
+                &format!(
+                    "SetInstanceProtection&{GROUP}&InstanceIds.member.1={id}&ProtectedFromScaleIn={protect}"
+                ),
+            )
+        }),
         Happening::MaintenancePolicy(policy) => {
             cloud.change_group("web", |g| g.maintenance_policy = *policy)
         }
@@ -406,6 +483,9 @@ fn surplus(cloud: &Cloud, group: &AutoScalingGroup) -> usize {
         false => 1,
     };
     let over = heaviest - 1;
+    // Ahead of Spot Instances at risk; also when rebalancing was turned off meanwhile.
+    let spot = group.instances.iter().any(|m| m.spot);
+    let most = if spot { most.max(110) } else { most };
     match most {
         100 => heaviest + over,
         most => heaviest + over + (desired * (most - 100) / 100).max(1) + over,
@@ -444,7 +524,7 @@ fn always(cloud: &Cloud) {
             "a member without an instance",
         );
     }
-    for seen in cloud.host.instances().unwrap() {
+    for seen in cloud.host.instances().into_iter().flatten() {
         check(
             state.instances.contains_key(&seen.id),
             "an instance on the machine that no record knows",
@@ -453,7 +533,8 @@ fn always(cloud: &Cloud) {
     for instance in state
         .instances
         .values()
-        .filter(|i| i.state != InstanceState::Terminated)
+        // One whose launch came to nothing ends by itself.
+        .filter(|i| i.desired != DesiredInstance::Terminated)
     {
         check(
             group.instances.iter().any(|m| m.id == instance.id),

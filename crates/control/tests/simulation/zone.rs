@@ -142,3 +142,54 @@ fn a_rebalancing_that_never_becomes_healthy_ends() {
     cloud.host.hang_boots(A, false);
     cloud.until("balanced", 600.0, |c| c.at_rest("web"));
 }
+
+/// Launches go elsewhere, policies do not scale in, and the zone is filled again afterwards.
+#[test]
+fn a_group_that_is_shifted_leaves_the_zone_alone() {
+    let mut cloud = Cloud::new(1.0);
+    stack::group(&cloud, "web", (2, 8, 4));
+    let policy = "AvailabilityZoneImpairmentPolicy";
+    let on =
+        format!("UpdateAutoScalingGroup&AutoScalingGroupName=web&{policy}.ZonalShiftEnabled=true");
+    let refused = cloud.try_autoscaling(&on).unwrap_err();
+    assert!(
+        refused.contains("ImpairedZoneHealthCheckBehavior is required"),
+        "{refused}"
+    );
+    cloud.autoscaling(&format!(
+        "{on}&{policy}.ImpairedZoneHealthCheckBehavior=ReplaceUnhealthy"
+    ));
+    let described = cloud.autoscaling("DescribeAutoScalingGroups");
+    assert!(described.contains("<ZonalShiftEnabled>true<"));
+    cloud.autoscaling("PutScalingPolicy&AutoScalingGroupName=web&PolicyName=in&AdjustmentType=ChangeInCapacity&ScalingAdjustment=-1&Cooldown=0");
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    cloud.shift("web", "us-east-1a");
+    let zones = |c: &Cloud| c.serving("web").into_values().collect::<Vec<_>>();
+    let ill = cloud
+        .group("web")
+        .instances
+        .iter()
+        .find(|m| m.zone == "us-east-1a")
+        .unwrap()
+        .id
+        .clone();
+    cloud.host.kill(&ill).unwrap();
+    cloud.until("replaced elsewhere", 120.0, |c| zones(c) == [1, 3]);
+    let execute = "ExecutePolicy&AutoScalingGroupName=web&PolicyName=in";
+    cloud.autoscaling(execute);
+    cloud.run(600.0);
+    assert_eq!(
+        (zones(&cloud), cloud.group("web").desired_capacity),
+        (vec![1, 3], 4)
+    );
+    cloud.run(3000.0);
+    assert_eq!(
+        zones(&cloud),
+        [2, 2],
+        "the shift expired: {}",
+        timeline::of(&cloud)
+    );
+    cloud.autoscaling(execute);
+    cloud.run(60.0);
+    assert_eq!(cloud.group("web").desired_capacity, 3);
+}

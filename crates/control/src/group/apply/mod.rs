@@ -23,6 +23,7 @@ use model::elbv2::{Target, TargetGroup};
 use model::event::Severity;
 use model::instance::{DesiredInstance, Instance, InstanceState};
 use model::instance_refresh::InstanceRefresh;
+use model::zonal_shift::ZonalShift;
 use notify::Told;
 use store::{ScopedName, Tx};
 
@@ -223,6 +224,15 @@ impl Apply<'_> {
             .collect();
         for id in refreshes {
             self.tx.remove::<InstanceRefresh>(&id);
+        }
+        let shifts: Vec<String> = self
+            .tx
+            .zonal_shifts
+            .of(group.arn.as_str())
+            .map(|s| s.id.clone())
+            .collect();
+        for id in shifts {
+            self.tx.remove::<ZonalShift>(&id);
         }
         let actions = self.tx.scheduled_actions.keys();
         let actions: Vec<_> = actions.filter(|(g, _)| *g == self.key).cloned().collect();

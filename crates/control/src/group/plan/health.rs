@@ -2,7 +2,7 @@
 
 use super::super::facts::Fact;
 use super::roll::limits;
-use super::{LaunchWhy, Planner, Step, TerminateWhy, units};
+use super::{LaunchWhy, Planner, Step, TerminateWhy};
 use jiff::Timestamp;
 use model::autoscaling::{GroupInstance, LifecycleState as L, UnhealthyBecause};
 use model::instance::InstanceState;
@@ -115,6 +115,7 @@ impl Planner<'_> {
         }
         .max(1)
         .saturating_sub(self.under_way());
+        let ignores = group.impaired_zone_behavior.as_deref() == Some("IgnoreUnhealthy");
         let warmup = self.replacement_warmup();
         self.hand_over(warmup, |old| {
             let because = old.unhealthy_because?;
@@ -122,6 +123,10 @@ impl Planner<'_> {
         });
         for member in &group.instances {
             if member.lifecycle != L::InService || member.healthy || self.terminates(&member.id) {
+                continue;
+            }
+            // What is ill in a zone that is moved away from may well be its zone.
+            if ignores && self.shifted == Some(member.zone.as_str()) {
                 continue;
             }
             let because = member
@@ -151,7 +156,7 @@ impl Planner<'_> {
     /// As long as there are fewer than `most`.
     pub(super) fn launch_ahead(&mut self, member: &GroupInstance, most: usize, why: LaunchWhy) {
         let waits = self.group.retry_at.is_some_and(|at| self.now < at);
-        let full = most <= units(self.active()) + self.launching;
+        let full = most <= self.total();
         if full || waits || self.suspended("Launch") || self.paired().contains(&member.id) {
             return;
         }

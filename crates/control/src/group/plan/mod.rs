@@ -120,6 +120,8 @@ pub enum TerminateWhy {
 pub struct Situation<'a> {
     pub group: &'a AutoScalingGroup,
     pub facts: &'a BTreeMap<InstanceId, Fact>,
+    /// The zone that a zonal shift moves it away from.
+    pub shifted: Option<&'a str>,
     /// The instance refresh that is under way.
     pub refresh: Option<&'a InstanceRefresh>,
     /// Alarms of the refresh that are in ALARM.
@@ -153,6 +155,7 @@ pub fn plan(situation: Situation<'_>) -> (Vec<Step>, Option<Timestamp>) {
     let Situation {
         group,
         facts,
+        shifted,
         refresh,
         refresh_alarms,
         template,
@@ -164,6 +167,7 @@ pub fn plan(situation: Situation<'_>) -> (Vec<Step>, Option<Timestamp>) {
     let mut planner = Planner {
         group,
         facts,
+        shifted,
         refresh,
         refresh_alarms,
         template,
@@ -191,6 +195,7 @@ pub fn plan(situation: Situation<'_>) -> (Vec<Step>, Option<Timestamp>) {
 struct Planner<'a> {
     group: &'a AutoScalingGroup,
     facts: &'a BTreeMap<InstanceId, Fact>,
+    shifted: Option<&'a str>,
     refresh: Option<&'a InstanceRefresh>,
     refresh_alarms: Vec<String>,
     template: &'a GroupTemplate,
@@ -238,6 +243,18 @@ impl<'a> Planner<'a> {
             replaces,
         });
         units
+    }
+
+    /// The zones that launches go to, with nobody in them yet.
+    fn open_zones(&self) -> BTreeMap<&'a str, usize> {
+        let zones = self.group.zones.iter().map(|z| (z.as_str(), 0));
+        let away = |zone: &str| self.shifted == Some(zone);
+        let open: BTreeMap<_, _> = zones.clone().filter(|(z, _)| !away(z)).collect();
+        match open.is_empty() {
+            // There is nowhere else to go.
+            true => zones.collect(),
+            false => open,
+        }
     }
 
     fn suspended(&self, process: &str) -> bool {

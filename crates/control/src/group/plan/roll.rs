@@ -63,6 +63,16 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
+    /// Units there are and are about to be. What is missing of the capacity is launched besides,
+    /// so there is no room in its place.
+    pub(super) fn total(&self) -> usize {
+        let active = self.active();
+        let ahead = active.iter().filter(|m| self.is_ahead(m)).copied();
+        let ahead = units(ahead);
+        let own = units(active.iter().copied()) - ahead;
+        own.max(self.group.desired_capacity as usize) + ahead + self.launching
+    }
+
     /// Whether somebody looks if members serve: a target group that nobody uses never says so.
     pub(super) fn watched(&self) -> bool {
         self.elb_health() && !self.group.target_groups_in_service.is_empty()
@@ -161,7 +171,7 @@ impl<'a> Planner<'a> {
         let desired = self.group.desired_capacity as usize;
         let active = self.active();
         let old: BTreeSet<&InstanceId> = candidates.iter().map(|m| &m.id).collect();
-        let mut total = units(active.iter().copied()) + self.launching;
+        let mut total = self.total();
         let mut serving = 0;
         for member in &active {
             let counts = match old.contains(&member.id) {
@@ -234,8 +244,7 @@ impl<'a> Planner<'a> {
 
     /// Where the one in place of `member` goes, as if those that are replaced had gone already.
     pub(super) fn zones_for(&self, member: &GroupInstance) -> Vec<String> {
-        let mut per_zone: BTreeMap<&str, usize> =
-            self.group.zones.iter().map(|z| (z.as_str(), 0)).collect();
+        let mut per_zone = self.open_zones();
         let paired = self.paired();
         let staying = self
             .group

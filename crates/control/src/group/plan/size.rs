@@ -20,8 +20,7 @@ impl Planner<'_> {
             }));
             return;
         }
-        let mut per_zone: BTreeMap<&str, usize> =
-            self.group.zones.iter().map(|z| (z.as_str(), 0)).collect();
+        let mut per_zone = self.open_zones();
         for member in &active {
             if let Some(count) = per_zone.get_mut(member.zone.as_str()) {
                 *count += 1;

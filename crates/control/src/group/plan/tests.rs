@@ -137,6 +137,7 @@ fn situation<'a>(
     Situation {
         group,
         facts,
+        shifted: None,
         refresh: None,
         refresh_alarms: Vec::new(),
         template: &group.template,
@@ -152,6 +153,10 @@ fn situation<'a>(
 
 /// Steps as text: `launch a` (zones in order, with why), `end 2`, `ill 0`…
 fn steps(group: &AutoScalingGroup, facts: &BTreeMap<InstanceId, Fact>, now: i64) -> String {
+    said(group, plan(situation(group, facts, None, now)).0)
+}
+
+fn said(group: &AutoScalingGroup, steps: Vec<Step>) -> String {
     let number = |wanted: &InstanceId| {
         group
             .instances
@@ -160,7 +165,6 @@ fn steps(group: &AutoScalingGroup, facts: &BTreeMap<InstanceId, Fact>, now: i64)
             .unwrap()
             .to_string()
     };
-    let (steps, _) = plan(situation(group, facts, None, now));
     let said = |step: Step| match step {
         Step::Launch {
             zones,
@@ -396,6 +400,30 @@ fn balance_launches_first() {
         (steps, again),
         (Vec::new(), Some(second(1010))),
         "it failed a moment ago"
+    );
+}
+
+#[test]
+fn a_zone_that_is_shifted_away_from_gets_nothing() {
+    let check = |desired, members, behaviour: &str, expected| {
+        let (mut group, facts) = group(desired, members);
+        group.impaired_zone_behavior = Some(behaviour.into());
+        let shifted = Situation {
+            shifted: Some("a"),
+            ..situation(&group, &facts, None, 1000)
+        };
+        assert_eq!(said(&group, plan(shifted).0), expected, "{members}");
+    };
+    let replace = "ReplaceUnhealthy";
+    check(2, "", replace, "launch b Capacity; launch b Capacity");
+    // Zones are not balanced into it.
+    check(3, "bS bS bS", replace, "");
+    check(2, "aSx- bS", replace, "replace 0; launch b Replacement");
+    check(
+        2,
+        "aSx- bSx-",
+        "IgnoreUnhealthy",
+        "replace 1; launch b Replacement",
     );
 }
 

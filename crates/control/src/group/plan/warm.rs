@@ -8,7 +8,6 @@ use super::{LaunchWhy, Planner, Step, TerminateWhy};
 use model::autoscaling::{GroupInstance, LifecycleState as L, Transition, UnhealthyBecause};
 use model::instance::InstanceState;
 use model::instance_refresh::RefreshStatus;
-use std::collections::BTreeMap;
 
 impl<'a> Planner<'a> {
     /// Warmed instances that can become members at once.
@@ -129,8 +128,7 @@ impl<'a> Planner<'a> {
         if self.steps.iter().any(failed) {
             return;
         }
-        let mut per_zone: BTreeMap<&str, usize> =
-            group.zones.iter().map(|z| (z.as_str(), 0)).collect();
+        let mut per_zone = self.open_zones();
         let members = group.instances.iter().filter(|m| m.lifecycle.counts());
         for member in members.chain(staying.iter().copied()) {
             if let Some(count) = per_zone.get_mut(member.zone.as_str()) {
