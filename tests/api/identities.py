@@ -4,6 +4,8 @@
 """
 
 import argparse
+import base64
+import hashlib
 import json
 import random
 import sys
@@ -90,6 +92,25 @@ def policies(iam):
         call("detach", PolicyArn=MANAGED)
         call("delete", PolicyName="inline")
     iam.delete_policy(PolicyArn=own)
+
+
+def ssh_keys(iam):
+    blob = base64.b64encode(b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-rsa", b"\x01\x00\x01", b"\x00" + b"\xc3" * 256))).decode()
+    key = iam.upload_ssh_public_key(UserName="bob", SSHPublicKeyBody=f"ssh-rsa {blob} me")["SSHPublicKey"]
+    check("key", (key["SSHPublicKeyId"][:4], key["Status"], key["Fingerprint"]), ("APKA", "Active", ":".join(hashlib.md5(base64.b64decode(blob)).digest()[n:n + 1].hex() for n in range(16))))
+    name = dict(UserName="bob", SSHPublicKeyId=key["SSHPublicKeyId"])
+    check("body", iam.get_ssh_public_key(**name, Encoding="SSH")["SSHPublicKey"]["SSHPublicKeyBody"], f"ssh-rsa {blob} me")
+    check("pem", iam.get_ssh_public_key(**name, Encoding="PEM")["SSHPublicKey"]["SSHPublicKeyBody"].splitlines()[0], "-----BEGIN PUBLIC KEY-----")
+    iam.update_ssh_public_key(**name, Status="Inactive")
+    check("inactive", [(k["SSHPublicKeyId"], k["Status"]) for k in iam.list_ssh_public_keys(UserName="bob")["SSHPublicKeys"]], [(key["SSHPublicKeyId"], "Inactive")])
+    refused(
+        (iam.upload_ssh_public_key, dict(UserName="bob", SSHPublicKeyBody=f"ssh-rsa {blob}"), "DuplicateSSHPublicKey"),
+        (iam.upload_ssh_public_key, dict(UserName="bob", SSHPublicKeyBody="ssh-rsa nonsense"), "InvalidPublicKey"),
+        (iam.get_ssh_public_key, dict(name, Encoding="DER"), "UnrecognizedPublicKeyEncoding"),
+        (iam.delete_user, dict(UserName="bob"), "DeleteConflict"),
+    )
+    iam.delete_ssh_public_key(**name)
+    check("gone", code_of(iam.get_ssh_public_key, **name, Encoding="SSH"), "NoSuchEntity")
 
 
 def groups(iam):

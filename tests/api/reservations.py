@@ -1,9 +1,10 @@
-"""Capacity reservations, key pairs, templates of instances, KMS and SQS: answers and refusals.
+"""Capacity reservations, Spot requests, blocked public access, key pairs, templates of instances, KMS and SQS: answers and refusals.
 
     python tests/api/reservations.py --endpoint http://127.0.0.1:4566
 """
 
 import argparse
+import datetime
 import random
 import sys
 
@@ -80,6 +81,59 @@ def capacity(ec2):
     ec2.delete_launch_template(LaunchTemplateName="like")
 
 
+def spot(ec2):
+    image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
+    specification = {"ImageId": image, "InstanceType": "t3.micro", "KeyName": "k", "UserData": "IyEvYmluL3No"}
+    refused(
+        (ec2.request_spot_instances, dict(LaunchSpecification=specification), "InvalidKeyPair.NotFound"),
+        (ec2.request_spot_instances, dict(SpotPrice="free", LaunchSpecification=specification), "InvalidParameterValue"),
+        (ec2.request_spot_instances, dict(InstanceInterruptionBehavior="stop", LaunchSpecification=specification), "InvalidParameterCombination"),
+        (ec2.describe_spot_instance_requests, dict(SpotInstanceRequestIds=["sir-00000000"]), "InvalidSpotInstanceRequestID.NotFound"),
+    )
+    del specification["KeyName"]
+    tags = [{"ResourceType": "spot-instances-request", "Tags": [{"Key": "a", "Value": "b"}]}]
+    later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+    asked = dict(Type="persistent", SpotPrice="0.05", ValidFrom=later, ClientToken="once", TagSpecifications=tags, LaunchSpecification=specification)
+    made = ec2.request_spot_instances(**asked)["SpotInstanceRequests"][0]
+    check("open", (made["State"], made["SpotPrice"], made["Type"], made["Tags"]), ("open", "0.050000", "persistent", tags[0]["Tags"]))
+    check("token", ec2.request_spot_instances(**asked)["SpotInstanceRequests"][0]["SpotInstanceRequestId"], made["SpotInstanceRequestId"])
+    found = ec2.describe_spot_instance_requests(Filters=[{"Name": "launch.instance-type", "Values": ["t3.*"]}, {"Name": "tag:a", "Values": ["b"]}])
+    shown = found["SpotInstanceRequests"][0]
+    check("shown", (shown["SpotInstanceRequestId"], shown["LaunchSpecification"]["UserData"]), (made["SpotInstanceRequestId"], specification["UserData"]))
+    cancelled = ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[made["SpotInstanceRequestId"]])["CancelledSpotInstanceRequests"]
+    check("cancelled", cancelled, [{"SpotInstanceRequestId": made["SpotInstanceRequestId"], "State": "cancelled"}])
+    market = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
+    launched = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, InstanceMarketOptions=market)["Instances"][0]
+    own = ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[launched["SpotInstanceRequestId"]])["SpotInstanceRequests"][0]
+    check("of a launch", (own["State"], own["Status"]["Code"], own["InstanceId"]), ("active", "fulfilled", launched["InstanceId"]))
+    check("one-time", code_of(ec2.stop_instances, InstanceIds=[launched["InstanceId"]]), "UnsupportedOperation")
+    ec2.terminate_instances(InstanceIds=[launched["InstanceId"]])
+
+
+def public_access(ec2):
+    options = ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
+    check("default", (options["State"], options["InternetGatewayBlockMode"]), ("default-state", "off"))
+    ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="block-ingress")
+    options = ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
+    check("mode", options["InternetGatewayBlockMode"], "block-ingress")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    made = ec2.create_vpc_block_public_access_exclusion(VpcId=vpc, InternetGatewayExclusionMode="allow-egress")["VpcBlockPublicAccessExclusion"]
+    check("exclusion", (made["State"], made["ResourceArn"].split("/")[-1]), ("create-in-progress", vpc))
+    name = dict(ExclusionId=made["ExclusionId"])
+    refused(
+        (ec2.modify_vpc_block_public_access_options, dict(InternetGatewayBlockMode="on"), "InvalidParameterValue"),
+        (ec2.create_vpc_block_public_access_exclusion, dict(InternetGatewayExclusionMode="allow-egress"), "MissingParameter"),
+        (ec2.create_vpc_block_public_access_exclusion, dict(VpcId=vpc, InternetGatewayExclusionMode="allow-egress"), "InvalidParameterValue"),
+        (ec2.modify_vpc_block_public_access_exclusion, dict(name, InternetGatewayExclusionMode="deny"), "InvalidParameterValue"),
+    )
+    ec2.modify_vpc_block_public_access_exclusion(**name, InternetGatewayExclusionMode="allow-bidirectional")
+    found = ec2.describe_vpc_block_public_access_exclusions(ExclusionIds=[made["ExclusionId"]])["VpcBlockPublicAccessExclusions"]
+    check("modified", [e["InternetGatewayExclusionMode"] for e in found], ["allow-bidirectional"])
+    ec2.delete_vpc_block_public_access_exclusion(**name)
+    check("deleted", code_of(ec2.delete_vpc_block_public_access_exclusion, **name), "InvalidVpcBlockPublicAccessExclusionId.NotFound")
+    ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="off")
+
+
 def kms(kms):
     key = kms.create_key(Description="d", Tags=[{"TagKey": "a", "TagValue": "b"}])["KeyMetadata"]
     kms.create_alias(AliasName="alias/mine", TargetKeyId=key["KeyId"])
@@ -138,7 +192,7 @@ def main():
     account = str(random.randrange(10**11, 10**12))
     clients = {name: client(name, endpoint, account) for name in ("ec2", "kms", "sqs")}
     checkers = [Checker(c) for c in clients.values()]
-    for part, name in ((key_pairs, "ec2"), (capacity, "ec2"), (kms, "kms"), (queues, "sqs")):
+    for part, name in ((key_pairs, "ec2"), (capacity, "ec2"), (spot, "ec2"), (public_access, "ec2"), (kms, "kms"), (queues, "sqs")):
         try:
             part(clients[name])
         except botocore.exceptions.ClientError as error:

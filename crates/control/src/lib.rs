@@ -18,9 +18,11 @@ pub mod load_balancer;
 pub mod nat_gateway;
 pub mod network;
 pub mod policy;
+mod public_access;
 pub mod schedule;
 pub mod snapshot;
 pub mod spot;
+mod spot_request;
 pub mod usage;
 mod vpc_endpoint;
 mod vpc_peering;
@@ -34,6 +36,7 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use model::event::Severity;
 use model::instance::{DesiredInstance, Instance, InstanceState, LaunchError, TemplateLaunch};
+use model::spot_request::SpotRequest;
 use model::{InstanceId, Scope};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
@@ -124,6 +127,10 @@ pub type Launcher = Box<
         + Send,
 >;
 
+/// Makes the records of the instance that an open Spot request asks for.
+pub type SpotLauncher =
+    Box<dyn Fn(&mut Tx, &SpotRequest, Timestamp) -> Result<InstanceId, LaunchError> + Send>;
+
 /// Starts a stopped instance as `StartInstances` does.
 pub type Starter = Box<dyn Fn(&mut Tx, &InstanceId, Timestamp) -> Result<(), LaunchError> + Send>;
 
@@ -137,6 +144,7 @@ pub struct World {
     pub inbox: Inbox,
     pub bell: Bell,
     pub launcher: Launcher,
+    pub spot_launcher: SpotLauncher,
     pub(crate) deliver: Deliver,
     pub(crate) deliveries: load_balancer::log::Deliveries,
     pub starter: Starter,
@@ -179,6 +187,7 @@ pub struct Parts {
     pub inbox: Inbox,
     pub bell: Bell,
     pub launcher: Launcher,
+    pub spot_launcher: SpotLauncher,
     pub deliver: Deliver,
     pub starter: Starter,
     /// Start again what ran when the cloud was taken down.
@@ -211,6 +220,7 @@ impl World {
             inbox: parts.inbox,
             bell: parts.bell,
             launcher: parts.launcher,
+            spot_launcher: parts.spot_launcher,
             deliver: parts.deliver,
             deliveries: Default::default(),
             starter: parts.starter,
@@ -239,6 +249,7 @@ impl World {
             spot::pass,
             instance::pass,
             snapshot::pass,
+            spot_request::pass,
             nat_gateway::pass,
             vpc_endpoint::pass,
             vpc_peering::pass,
@@ -250,6 +261,7 @@ impl World {
             schedule::pass,
             group::pass,
             network::pass,
+            public_access::pass,
             edge::pass,
             // Measures close a period before alarms look at it.
             usage::pass,

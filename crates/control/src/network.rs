@@ -267,7 +267,10 @@ pub fn desired(state: &State) -> net::Network {
                 subnet: interface.subnet.clone(),
                 mac: interface.mac,
                 addresses: interface.private_ips.clone(),
-                public: public_addresses(state, interface),
+                public: match crate::public_access::is_open(state, interface) {
+                    true => public_addresses(state, interface),
+                    false => BTreeMap::new(),
+                },
                 security_groups: interface.security_groups.clone(),
                 source_dest_check: interface.source_dest_check,
                 owner,

@@ -200,6 +200,7 @@ fn wanted(
             }
             Some(fit.min(group.desired_capacity))
         }
+        PolicyKind::Predictive(_) => None,
     }
 }
 

@@ -527,6 +527,8 @@ pub enum PolicyKind {
         warmup: Option<u32>,
         metric: TrackedMetric,
     },
+    /// As it was put, in JSON that only `api` reads: no forecast is made.
+    Predictive(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -21,6 +21,12 @@ pub struct LoadBalancer {
     pub dns_name: String,
     pub vpc: VpcId,
     pub security_groups: Vec<SecurityGroupId>,
+    /// The groups' rules are not to count for PrivateLink traffic, of which there is none here.
+    #[serde(default)]
+    pub private_link_unchecked: bool,
+    /// Capacity units that are to be reserved, and since when; described only.
+    #[serde(default)]
+    pub capacity: Option<(u32, Timestamp)>,
     pub zones: Vec<LoadBalancerZone>,
     pub attributes: Attributes,
     pub created: Timestamp,

@@ -18,8 +18,21 @@ pub struct User {
     /// Name to document.
     pub inline_policies: BTreeMap<String, String>,
     pub login: Option<Login>,
+    #[serde(default)]
+    pub ssh_keys: Vec<SshPublicKey>,
     pub created: Timestamp,
     pub tags: Tags,
+}
+
+/// A key that AWS takes for CodeCommit; here it is described.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SshPublicKey {
+    /// `APKA…`
+    pub id: String,
+    /// OpenSSH form.
+    pub body: String,
+    pub active: bool,
+    pub uploaded: Timestamp,
 }
 
 /// That a user may log in. There is no console, so its password is not kept.

@@ -94,6 +94,7 @@ ids! {
     FlowLogId = "fl";
     PlacementGroupId = "pg";
     CapacityReservationId = "cr";
+    PublicAccessExclusionId = "vpcbpa-exclude";
 }
 
 #[cfg(test)]

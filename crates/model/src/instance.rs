@@ -41,6 +41,9 @@ pub struct Instance {
     pub placement_group: Option<String>,
     /// `(cores, threads per core)`; described only, the CPU share is the type's.
     pub cpu_options: (u32, u32),
+    /// `enabled` or `disabled`, as given; described only.
+    #[serde(default)]
+    pub amd_sev_snp: Option<String>,
     pub hibernation: bool,
     pub enclave: bool,
     /// `default` or `disabled`.

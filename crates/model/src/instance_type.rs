@@ -27,6 +27,8 @@ pub struct InstanceType {
     pub addresses_per_interface: u32,
     /// AWS's own words, such as `Up to 5 Gigabit`.
     pub network_performance: &'static str,
+    /// Disks of its own, and GB of each. Instances here have none, which a launch tells.
+    pub disks: Option<(u32, u32)>,
     /// US dollars an hour, Linux on demand in us-east-1. Nothing is paid here: it ranks types
     /// where a strategy asks for the cheapest.
     pub price: f64,
@@ -195,6 +197,7 @@ fn burstable_types(family: &'static Burstable) -> impl Iterator<Item = InstanceT
                 maximum_interfaces: interfaces,
                 addresses_per_interface: addresses,
                 network_performance: network,
+                disks: None,
                 price: family.price_per_gib * f64::from(memory) / 1024.0,
             }
         },
@@ -210,6 +213,8 @@ struct Fixed {
     /// Sizes with their vCPUs.
     sizes: &'static [(&'static str, u32)],
     network: &'static str,
+    /// How many of so many GB, by size; empty for types without.
+    disks: &'static [(u32, u32)],
     /// US dollars an hour.
     price_per_vcpu: f64,
 }
@@ -237,6 +242,27 @@ const C5: &[(&str, u32)] = &[
     ("12xlarge", 48),
     ("18xlarge", 72),
     ("24xlarge", 96),
+];
+/// Disks of the sizes of [`GENERATION_5`], and of the one family that has others.
+const DISKS_5: &[(u32, u32)] = &[
+    (1, 75),
+    (1, 150),
+    (1, 300),
+    (2, 300),
+    (2, 600),
+    (2, 900),
+    (4, 600),
+    (4, 900),
+];
+const DISKS_C5AD: &[(u32, u32)] = &[
+    (1, 75),
+    (1, 150),
+    (1, 300),
+    (2, 300),
+    (2, 600),
+    (2, 900),
+    (2, 1200),
+    (2, 1900),
 ];
 const C5N: &[(&str, u32)] = &[("large", 2), ("xlarge", 4), ("2xlarge", 8), ("4xlarge", 16)];
 const C5N_LARGE: &[(&str, u32)] = &[("9xlarge", 36), ("18xlarge", 72)];
@@ -278,7 +304,15 @@ const fn fixed(
         memory: (gib_per_vcpu, 1),
         sizes,
         network,
+        disks: &[],
         price_per_vcpu,
+    }
+}
+
+impl Fixed {
+    const fn with_disks(mut self, disks: &'static [(u32, u32)]) -> Self {
+        self.disks = disks;
+        self
     }
 }
 
@@ -289,6 +323,8 @@ const ARM: Architecture = Architecture::Arm64;
 const FIXED: &[Fixed] = &[
     fixed("m5", X86, 3.1, 4, GENERATION_5, UP_TO_10, 0.048),
     fixed("m5a", X86, 2.5, 4, GENERATION_5, UP_TO_10, 0.043),
+    fixed("m5d", X86, 3.1, 4, GENERATION_5, UP_TO_10, 0.0565).with_disks(DISKS_5),
+    fixed("m5ad", X86, 2.2, 4, GENERATION_5, UP_TO_10, 0.0515).with_disks(DISKS_5),
     fixed("m6i", X86, 3.5, 4, GENERATION_6, UP_TO_12, 0.048),
     fixed("m6a", X86, 3.6, 4, GENERATION_6, UP_TO_12, 0.0432),
     fixed("m6g", ARM, 2.5, 4, GRAVITON, UP_TO_10, 0.0385),
@@ -304,18 +340,21 @@ const FIXED: &[Fixed] = &[
         ..fixed("c5n", X86, 3.5, 0, C5N_LARGE, "", 0.054)
     },
     fixed("c5a", X86, 3.3, 2, GENERATION_5, UP_TO_10, 0.0385),
+    fixed("c5ad", X86, 3.3, 2, GENERATION_5, UP_TO_10, 0.043).with_disks(DISKS_C5AD),
     fixed("c6i", X86, 3.5, 2, GENERATION_6, UP_TO_12, 0.0425),
     fixed("c6a", X86, 3.6, 2, GENERATION_6, UP_TO_12, 0.03825),
     fixed("c6g", ARM, 2.5, 2, GRAVITON, UP_TO_10, 0.034),
     fixed("c7i", X86, 3.2, 2, GENERATION_5, UP_TO_12, 0.044625),
     fixed("c7g", ARM, 2.6, 2, GRAVITON, UP_TO_12, 0.03625),
     fixed("r5", X86, 3.1, 8, GENERATION_5, UP_TO_10, 0.063),
+    fixed("r5d", X86, 3.1, 8, GENERATION_5, UP_TO_10, 0.072).with_disks(DISKS_5),
     fixed("r6i", X86, 3.5, 8, GENERATION_6, UP_TO_12, 0.063),
     fixed("r6g", ARM, 2.5, 8, GRAVITON, UP_TO_10, 0.0504),
 ];
 
 fn fixed_types(family: &'static Fixed) -> impl Iterator<Item = InstanceType> {
-    family.sizes.iter().map(move |&(size, vcpus)| {
+    let sizes = family.sizes.iter().enumerate();
+    sizes.map(move |(nth, &(size, vcpus))| {
         let (interfaces, addresses) = match vcpus {
             1 => (2, 4),
             2 => (3, 10),
@@ -346,6 +385,7 @@ fn fixed_types(family: &'static Fixed) -> impl Iterator<Item = InstanceType> {
                 17..=48 => "12 Gigabit",
                 _ => "25 Gigabit",
             },
+            disks: family.disks.get(nth).copied(),
             price: family.price_per_vcpu * f64::from(vcpus),
         }
     })
@@ -378,6 +418,8 @@ mod tests {
         check("c5n.9xlarge", 36, 96.0, Architecture::X86_64);
         check("c6a.4xlarge", 16, 32.0, Architecture::X86_64);
         check("r6i.xlarge", 4, 32.0, Architecture::X86_64);
+        assert_eq!(find("c5ad.24xlarge").unwrap().disks, Some((2, 1900)));
+        assert_eq!(find("m5.large").unwrap().disks, None);
         assert_eq!(find("t3.gigantic"), None);
     }
 

@@ -1,5 +1,6 @@
 //! What an account has chosen for a whole region.
 
+use crate::public_access::PublicAccessBlock;
 use crate::*;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,9 @@ pub struct RegionSettings {
     pub ebs_encryption: bool,
     /// ARN; `None` is the key that AWS manages.
     pub ebs_kms_key: Option<String>,
+    /// Never set is off.
+    #[serde(default)]
+    pub public_access: Option<PublicAccessBlock>,
 }
 
 impl RegionSettings {
@@ -18,6 +22,7 @@ impl RegionSettings {
             scope: scope.clone(),
             ebs_encryption: false,
             ebs_kms_key: None,
+            public_access: None,
         }
     }
 }

@@ -148,6 +148,7 @@ pub fn run(up: &Up) -> Result<()> {
         inbox,
         bell: bell.clone(),
         launcher: crate::launch::launcher(Arc::clone(&cloud)),
+        spot_launcher: crate::launch::spot_launcher(Arc::clone(&cloud)),
         deliver: crate::deliver::deliver(Arc::clone(&store), Arc::clone(&cloud)),
         starter: crate::launch::starter(Arc::clone(&cloud)),
     });

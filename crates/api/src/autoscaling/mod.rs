@@ -31,6 +31,7 @@ mod page;
 mod placement;
 mod policy;
 mod policy_shape;
+mod predictive;
 mod scheduled_action;
 mod setting;
 mod standby;

@@ -1,16 +1,17 @@
 //! Scaling policies: simple, step and target tracking. Alarms set them off.
 
-use super::error::{Result, refuse, unsupported, validation};
+use super::error::{Result, refuse, validation};
 use super::group::find_alive;
 use super::kind::ADJUSTMENT_TYPES;
 use super::policy_shape::{Alarm, StepAdjustment, alarms_of};
+use super::predictive::{self, PredictiveScalingConfiguration};
 use super::target_tracking::{self, TargetTrackingConfiguration};
 use super::{check, group};
 use crate::Ctx;
 use crate::cloudwatch;
 use model::autoscaling::{PolicyKind, ScalingPolicy};
+use model::event::Severity;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::sync::Arc;
 
 const TYPES: &[&str] = &[
@@ -42,7 +43,8 @@ pub struct PutScalingPolicy {
     estimated_instance_warmup: Option<i64>,
     target_tracking_configuration: Option<TargetTrackingConfiguration>,
     enabled: Option<bool>,
-    predictive_scaling_configuration: Option<Value>,
+    #[serde(default, deserialize_with = "wire::stored")]
+    predictive_scaling_configuration: Option<PredictiveScalingConfiguration>,
 }
 
 #[derive(Serialize)]
@@ -66,7 +68,7 @@ pub fn put(ctx: &mut Ctx, input: PutScalingPolicy) -> Result<Put> {
     check::name(&input.policy_name, "policyName")?;
     let name = input.policy_name.clone();
     let enabled = input.enabled.unwrap_or(true);
-    let kind = kind(ctx, &group, input)?;
+    let kind = kind(ctx, input)?;
     let before = owned(ctx, Some(&group.name));
     let same = before.iter().find(|p| p.name == name);
     if same.is_none() && before.len() >= MAX_POLICIES {
@@ -98,15 +100,19 @@ pub fn put(ctx: &mut Ctx, input: PutScalingPolicy) -> Result<Put> {
     target_tracking::set_alarms(ctx, &mut policy);
     let alarms = alarms_of(ctx, &policy.arn);
     let policy_arn = policy.arn.clone();
+    if matches!(policy.kind, PolicyKind::Predictive(_)) {
+        let said = format!(
+            "{}: no forecast is made here, so it never scales",
+            policy.name
+        );
+        ctx.tx
+            .event(ctx.now, Severity::Warning, &group.name, "policy", said);
+    }
     ctx.tx.put(policy);
     Ok(Put { policy_arn, alarms })
 }
 
-fn kind(
-    ctx: &Ctx,
-    group: &model::autoscaling::AutoScalingGroup,
-    input: PutScalingPolicy,
-) -> Result<PolicyKind> {
+fn kind(ctx: &Ctx, input: PutScalingPolicy) -> Result<PolicyKind> {
     refuse(&input.min_adjustment_step, "MinAdjustmentStep")?;
     let policy_type = input.policy_type.as_deref().unwrap_or("SimpleScaling");
     check::one_of(policy_type, "policyType", TYPES)?;
@@ -120,6 +126,7 @@ fn kind(
     // What belongs to one type of policy is refused with the others; a 0 is a
     // placeholder that AWS takes anywhere, and Terraform sends it on updates.
     let tracking = policy_type == "TargetTrackingScaling";
+    let predictive = policy_type == "PredictiveScaling";
     let simple = policy_type == "SimpleScaling";
     let step = policy_type == "StepScaling";
     let given = [
@@ -134,29 +141,33 @@ fn kind(
             "MetricAggregationType",
         ),
         (
-            input.adjustment_type.is_some() && tracking,
+            input.adjustment_type.is_some() && (tracking || predictive),
             "AdjustmentType",
         ),
         (
-            warmup.unwrap_or(0) != 0 && simple,
+            warmup.unwrap_or(0) != 0 && (simple || predictive),
             "EstimatedInstanceWarmup",
         ),
         (
             input.target_tracking_configuration.is_some() && !tracking,
             "TargetTrackingConfiguration",
         ),
+        (
+            input.predictive_scaling_configuration.is_some() && !predictive,
+            "PredictiveScalingConfiguration",
+        ),
     ];
     if let Some((_, what)) = given.iter().find(|(wrong, _)| *wrong) {
         return Err(misplaced(what));
     }
-    if policy_type == "PredictiveScaling" || input.predictive_scaling_configuration.is_some() {
-        return Err(unsupported("Predictive scaling is"));
+    if predictive {
+        return predictive::kind(input.predictive_scaling_configuration);
     }
     if tracking {
         let Some(configuration) = input.target_tracking_configuration else {
             return Err(validation("TargetTrackingConfiguration is required."));
         };
-        return target_tracking::kind(ctx, group, configuration, warmup);
+        return target_tracking::kind(ctx, configuration, warmup);
     }
     let Some(adjustment_type) = input.adjustment_type else {
         return Err(validation("Adjustment type is required."));

@@ -9,9 +9,9 @@ use super::error::{Result, validation};
 use super::tracked_math::{self, TargetTrackingMetricDataQuery};
 use crate::Ctx;
 use crate::cloudwatch;
-use model::autoscaling::{AutoScalingGroup, PolicyKind, ScalingPolicy, TrackedMetric};
+use model::autoscaling::{PolicyKind, ScalingPolicy, TrackedMetric};
 use model::cloudwatch::{MetricAlarm, MetricDataQuery};
-use model::elbv2::{LoadBalancer, TargetGroup};
+use model::elbv2::LoadBalancer;
 use serde::{Deserialize, Serialize};
 
 const PREDEFINED: &[&str] = &[
@@ -115,7 +115,6 @@ impl TargetTrackingConfiguration {
 
 pub fn kind(
     ctx: &Ctx,
-    group: &AutoScalingGroup,
     given: TargetTrackingConfiguration,
     warmup: Option<u32>,
 ) -> Result<PolicyKind> {
@@ -128,7 +127,7 @@ pub fn kind(
         given.customized_metric_specification,
     );
     let metric = match specifications {
-        (Some(predefined), None) => predefined_metric(ctx, group, predefined)?,
+        (Some(predefined), None) => predefined_metric(ctx, predefined)?,
         (None, Some(customized)) => customized_metric(customized)?,
         _ => {
             return Err(validation(
@@ -144,16 +143,12 @@ pub fn kind(
     })
 }
 
-fn predefined_metric(
-    ctx: &Ctx,
-    group: &AutoScalingGroup,
-    given: PredefinedMetricSpecification,
-) -> Result<TrackedMetric> {
+fn predefined_metric(ctx: &Ctx, given: PredefinedMetricSpecification) -> Result<TrackedMetric> {
     let kind = given.predefined_metric_type;
     check::one_of(&kind, "predefinedMetricType", PREDEFINED)?;
     let label = given.resource_label.filter(|label| !label.is_empty());
     match (&label, kind == "ALBRequestCountPerTarget") {
-        (Some(label), true) => check_label(ctx, group, label)?,
+        (Some(label), true) => check_label(ctx, label)?,
         (None, true) => {
             return Err(validation(
                 "ResourceLabel is required for the predefined metric type ALBRequestCountPerTarget.",
@@ -178,7 +173,7 @@ fn split_label(label: &str) -> Option<(&str, &str)> {
     whole.then(|| (balancer, label.get(start..).unwrap_or_default()))
 }
 
-fn check_label(ctx: &Ctx, group: &AutoScalingGroup, label: &str) -> Result<()> {
+fn check_label(ctx: &Ctx, label: &str) -> Result<()> {
     let Some((balancer, target_group)) = split_label(label) else {
         return Err(validation(format!(
             "The resource label is not valid: {label}. It must be of the form app/<load-balancer-name>/<load-balancer-id>/targetgroup/<target-group-name>/<target-group-id>."
@@ -191,11 +186,11 @@ fn check_label(ctx: &Ctx, group: &AutoScalingGroup, label: &str) -> Result<()> {
             "The load balancer of the resource label does not exist: {balancer}"
         )));
     }
-    let attached = |arn: &String| ctx.tx.get::<TargetGroup>(arn);
-    let mut attached = group.target_groups.iter().filter_map(attached);
-    if !attached.any(|g| g.dimension() == target_group) {
+    // It need not be attached yet: Terraform attaches it and puts the policy in either order.
+    let mut groups = ctx.tx.target_groups.of(&ctx.scope);
+    if !groups.any(|g| g.dimension() == target_group) {
         return Err(validation(format!(
-            "The target group of the resource label is not attached to the group: {target_group}"
+            "The target group of the resource label does not exist: {target_group}"
         )));
     }
     Ok(())

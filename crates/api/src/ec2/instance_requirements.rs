@@ -190,10 +190,19 @@ impl InstanceRequirements {
             Inclusion::Required => t.burst.is_some(),
             Inclusion::Excluded => t.burst.is_none(),
         };
-        // No type of the table is bare metal, has disks or accelerators, or hibernates.
+        let local_storage = match self.local_storage.unwrap_or(Inclusion::Included) {
+            Inclusion::Included => true,
+            Inclusion::Required => t.disks.is_some(),
+            Inclusion::Excluded => t.disks.is_none(),
+        };
+        // All disks of the table are solid-state.
+        let disk_types = self.local_storage_types.is_empty()
+            || (t.disks.is_some() && listed(&self.local_storage_types, "ssd"));
+        let local_gb = t.disks.map_or(0, |(count, gb)| count * gb);
+        // No type of the table is bare metal, has accelerators, or hibernates.
         let possible = self.bare_metal != Some(Inclusion::Required)
-            && self.local_storage != Some(Inclusion::Required)
-            && self.local_storage_types.is_empty()
+            && local_storage
+            && disk_types
             && self.require_hibernate_support != Some(true)
             && self.accelerator_types.is_empty()
             && self.accelerator_names.is_empty()
@@ -209,7 +218,7 @@ impl InstanceRequirements {
             && count(&self.memory_mi_b, t.memory_mib)
             && ratio(&self.memory_gi_b_per_v_cpu, gib_per_vcpu)
             && count(&self.network_interface_count, t.maximum_interfaces)
-            && ratio(&self.total_local_storage_gb, 0.0)
+            && ratio(&self.total_local_storage_gb, f64::from(local_gb))
             && count(&self.accelerator_count, 0)
             && listed(&self.cpu_manufacturers, maker)
             && listed(&self.instance_generations, generation)
@@ -308,6 +317,7 @@ mod tests {
                 "m5.large",
                 "m6i.large",
                 "m7i.large",
+                "m5ad.large",
             ],
         );
         check(
@@ -319,8 +329,11 @@ mod tests {
                 "m5.large",
                 "m6i.large",
                 "m7i.large",
+                "m5ad.large",
+                "m5d.large",
                 "r5.large",
                 "r6i.large",
+                "r5d.large",
             ],
         );
         check(
@@ -364,6 +377,13 @@ mod tests {
         check(
             json!({"VCpuCount": cpus, "MemoryMiB": memory, "AcceleratorCount": {"Min": 1}}),
             None,
+        );
+        let disks = |kind: &str| json!({"VCpuCount": cpus, "MemoryMiB": memory, "LocalStorageType": [kind]});
+        check(disks("ssd"), Some("c5ad.large"));
+        check(disks("hdd"), None);
+        check(
+            json!({"VCpuCount": cpus, "MemoryMiB": {"Min": 8192}, "TotalLocalStorageGB": {"Min": 140.0}, "LocalStorage": "required"}),
+            Some("m5ad.xlarge"),
         );
     }
 }

@@ -98,7 +98,7 @@ pub(super) struct Shape<'a> {
     ebs_optimized: bool,
     ena_support: bool,
     iam_instance_profile: Option<Profile<'a>>,
-    cpu_options: CpuOptions,
+    cpu_options: CpuOptions<'a>,
     capacity_reservation_id: Option<String>,
     capacity_reservation_specification: CapacityReservationWish<'a>,
     hibernation_options: Hibernation,
@@ -165,9 +165,10 @@ struct Profile<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CpuOptions {
+struct CpuOptions<'a> {
     core_count: u32,
     threads_per_core: u32,
+    amd_sev_snp: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -500,6 +501,7 @@ pub(super) fn shape<'a>(seen: Seen<'a>, instance: &'a Instance) -> Shape<'a> {
         cpu_options: CpuOptions {
             core_count: instance.cpu_options.0,
             threads_per_core: instance.cpu_options.1,
+            amd_sev_snp: instance.amd_sev_snp.as_deref(),
         },
         capacity_reservation_id: capacity_reservation::occupied(
             seen.capacity_reservations,

@@ -95,7 +95,7 @@ fn data(state: &State, instance: &Instance) -> LaunchTemplateData {
         cpu_options: Some(CpuOptions {
             core_count: Some(instance.cpu_options.0),
             threads_per_core: Some(instance.cpu_options.1),
-            amd_sev_snp: None,
+            amd_sev_snp: instance.amd_sev_snp.clone(),
         }),
         capacity_reservation_specification: Some(CapacityReservationSpecification {
             capacity_reservation_preference: target

@@ -43,6 +43,7 @@ struct Shape {
     v_cpu_info: VCpuInfo,
     memory_info: MemoryInfo,
     instance_storage_supported: bool,
+    instance_storage_info: Option<StorageInfo>,
     ebs_info: EbsInfo,
     network_info: NetworkInfo,
     placement_group_info: PlacementGroupInfo,
@@ -119,6 +120,39 @@ struct PlacementGroupInfo {
     supported_strategies: Vec<&'static str>,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageInfo {
+    #[serde(rename = "totalSizeInGB")]
+    total_size_in_gb: u32,
+    disks: Vec<Disk>,
+    nvme_support: &'static str,
+    encryption_support: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Disk {
+    #[serde(rename = "sizeInGB")]
+    size_in_gb: u32,
+    count: u32,
+    r#type: &'static str,
+}
+
+fn storage(kind: &InstanceType) -> Option<StorageInfo> {
+    let (count, size_in_gb) = kind.disks?;
+    Some(StorageInfo {
+        total_size_in_gb: count * size_in_gb,
+        disks: vec![Disk {
+            size_in_gb,
+            count,
+            r#type: "ssd",
+        }],
+        nvme_support: "required",
+        encryption_support: "required",
+    })
+}
+
 /// What instances of the type boot with.
 pub(super) fn boot_mode(kind: &InstanceType) -> &'static str {
     match kind.hypervisor {
@@ -136,7 +170,7 @@ fn boot_modes(kind: &InstanceType) -> Vec<&'static str> {
 }
 
 pub(super) fn manufacturer(kind: &InstanceType) -> &'static str {
-    match (kind.architecture, kind.family.ends_with('a')) {
+    match (kind.architecture, kind.family.contains('a')) {
         (Architecture::Arm64, _) => "AWS",
         (_, true) => "AMD",
         _ => "Intel",
@@ -185,7 +219,8 @@ fn shape(kind: &InstanceType) -> Shape {
         memory_info: MemoryInfo {
             size_in_mi_b: kind.memory_mib,
         },
-        instance_storage_supported: false,
+        instance_storage_supported: kind.disks.is_some(),
+        instance_storage_info: storage(kind),
         ebs_info: EbsInfo {
             ebs_optimized_support: if nitro { "default" } else { "unsupported" },
             encryption_support: "supported",
@@ -250,7 +285,7 @@ const FILTERS: &[Field<InstanceType>] = &[
     ("free-tier-eligible", |_, t| one(is_free(t))),
     ("hibernation-supported", |_, _| one(false)),
     ("hypervisor", |_, t| one(t.hypervisor)),
-    ("instance-storage-supported", |_, _| one(false)),
+    ("instance-storage-supported", |_, t| one(t.disks.is_some())),
     ("instance-type", |_, t| one(&t.name)),
     ("memory-info.size-in-mib", |_, t| one(t.memory_mib)),
     ("network-info.efa-supported", |_, t| one(t.efa())),
@@ -312,15 +347,24 @@ const FILTERS: &[Field<InstanceType>] = &[
     ("vcpu-info.valid-threads-per-core", |_, t| {
         super::filter::all(1..=t.threads_per_core)
     }),
-    // No type here has disks of its own.
-    ("instance-storage-info.disk.count", |_, _| Vec::new()),
-    ("instance-storage-info.disk.size-in-gb", |_, _| Vec::new()),
-    ("instance-storage-info.disk.type", |_, _| Vec::new()),
-    ("instance-storage-info.encryption-support", |_, _| {
-        Vec::new()
+    ("instance-storage-info.disk.count", |_, t| {
+        maybe(t.disks.map(|(count, _)| count))
     }),
-    ("instance-storage-info.nvme-support", |_, _| Vec::new()),
-    ("instance-storage-info.total-size-in-gb", |_, _| Vec::new()),
+    ("instance-storage-info.disk.size-in-gb", |_, t| {
+        maybe(t.disks.map(|(_, gb)| gb))
+    }),
+    ("instance-storage-info.disk.type", |_, t| {
+        maybe(t.disks.map(|_| "ssd"))
+    }),
+    ("instance-storage-info.encryption-support", |_, t| {
+        maybe(t.disks.map(|_| "required"))
+    }),
+    ("instance-storage-info.nvme-support", |_, t| {
+        maybe(t.disks.map(|_| "required"))
+    }),
+    ("instance-storage-info.total-size-in-gb", |_, t| {
+        maybe(t.disks.map(|(count, gb)| count * gb))
+    }),
 ];
 
 pub fn describe_all(ctx: &mut Ctx, input: DescribeInstanceTypes) -> Result<InstanceTypes> {

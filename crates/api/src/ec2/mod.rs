@@ -57,8 +57,9 @@ pub mod placement_group;
 pub mod prefix_list;
 pub mod private_address;
 pub mod protocol;
+mod public_access;
 pub mod public_address;
-mod public_key;
+pub(crate) mod public_key;
 pub mod quota;
 mod reservation;
 pub mod resource;
@@ -73,6 +74,9 @@ pub mod security_group_reference;
 pub mod security_group_rule;
 mod security_group_rule_update;
 mod snapshot;
+pub mod spot_launch;
+pub mod spot_request;
+mod spot_request_shape;
 pub mod subnet;
 mod subnet_cidr_block;
 pub mod tag;
@@ -237,6 +241,9 @@ fn compute_actions() -> Vec<Action<Ctx>> {
             "ModifyInstanceCapacityReservationAttributes",
             capacity_reservation::modify_instance,
         ),
+        action("RequestSpotInstances", spot_request::create),
+        action("DescribeSpotInstanceRequests", spot_request::describe_all),
+        action("CancelSpotInstanceRequests", spot_request::cancel),
         action("GetLaunchTemplateData", instance_template::get),
         action("CreateKeyPair", key_pair::create),
         action("ImportKeyPair", key_pair::import),
@@ -303,6 +310,21 @@ fn connection_actions() -> Vec<Action<Ctx>> {
         action(
             "DescribeStaleSecurityGroups",
             security_group_reference::describe_stale,
+        ),
+        action(
+            "DescribeVpcBlockPublicAccessOptions",
+            public_access::describe_options,
+        ),
+        action(
+            "ModifyVpcBlockPublicAccessOptions",
+            public_access::modify_options,
+        ),
+        action("CreateVpcBlockPublicAccessExclusion", public_access::create),
+        action("ModifyVpcBlockPublicAccessExclusion", public_access::modify),
+        action("DeleteVpcBlockPublicAccessExclusion", public_access::delete),
+        action(
+            "DescribeVpcBlockPublicAccessExclusions",
+            public_access::describe_all,
         ),
         action("CreateFlowLogs", flow_log::create),
         action("DescribeFlowLogs", flow_log::describe_all),

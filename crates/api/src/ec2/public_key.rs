@@ -70,6 +70,26 @@ impl PublicKey {
         }
     }
 
+    /// The MD5 of the key itself, which IAM shows.
+    pub fn md5(&self) -> String {
+        octets(&Md5::digest(&self.blob))
+    }
+
+    /// An RSA key as PEM.
+    pub fn pem(&self) -> Option<String> {
+        let Key::Rsa { exponent, modulus } = &self.key else {
+            return None;
+        };
+        let text = STANDARD.encode(rsa_der(exponent, modulus));
+        let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
+        for line in text.as_bytes().chunks(64) {
+            pem.push_str(&String::from_utf8_lossy(line));
+            pem.push('\n');
+        }
+        pem.push_str("-----END PUBLIC KEY-----\n");
+        Some(pem)
+    }
+
     /// AWS's: of RSA keys the MD5 of the key in DER, of ED25519 keys the SHA-256 that
     /// OpenSSH shows. `https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/verify-keys.html`
     pub fn fingerprint(&self) -> String {

@@ -7,7 +7,9 @@ use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::placement_group::PlacementGroup;
+use model::public_access::PublicAccessExclusion;
 use model::snapshot::{OwnImage, Snapshot};
+use model::spot_request::SpotRequest;
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
@@ -75,7 +77,9 @@ resources! {
     VpcPeeringConnection: "vpc-peering-connection", "vpc-peering-connection-id", "InvalidVpcPeeringConnectionId.Malformed", "InvalidVpcPeeringConnectionID.NotFound", "The vpcPeeringConnection ID '{}' does not exist";
     FlowLog: "vpc-flow-log", "flow-log-id", "InvalidFlowLogId.Malformed", "InvalidFlowLogId.NotFound", "The Flow Log Id '{}' does not exist";
     PlacementGroup: "placement-group", "", "InvalidPlacementGroupId.Malformed", "InvalidPlacementGroup.Unknown", "The placement group '{}' is unknown.";
+    PublicAccessExclusion: "vpc-block-public-access-exclusion", "", "InvalidVpcBlockPublicAccessExclusionId.Malformed", "InvalidVpcBlockPublicAccessExclusionId.NotFound", "The exclusion '{}' does not exist";
     CapacityReservation: "capacity-reservation", "", "InvalidCapacityReservationId.Malformed", "InvalidCapacityReservationId.NotFound", "The capacity reservation '{}' does not exist";
+    SpotRequest: "spot-instances-request", "spot-instance-request-id", "InvalidSpotInstanceRequestID.Malformed", "InvalidSpotInstanceRequestID.NotFound", "The spot instance request ID '{}' does not exist";
     Instance: "instance", "instance-id", "InvalidInstanceID.Malformed", "InvalidInstanceID.NotFound", "The instance ID '{}' does not exist";
     Volume: "volume", "volume-id", "InvalidVolumeID.Malformed", "InvalidVolume.NotFound", "The volume '{}' does not exist.";
     Snapshot: "snapshot", "snapshot-id", "InvalidSnapshotID.Malformed", "InvalidSnapshot.NotFound", "The snapshot '{}' does not exist.";

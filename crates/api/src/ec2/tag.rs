@@ -12,7 +12,9 @@ use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
 use model::placement_group::PlacementGroup;
+use model::public_access::PublicAccessExclusion;
 use model::snapshot::{OwnImage, Snapshot};
+use model::spot_request::SpotRequest;
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
     NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc,
@@ -270,6 +272,8 @@ taggable! {
     "fl": FlowLog;
     "pg": PlacementGroup;
     "cr": CapacityReservation;
+    "vpcbpa-exclude": PublicAccessExclusion;
+    "sir": SpotRequest;
     "i": Instance;
     "vol": Volume;
     "snap": Snapshot;

@@ -232,6 +232,8 @@ pub fn create(ctx: &mut Ctx, input: CreateLoadBalancer) -> Result<LoadBalancers>
         zones: Vec::new(),
         attributes: Attributes::new(),
         created: ctx.now,
+        private_link_unchecked: false,
+        capacity: None,
         active: false,
         deleted: None,
         tags,

@@ -2,7 +2,7 @@
 
 use super::arn::find;
 use super::check::{given, one_of};
-use super::error::{Result, error, invalid_configuration, refuse, unsupported, validation};
+use super::error::{Result, error, invalid_configuration, refuse, validation};
 use crate::Ctx;
 use crate::ec2::network_interface::{self, NewInterface};
 use crate::ec2::resource::{find as find_ec2, owned as owned_ec2};
@@ -56,7 +56,12 @@ fn address_shape(zone: &LoadBalancerZone) -> Option<AddressShape> {
 /// Traffic by PrivateLink is subject to the groups' rules where there are groups.
 pub fn private_link_rules(balancer: &LoadBalancer) -> Option<&'static str> {
     let has_groups = balancer.is_network() && !balancer.security_groups.is_empty();
-    has_groups.then_some("on")
+    let set = if balancer.private_link_unchecked {
+        "off"
+    } else {
+        "on"
+    };
+    has_groups.then_some(set)
 }
 
 pub fn zone_shapes(zones: &[LoadBalancerZone]) -> Vec<ZoneShape> {
@@ -410,6 +415,7 @@ pub fn set_subnets(ctx: &mut Ctx, input: SetSubnets) -> Result<ChangedSubnets> {
 pub struct SetSecurityGroups {
     load_balancer_arn: String,
     security_groups: Vec<String>,
+    #[serde(default, deserialize_with = "wire::stored")]
     enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
 }
 
@@ -431,10 +437,10 @@ pub fn set_security_groups(
             "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic is only supported for load balancers of type 'network'",
         ));
     }
-    if enforced == Some("off") {
-        return Err(unsupported(
-            "PrivateLink traffic beside the security groups' rules is",
-        ));
+    if let Some(other) = enforced.filter(|e| !["on", "off"].contains(e)) {
+        return Err(invalid_configuration(format!(
+            "'{other}' is not a valid value of EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic: on or off"
+        )));
     }
     if balancer.is_network() && balancer.security_groups.is_empty() {
         return Err(invalid_configuration(
@@ -453,11 +459,16 @@ pub fn set_security_groups(
             .modify::<NetworkInterface>(&zone.interface, |i| i.security_groups = groups.clone());
     }
     let security_group_ids = groups.iter().map(ToString::to_string).collect();
-    ctx.tx
-        .modify::<LoadBalancer>(&balancer.arn, |b| b.security_groups = groups);
+    let mut balancer = LoadBalancer::clone(&balancer);
+    balancer.security_groups = groups;
+    if let Some(enforced) = enforced {
+        balancer.private_link_unchecked = enforced == "off";
+    }
+    let enforced = private_link_rules(&balancer);
+    ctx.tx.put(balancer);
     Ok(ChangedSecurityGroups {
         security_group_ids,
-        enforce_security_group_inbound_rules_on_private_link_traffic: private_link_rules(&balancer),
+        enforce_security_group_inbound_rules_on_private_link_traffic: enforced,
     })
 }
 

@@ -42,7 +42,6 @@ pub struct CredentialsOf {
 }
 
 none_of!(list_mfa_devices, MfaDevices, "MFADevices");
-none_of!(list_ssh_public_keys, SshPublicKeys, "SSHPublicKeys");
 none_of!(
     list_signing_certificates,
     SigningCertificates,

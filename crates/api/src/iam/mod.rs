@@ -23,6 +23,7 @@ mod role;
 mod saml_provider;
 mod server_certificate;
 mod service_linked_role;
+mod ssh_public_key;
 mod tag;
 mod user;
 
@@ -162,6 +163,11 @@ fn identity_actions() -> Vec<Action<Ctx>> {
         action("UpdateAccessKey", access_key::update),
         action("DeleteAccessKey", access_key::delete),
         action("GetAccessKeyLastUsed", access_key::last_used),
+        action("UploadSSHPublicKey", ssh_public_key::upload),
+        action("GetSSHPublicKey", ssh_public_key::get),
+        action("ListSSHPublicKeys", ssh_public_key::list),
+        action("UpdateSSHPublicKey", ssh_public_key::update),
+        action("DeleteSSHPublicKey", ssh_public_key::delete),
         action("CreateLoginProfile", login_profile::create),
         action("GetLoginProfile", login_profile::get),
         action("UpdateLoginProfile", login_profile::update),
@@ -171,7 +177,6 @@ fn identity_actions() -> Vec<Action<Ctx>> {
             "ListVirtualMFADevices",
             credential::list_virtual_mfa_devices,
         ),
-        action("ListSSHPublicKeys", credential::list_ssh_public_keys),
         action(
             "ListSigningCertificates",
             credential::list_signing_certificates,

@@ -107,6 +107,7 @@ pub fn create(ctx: &mut Ctx, input: CreateUser) -> Result<OneUser> {
         attached_policies: Vec::new(),
         inline_policies: BTreeMap::new(),
         login: None,
+        ssh_keys: Vec::new(),
         created: ctx.now,
         tags,
     };
@@ -230,6 +231,8 @@ pub fn delete(ctx: &mut Ctx, input: UserName) -> Result<()> {
         "delete access keys"
     } else if !groups(ctx, &user.name).is_empty() {
         "remove users from group"
+    } else if !user.ssh_keys.is_empty() {
+        "delete SSH public keys"
     } else if user.login.is_some() {
         "delete login profile"
     } else {

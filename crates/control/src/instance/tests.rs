@@ -48,6 +48,7 @@ fn record(desired: DesiredInstance, state: InstanceState) -> Instance {
         tenancy: "default".into(),
         placement_group: None,
         cpu_options: (1, 2),
+        amd_sev_snp: None,
         hibernation: false,
         enclave: false,
         auto_recovery: "default".into(),

@@ -400,7 +400,7 @@ fn world(
     let bell = Bell::default();
     let inbox = Inbox::new(bell.clone());
     plane.connect(inbox.clone());
-    let launching = context.clone();
+    let (launching, fulfilling) = (context.clone(), context.clone());
     let pool = context.public_pool;
     World::new(Parts {
         store: store.clone(),
@@ -433,6 +433,10 @@ fn world(
         launcher: Box::new(move |tx, scope, wanted, now| {
             let site = Site::new(&launching, scope, now);
             from_template(tx, &site, wanted)
+        }),
+        spot_launcher: Box::new(move |tx, request, now| {
+            let site = Site::new(&fulfilling, &request.scope, now);
+            api::ec2::spot_launch::fulfil(tx, &site, request)
         }),
         resume,
     })

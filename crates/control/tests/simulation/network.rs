@@ -83,3 +83,77 @@ fn a_load_balancer_is_active_and_gone_only_when_the_data_plane_says_so() {
     assert!(cloud.plane.config().load_balancers.is_empty());
     assert!(cloud.plane.names().is_empty());
 }
+
+#[test]
+fn blocked_public_access_takes_public_addresses_out_of_use() {
+    let mut cloud = Cloud::new(1.0);
+    let subnet = stack::subnet(&cloud, "us-east-1a");
+    let other = stack::subnet(&cloud, "us-east-1b");
+    let mut interfaces = Vec::new();
+    for subnet in [&subnet, &other] {
+        let made = cloud.ec2(&format!("CreateNetworkInterface&SubnetId={subnet}"));
+        let id = text(&made, "networkInterfaceId");
+        let allocation = text(&cloud.ec2("AllocateAddress&Domain=vpc"), "allocationId");
+        cloud.ec2(&format!(
+            "AssociateAddress&AllocationId={allocation}&NetworkInterfaceId={id}"
+        ));
+        interfaces.push(id.parse::<model::NetworkInterfaceId>().unwrap());
+    }
+    let allocation = text(&cloud.ec2("AllocateAddress&Domain=vpc"), "allocationId");
+    let made = cloud.ec2(&format!(
+        "CreateNatGateway&SubnetId={subnet}&AllocationId={allocation}"
+    ));
+    let nat: model::NatGatewayId = text(&made, "natGatewayId").parse().unwrap();
+    interfaces.push(cloud.state().nat_gateways[&nat].interface.clone());
+    let open = |cloud: &Cloud| -> Vec<bool> {
+        let network = cloud.host.network();
+        let public = |id| {
+            let mut vpcs = network.vpcs.values();
+            vpcs.any(|v| v.interfaces.get(id).is_some_and(|i| !i.public.is_empty()))
+        };
+        interfaces.iter().map(public).collect()
+    };
+    cloud.run(5.0);
+    assert_eq!(open(&cloud), [true, true, true]);
+    let state = |cloud: &Cloud| text(&cloud.ec2("DescribeVpcBlockPublicAccessOptions"), "state");
+    assert_eq!(state(&cloud), "default-state");
+    let set = "ModifyVpcBlockPublicAccessOptions&InternetGatewayBlockMode";
+    assert_eq!(
+        text(&cloud.ec2(&format!("{set}=block-ingress")), "state"),
+        "update-in-progress"
+    );
+    cloud.run(5.0);
+    assert_eq!(state(&cloud), "update-complete");
+    assert_eq!(
+        open(&cloud),
+        [false, false, true],
+        "the gateway begins what it carries"
+    );
+    cloud.ec2(&format!("{set}=block-bidirectional"));
+    cloud.run(5.0);
+    assert_eq!(open(&cloud), [false, false, false]);
+    let exclude = "CreateVpcBlockPublicAccessExclusion&InternetGatewayExclusionMode";
+    let made = cloud.ec2(&format!("{exclude}=allow-egress&SubnetId={subnet}"));
+    let id = text(&made, "exclusionId");
+    cloud.run(5.0);
+    assert_eq!(open(&cloud), [false, false, true]);
+    cloud.ec2(&format!(
+        "ModifyVpcBlockPublicAccessExclusion&ExclusionId={id}&InternetGatewayExclusionMode=allow-bidirectional"
+    ));
+    cloud.run(5.0);
+    assert_eq!(open(&cloud), [true, false, true]);
+    let shown = cloud.ec2("DescribeVpcBlockPublicAccessExclusions");
+    assert_eq!(text(&shown, "state"), "update-complete");
+    cloud.ec2(&format!(
+        "DeleteVpcBlockPublicAccessExclusion&ExclusionId={id}"
+    ));
+    cloud.run(5.0);
+    assert_eq!(open(&cloud), [false, false, false]);
+    let shown = cloud.ec2("DescribeVpcBlockPublicAccessExclusions");
+    assert_eq!(text(&shown, "state"), "delete-complete");
+    cloud.run(3700.0);
+    assert!(
+        cloud.state().public_access_exclusions.is_empty(),
+        "forgotten"
+    );
+}

@@ -1,11 +1,13 @@
 //! Spot Instances that are taken back, with and without capacity rebalancing.
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, text};
 use crate::{stack, timeline};
 use control::Speed;
 use jiff::SignedDuration;
 use model::InstanceId;
+use model::event::Fault;
 use model::instance::{Instance, InstanceState};
+use model::spot_request::SpotRequestState;
 use std::time::Duration;
 
 const NOTICE: SignedDuration = SignedDuration::from_secs(120);
@@ -163,4 +165,86 @@ fn an_instance_that_asked_for_it_is_stopped() {
     cloud.ec2(&format!("StartInstances&InstanceId.1={id}"));
     cloud.run(200.0);
     assert_eq!(record(&cloud, &id).state, InstanceState::Running);
+}
+
+/// The request's state, status and instance.
+fn request(cloud: &Cloud, id: &str) -> (SpotRequestState, String, Option<InstanceId>) {
+    let state = cloud.state();
+    let request = &state.spot_requests[&id.parse::<model::SpotRequestId>().unwrap()];
+    (
+        request.state,
+        request.status.0.clone(),
+        request.instance.clone(),
+    )
+}
+
+#[test]
+fn a_persistent_request_launches_again_until_it_is_cancelled() {
+    let mut cloud = Cloud::new(1.0);
+    let image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64";
+    let asked = cloud.ec2(&format!(
+        "RequestSpotInstances&Type=persistent&LaunchSpecification.ImageId={image}&LaunchSpecification.InstanceType=t3.micro"
+    ));
+    let id = text(&asked, "spotInstanceRequestId");
+    assert_eq!(text(&asked, "state"), "open");
+    let active = |c: &Cloud| request(c, &id).0 == SpotRequestState::Active;
+    cloud.until("fulfilled", 10.0, active);
+    let first = request(&cloud, &id).2.unwrap();
+    assert!(record(&cloud, &first).spot.unwrap().persistent);
+    cloud.until("running", 60.0, |c| {
+        record(c, &first).state == InstanceState::Running
+    });
+    cloud.ec2(&format!("TerminateInstances&InstanceId.1={first}"));
+    cloud.until("another", 200.0, |c| {
+        active(c) && request(c, &id).2 != Some(first.clone())
+    });
+    let second = request(&cloud, &id).2.unwrap();
+    cloud.ec2(&format!(
+        "CancelSpotInstanceRequests&SpotInstanceRequestId.1={id}"
+    ));
+    cloud.run(100.0);
+    let (state, status, _) = request(&cloud, &id);
+    let running = "request-canceled-and-instance-running";
+    assert_eq!(
+        (state, status.as_str()),
+        (SpotRequestState::Cancelled, running)
+    );
+    assert_eq!(record(&cloud, &second).state, InstanceState::Running);
+    cloud.ec2(&format!("TerminateInstances&InstanceId.1={second}"));
+    cloud.run(200.0);
+    assert_eq!(request(&cloud, &id).1, "instance-terminated-by-user");
+    cloud.run(3700.0);
+    assert!(cloud.state().spot_requests.is_empty(), "forgotten");
+}
+
+#[test]
+fn a_one_time_request_is_over_with_its_instance_and_waits_for_capacity() {
+    let mut cloud = Cloud::new(1.0);
+    let image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64";
+    let zone = Fault::Zone("us-east-1a".into());
+    cloud.fault(zone.clone());
+    let asked = cloud.ec2(&format!(
+        "RequestSpotInstances&LaunchSpecification.ImageId={image}&LaunchSpecification.InstanceType=t3.micro&LaunchSpecification.Placement.AvailabilityZone=us-east-1a"
+    ));
+    let id = text(&asked, "spotInstanceRequestId");
+    cloud.run(10.0);
+    let (state, status, _) = request(&cloud, &id);
+    assert_eq!(
+        (state, status.as_str()),
+        (SpotRequestState::Open, "capacity-not-available")
+    );
+    cloud.heal(&zone);
+    cloud.until("fulfilled", 100.0, |c| {
+        request(c, &id).0 == SpotRequestState::Active
+    });
+    let instance = request(&cloud, &id).2.unwrap();
+    let now = cloud.now();
+    let told = cloud
+        .store
+        .update(|tx| control::spot::interrupt(tx, &instance, Speed::new(1.0), now));
+    told.unwrap();
+    cloud.run(200.0);
+    let (state, status, _) = request(&cloud, &id);
+    let ended = "instance-terminated-no-capacity";
+    assert_eq!((state, status.as_str()), (SpotRequestState::Closed, ended));
 }

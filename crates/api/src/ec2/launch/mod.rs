@@ -19,7 +19,7 @@ use super::error::{Result, error, invalid_combination, invalid_parameter, invali
 use super::image::Named;
 use super::launch_template_data::LaunchTemplateData;
 use super::resource::{Resource, owned, parse_id};
-use super::{capacity_reservation, launch_template, placement_group, tag};
+use super::{capacity_reservation, launch_template, placement_group, spot_launch, tag};
 use crate::{Cloud, ssm};
 use ipnet::Ipv4Net;
 use model::event::{Fault, Severity};
@@ -30,7 +30,10 @@ use model::instance::{
 use model::instance_type::{self, Architecture, InstanceType};
 use model::snapshot::Contents;
 use model::vpc::Subnet;
-use model::{ImageId, InstanceId, LaunchTemplateId, ReservationId, Scope, Tags, Timestamp, zone};
+use model::{
+    ImageId, InstanceId, LaunchTemplateId, ReservationId, Scope, SpotRequestId, Tags, Timestamp,
+    zone,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
 use store::{State, Tx};
@@ -88,6 +91,8 @@ pub struct Launch {
     pub tags: Tags,
     /// As Spot Instances, whether or not `data` says so.
     pub spot: bool,
+    /// The Spot request that the one instance is for; others get a request of their own.
+    pub spot_request: Option<SpotRequestId>,
 }
 
 /// One instance for an Auto Scaling group, and the version of the template it was made from.
@@ -125,6 +130,7 @@ fn one_from_template(
         let architecture = architecture(tx, site, &data);
         data.instance_type = Some(requirements.choose(architecture)?.name.clone());
     }
+    options::once_only(&data)?;
     let mut subnet = Some(request.subnet.to_string());
     if let Some(primary) = data.network_interfaces.first_mut() {
         primary.subnet_id = subnet.take();
@@ -179,7 +185,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
         let count = launch.count.0 as usize;
         placement_group::check_launch(tx, site.scope, group, &subnet.zone, count)?;
     }
-    let most = within_quota(tx, site.scope, instance_type, launch.count.0)?.min(launch.count.1);
+    check_quota(tx, site.scope, instance_type, launch.count.1)?;
 
     let mut warnings = options::not_emulated(&launch, instance_type);
     warnings.extend(volume::not_emulated(&volumes));
@@ -188,13 +194,14 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
 
     let user_data = data.user_data_bytes()?;
     let cpu_options = options::cpu(data, instance_type)?;
+    let amd_sev_snp = options::amd_sev_snp(data, instance_type)?;
     let cpu_credits = options::cpu_credits(data, instance_type)?;
     let tenancy = options::tenancy(tx, data, &subnet);
     let (preference, target) =
         capacity_reservation::asked(data.capacity_reservation_specification.as_ref())?;
     let reservation = ReservationId::random();
     let mut launched = Vec::new();
-    for launch_index in 0..most {
+    for launch_index in 0..launch.count.1 {
         let enough = launch_index >= launch.count.0;
         let uid_base = if site.privileged {
             0
@@ -256,6 +263,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             tenancy: tenancy.clone(),
             placement_group: placement_group.clone(),
             cpu_options,
+            amd_sev_snp: amd_sev_snp.clone(),
             hibernation: options::hibernation(data),
             enclave: options::enclave(data),
             auto_recovery: options::auto_recovery(data),
@@ -283,6 +291,11 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             uid_base,
             tags: tags.clone(),
         };
+        if launch.spot_request.is_none()
+            && let Some(request) = spot_launch::request_of(site, &launch, &instance)?
+        {
+            tx.put(request);
+        }
         tx.put(instance);
         for warning in &warnings {
             tx.event(site.now, Severity::Warning, &id, "not-emulated", warning);
@@ -432,13 +445,14 @@ fn has_capacity(state: &State, zone: &str, instance_type: &InstanceType) -> bool
         && !state.faults.contains_key(&Fault::Zone(zone.to_owned()))
 }
 
-/// How many instances of the type the account may still launch; at least `least`.
-fn within_quota(
+/// Refuses more instances of the type than the account may still launch. MaxCount counts, as on
+/// AWS: it goes from 1 to what the quota leaves.
+fn check_quota(
     state: &State,
     scope: &Scope,
     instance_type: &InstanceType,
-    least: u32,
-) -> Result<u32> {
+    count: u32,
+) -> Result<()> {
     let counted = owned::<Instance>(state, scope)
         .filter(|i| matches!(i.state, InstanceState::Pending | InstanceState::Running));
     let used: u32 = counted
@@ -446,8 +460,8 @@ fn within_quota(
         .map(|t| t.vcpus)
         .sum();
     let free = VCPU_QUOTA.saturating_sub(used) / instance_type.vcpus.max(1);
-    if free >= least {
-        return Ok(free);
+    if free >= count {
+        return Ok(());
     }
     Err(error(
         "VcpuLimitExceeded",
@@ -455,6 +469,22 @@ fn within_quota(
             "You have requested more vCPU capacity than your current vCPU limit of {VCPU_QUOTA} allows for the instance bucket that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."
         ),
     ))
+}
+
+/// Refuses more Spot requests than could ever be fulfilled.
+pub(super) fn check_spot_quota(
+    state: &State,
+    site: &Site<'_>,
+    data: &LaunchTemplateData,
+    count: u32,
+) -> Result<()> {
+    let refused = check_quota(state, site.scope, instance_type_of(data)?, count);
+    refused.map_err(|_| {
+        error(
+            "MaxSpotInstanceCountExceeded",
+            "Max spot instance count exceeded",
+        )
+    })
 }
 
 /// The lowest range of host ids that no instance of any account has.

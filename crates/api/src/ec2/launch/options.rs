@@ -82,20 +82,21 @@ fn check_market(market: &InstanceMarketOptions) -> Result<()> {
             "Value ({kind}) for parameter MarketType is invalid."
         )));
     }
-    let Some(spot) = &market.spot_options else {
-        return Ok(());
-    };
-    let persistent = spot.spot_instance_type.as_deref() == Some("persistent");
-    match spot.instance_interruption_behavior.as_deref() {
-        None | Some("terminate") => Ok(()),
-        Some("stop") if persistent => Ok(()),
-        Some("hibernate") => Err(unsupported("Hibernation is not supported by this cloud.")),
-        Some("stop") => Err(invalid_combination(
-            "The interruption behavior 'stop' requires a persistent Spot Instance request.",
+    match &market.spot_options {
+        Some(spot) => crate::ec2::spot_launch::check(spot),
+        None => Ok(()),
+    }
+}
+
+/// Groups launch again by themselves, so what they launch from may not ask for it as well.
+pub fn once_only(data: &LaunchTemplateData) -> Result<()> {
+    let market = data.instance_market_options.as_ref();
+    let spot = market.and_then(|m| m.spot_options.as_ref());
+    match spot.and_then(|s| s.spot_instance_type.as_deref()) {
+        None | Some("one-time") => Ok(()),
+        Some(_) => Err(invalid_combination(
+            "An Auto Scaling group launches one-time Spot requests only.",
         )),
-        Some(other) => Err(invalid_value(format!(
-            "Value ({other}) for parameter InstanceInterruptionBehavior is invalid."
-        ))),
     }
 }
 
@@ -106,7 +107,10 @@ pub fn spot(launch: &Launch) -> Option<Spot> {
     let options = market.and_then(|m| m.spot_options.as_ref());
     let is = |text: Option<&String>, value: &str| text.is_some_and(|t| t == value);
     (launch.spot || asked).then(|| Spot {
-        request: SpotRequestId::random(),
+        request: launch
+            .spot_request
+            .clone()
+            .unwrap_or_else(SpotRequestId::random),
         persistent: is(
             options.and_then(|o| o.spot_instance_type.as_ref()),
             "persistent",
@@ -129,11 +133,18 @@ pub fn not_emulated(launch: &Launch, instance_type: &InstanceType) -> Vec<String
     if options.is_some_and(|o| o.max_price.is_some()) {
         notes.push("there is no Spot market: every price is met".to_owned());
     }
-    if options.is_some_and(|o| o.spot_instance_type.as_deref() == Some("persistent")) {
-        notes.push("its Spot request launches nothing once the instance has ended".to_owned());
+    if instance_type.disks.is_some() {
+        notes.push("the type's own disks are not there".to_owned());
     }
     if enclave(data) {
         notes.push("Nitro enclaves are not emulated".to_owned());
+    }
+    let snp = data
+        .cpu_options
+        .as_ref()
+        .and_then(|c| c.amd_sev_snp.as_deref());
+    if snp == Some("enabled") {
+        notes.push("AMD SEV-SNP is not emulated; memory is not encrypted".to_owned());
     }
     if hibernation(data) {
         notes.push("hibernation is not emulated; stopping does not keep the memory".to_owned());
@@ -246,6 +257,28 @@ pub fn tenancy(state: &State, data: &LaunchTemplateData, subnet: &Subnet) -> Str
     match given {
         Some(tenancy) => tenancy.name().to_owned(),
         None => vpc().unwrap_or_else(|| "default".to_owned()),
+    }
+}
+
+/// Whether memory is to be encrypted as some AMD types can, which is only described.
+pub fn amd_sev_snp(
+    data: &LaunchTemplateData,
+    instance_type: &InstanceType,
+) -> Result<Option<String>> {
+    let given = data
+        .cpu_options
+        .as_ref()
+        .and_then(|c| c.amd_sev_snp.clone());
+    match given.as_deref() {
+        None | Some("disabled") => Ok(given),
+        Some("enabled") if ["m6a", "c6a", "r6a"].contains(&instance_type.family) => Ok(given),
+        Some("enabled") => Err(invalid_combination(format!(
+            "AMD SEV-SNP is not supported by the instance type {}.",
+            instance_type.name
+        ))),
+        Some(other) => Err(invalid_value(format!(
+            "Value ({other}) for parameter AmdSevSnp is invalid. Expecting enabled or disabled."
+        ))),
     }
 }
 

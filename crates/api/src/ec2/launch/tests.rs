@@ -106,6 +106,17 @@ fn a_refused_launch_leaves_nothing() {
 }
 
 #[test]
+fn more_than_the_account_may_have_is_refused_before_anything_is_made() {
+    testing::run(|ctx| {
+        for most in [4096, u32::MAX] {
+            let got = launched(ctx, (1, most), json!({}));
+            assert_eq!(got, Err("VcpuLimitExceeded".into()), "{most}");
+            assert!(ctx.tx.instances.is_empty(), "{most}");
+        }
+    });
+}
+
+#[test]
 fn what_is_not_emulated_is_told() {
     let check = |data: serde_json::Value, expected: usize| {
         let told = testing::run(|ctx| {
@@ -118,6 +129,11 @@ fn what_is_not_emulated_is_told() {
     check(json!({"ImageId": "ami-0123456789abcdef0"}), 1);
     let spot =
         |options| json!({"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": options}});
+    check(json!({"InstanceType": "m5d.large"}), 1);
+    check(
+        json!({"InstanceType": "c6a.large", "CpuOptions": {"AmdSevSnp": "enabled"}}),
+        1,
+    );
     check(spot(json!({})), 0);
     check(spot(json!({"MaxPrice": "0.01"})), 1);
     check(
