@@ -383,7 +383,7 @@ mod tests {
         check(disks("hdd"), None);
         check(
             json!({"VCpuCount": cpus, "MemoryMiB": {"Min": 8192}, "TotalLocalStorageGB": {"Min": 140.0}, "LocalStorage": "required"}),
-            Some("m5ad.xlarge"),
+            Some("c5ad.xlarge"),
         );
     }
 }

@@ -199,6 +199,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
     let tenancy = options::tenancy(tx, data, &subnet);
     let (preference, target) =
         capacity_reservation::asked(data.capacity_reservation_specification.as_ref())?;
+    let spot = options::spot(&launch).is_some();
     let reservation = ReservationId::random();
     let mut launched = Vec::new();
     for launch_index in 0..launch.count.1 {
@@ -217,8 +218,9 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
             instance_type: &instance_type.name,
             zone: &subnet.zone,
             tenancy: &tenancy,
-            preference: &preference,
-            target: target.as_ref(),
+            // Spot Instances run beside reservations.
+            preference: if spot { "none" } else { &preference },
+            target: target.as_ref().filter(|_| !spot),
             now: site.now,
         };
         let reserved = match capacity_reservation::choose(tx, &wanted) {
