@@ -31,7 +31,7 @@ pub fn check(options: &SpotOptions) -> Result<()> {
         Some("stop") if persistent => {}
         Some("stop" | "hibernate") if !persistent => {
             return Err(invalid_combination(
-                "The instance interruption behavior of a one-time Spot request is terminate.",
+                "An instance interruption behavior other than terminate requires a persistent Spot request.",
             ));
         }
         Some("hibernate") => {
