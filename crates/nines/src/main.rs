@@ -184,6 +184,34 @@ struct Up {
     public_pool: ipnet::Ipv4Net,
 }
 
+impl Command {
+    fn only_prints(&self) -> bool {
+        matches!(
+            self,
+            Self::Doctor { .. }
+                | Self::Env
+                | Self::Ca
+                | Self::Ps { .. }
+                | Self::Top { .. }
+                | Self::Events { .. }
+                | Self::Console { .. }
+                | Self::Certificate { .. }
+                | Self::Why { .. }
+                | Self::Coverage { .. }
+        )
+    }
+}
+
+/// `nines ps | head` ends quietly when head has read enough, as other programs do: Rust ignores the
+/// signal, and then panics.
+fn end_with_the_reader() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: the default action runs no code of ours.
+    if let Err(error) = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) } {
+        tracing::debug!(%error, "failed to restore the action of SIGPIPE");
+    }
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -207,6 +235,9 @@ fn run(cli: Cli) -> Result<()> {
         )
         .with_writer(std::io::stderr)
         .init();
+    if cli.command.only_prints() {
+        end_with_the_reader();
+    }
     let port = cli.port.unwrap_or_else(|| {
         let cloud = layout::State(cli.state.clone()).read_cloud();
         cloud.map_or(PORT, |cloud| cloud.port)

@@ -118,7 +118,11 @@ impl Planner<'_> {
                 TerminateWhy::Capacity
             };
             while desired < counted {
-                let Some(victim) = self.victim(&left, counted - desired) else {
+                // Who came for the balance does not go for it, even if nobody else is light enough:
+                // the next one would come for the same reason.
+                let stays = |m: &&&GroupInstance| !(rebalance && m.rebalancing);
+                let leaving: Vec<_> = left.iter().filter(stays).copied().collect();
+                let Some(victim) = self.victim(&leaving, counted - desired) else {
                     break;
                 };
                 left.retain(|m| m.id != victim.id);
