@@ -244,7 +244,6 @@ def launch_templates(ec2, image, group):
         "Placement": {"Tenancy": "default"},
         "MaintenanceOptions": {"AutoRecovery": "default"},
         "CapacityReservationSpecification": {"CapacityReservationPreference": "open"},
-        "InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.1"}},
     }
     made = ec2.create_launch_template(
         LaunchTemplateName="web",
@@ -291,7 +290,9 @@ def launch_templates(ec2, image, group):
         "TotalLocalStorageGB": {"Min": 0.0},
         "OnDemandMaxPricePercentageOverLowestPrice": 20,
     }
-    attributes = {"ImageId": image, "InstanceRequirements": wanted}
+    # Not in the one that is launched: a one-time Spot Instance cannot be stopped.
+    market = {"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.1"}}
+    attributes = {"ImageId": image, "InstanceRequirements": wanted, "InstanceMarketOptions": market}
     ec2.create_launch_template(LaunchTemplateName="any", LaunchTemplateData=attributes)
     versions = ec2.describe_launch_template_versions(LaunchTemplateName="any")["LaunchTemplateVersions"]
     check("requirements", versions[0]["LaunchTemplateData"], attributes)
