@@ -115,12 +115,7 @@ where
             // Otherwise it is the same one, and the old value may hold its child handle.
             self.process = process;
         }
-        self.connection = Connection::open(
-            &self.dir,
-            stream,
-            self.on_report.clone(),
-            self.config_error.clone(),
-        )?;
+        self.connect(stream)?;
         Ok(restarted)
     }
 
@@ -139,13 +134,14 @@ where
         }
         let (process, stream) = spawn(&self.dir, &self.command, &self.log)?;
         self.process = process;
-        self.connection = Connection::open(
-            &self.dir,
-            stream,
-            self.on_report.clone(),
-            self.config_error.clone(),
-        )?;
+        self.connect(stream)?;
         Ok(true)
+    }
+
+    fn connect(&mut self, stream: UnixStream) -> Result<()> {
+        let (on_report, config_error) = (self.on_report.clone(), self.config_error.clone());
+        self.connection = Connection::open(&self.dir, stream, on_report, config_error)?;
+        Ok(())
     }
 
     /// Why the process could not use the last configuration it was given.
