@@ -219,8 +219,10 @@ def main():
                     continue
                 chosen = {name: proxy for name, proxy in proxies.items() if case == "1 KB, keep-alive" or "," not in name}
                 results = {name: [] for name in chosen}
-                for _ in range(arguments.rounds):
-                    for name, (port, process) in chosen.items():
+                for turn in range(arguments.rounds):
+                    # Each round begins with another, so that none always follows the same one.
+                    order = list(chosen.items())
+                    for name, (port, process) in order[turn % len(order) :] + order[: turn % len(order)]:
                         before, began = cpu_seconds(process.pid), time.monotonic()
                         requests, p99, errors = load(port, arguments.seconds)
                         used, took = cpu_seconds(process.pid) - before, time.monotonic() - began

@@ -28,6 +28,7 @@ class Cloud:
     def __init__(self, endpoint, account):
         self.elb = client("elbv2", endpoint, account)
         self.ec2 = client("ec2", endpoint, account)
+        self.shift = client("arc-zonal-shift", endpoint, account)
         self.vpc = self.ec2.describe_vpcs(Filters=by("is-default", "true"))["Vpcs"][0]["VpcId"]
         subnets = self.ec2.describe_subnets(Filters=by("vpc-id", self.vpc))["Subnets"]
         self.subnets = [
@@ -121,6 +122,19 @@ def load_balancers(c):
     check("cross-zone", code_of(modify, **attribute("load_balancing.cross_zone.enabled", "false")), "InvalidConfigurationRequest")
     check("no bucket", code_of(modify, **attribute("access_logs.s3.enabled", "true")), "InvalidConfigurationRequest")
 
+    asked = {"resourceIdentifier": arn, "awayFrom": "use1-az1", "expiresIn": "2h", "comment": "a gray failure"}
+    check("opted out", code_of(c.shift.start_zonal_shift, **asked), "ResourceNotFoundException")
+    modify(**attribute("zonal_shift.config.enabled", "true"))
+    weights = c.shift.get_managed_resource(resourceIdentifier=arn)["appliedWeights"]
+    check("zones that can be left", len(weights), 3)
+    asked["awayFrom"] = sorted(weights)[0]
+    shift = c.shift.start_zonal_shift(**asked)
+    check("shifted", (shift["status"], shift["resourceIdentifier"]), ("ACTIVE", arn))
+    weights = c.shift.get_managed_resource(resourceIdentifier=arn)["appliedWeights"]
+    check("left", weights[asked["awayFrom"]], 0.0)
+    check("listed", arn in [r["arn"] for r in c.shift.list_managed_resources()["items"]], True)
+    check("canceled", c.shift.cancel_zonal_shift(zonalShiftId=shift["zonalShiftId"])["status"], "CANCELED")
+
     modify(**attribute("deletion_protection.enabled", "true"))
     check("protected", code_of(elb.delete_load_balancer, LoadBalancerArn=arn), "OperationNotPermitted")
     modify(**attribute("deletion_protection.enabled", "false"))
@@ -197,7 +211,7 @@ def target_groups(c):
     ]:
         check(what, code_of(register, TargetGroupArn=ip, Targets=[target]), code)
     register(TargetGroupArn=ip, Targets=[{"Id": "172.31.0.9"}, {"Id": "172.31.0.9", "Port": 81}])
-    health = elb.describe_target_health(TargetGroupArn=ip)["TargetHealthDescriptions"]
+    health = elb.describe_target_health(TargetGroupArn=ip, Include=["All"])["TargetHealthDescriptions"]
     check("ports", [h["Target"]["Port"] for h in health], [80, 81])
     check("its zone", health[0]["Target"]["AvailabilityZone"], "us-east-1a")
     elb.deregister_targets(TargetGroupArn=ip, Targets=[{"Id": "172.31.0.9"}])

@@ -407,6 +407,9 @@ pub enum TargetState {
     /// Registered: checked, and given requests.
     #[default]
     Active,
+    /// Registered in a zone that traffic is shifted away from: checked, and given requests only when
+    /// too few others are healthy.
+    Shifted,
     /// Deregistered: no new requests, no checks. Requests still running at `until` get 502.
     /// Taking a target out of the config cuts its requests at once.
     Draining { until: Timestamp },
@@ -514,6 +517,13 @@ impl Action {
             _ => &[],
         };
         groups.iter().map(|group| group.target_group.as_str())
+    }
+}
+
+impl TargetState {
+    /// Neither on its way out nor out of service.
+    pub fn is_registered(self) -> bool {
+        matches!(self, TargetState::Active | TargetState::Shifted)
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Eligible {
     pub fail_open: bool,
     pub healthy: usize,
     pub unhealthy: usize,
+    /// In a zone that traffic is shifted away from.
+    pub shifted: usize,
 }
 
 /// `serves_zone` says whether a target's zone is enabled (cross-zone on) or this node's own (off).
@@ -35,27 +37,33 @@ pub fn eligible<'a>(
 ) -> Eligible {
     let mut all = Vec::new();
     let mut healthy = Vec::new();
-    let mut unhealthy = 0;
+    let (mut unhealthy, mut shifted, mut shifted_healthy) = (0, 0, 0);
     for (place, candidate) in candidates.enumerate() {
-        if candidate.state != TargetState::Active || !serves_zone(candidate.zone) {
+        if !candidate.state.is_registered() || !serves_zone(candidate.zone) {
             continue;
         }
         all.push(place);
+        let is_shifted = candidate.state == TargetState::Shifted;
+        shifted += usize::from(is_shifted);
         match candidate.health {
+            HealthState::Healthy if is_shifted => shifted_healthy += 1,
             HealthState::Healthy => healthy.push(place),
             HealthState::Unhealthy => unhealthy += 1,
             HealthState::Initial => {}
         }
     }
     let percentage = minimum.percentage.unwrap_or(0) as usize;
+    // Whoever is shifted away from neither helps nor is missed.
+    let counted = all.len() - shifted;
     let is_too_few =
-        healthy.len() < minimum.count as usize || healthy.len() * 100 < percentage * all.len();
-    let count = healthy.len();
+        healthy.len() < minimum.count as usize || healthy.len() * 100 < percentage * counted;
+    let count = healthy.len() + shifted_healthy;
     Eligible {
         targets: if is_too_few { all } else { healthy },
         fail_open: is_too_few,
         healthy: count,
         unhealthy,
+        shifted,
     }
 }
 
@@ -202,6 +210,19 @@ mod tests {
             true,
         );
         check(&[], ONE, &[], true);
+        let shifted = TargetState::Shifted;
+        check(
+            &[(None, shifted, Healthy), (None, active, Healthy)],
+            ONE,
+            &[1],
+            false,
+        );
+        check(
+            &[(None, shifted, Healthy), (None, active, Unhealthy)],
+            ONE,
+            &[0, 1],
+            true,
+        );
         let two = MinimumHealthy {
             count: 2,
             percentage: None,

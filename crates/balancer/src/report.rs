@@ -114,6 +114,8 @@ pub struct GroupMetrics {
     /// Targets that fail more often than their peers, and those that get less for it.
     pub anomalous_host_count: u64,
     pub mitigated_host_count: u64,
+    /// Targets in a zone that traffic is shifted away from.
+    pub zonal_shifted_host_count: u64,
     /// Only those with something to tell.
     pub targets: Vec<TargetMetrics>,
 }
@@ -127,6 +129,9 @@ pub struct TargetMetrics {
     pub request_count: u64,
     /// Requests running now.
     pub in_flight: u64,
+    /// Now: it fails more often than its peers, and gets less for it.
+    pub is_anomalous: bool,
+    pub is_mitigated: bool,
     pub target_2xx: u64,
     pub target_3xx: u64,
     pub target_4xx: u64,
@@ -192,6 +197,8 @@ impl Metrics {
             group.targets.retain(|target| {
                 target.request_count > 0
                     || target.in_flight > 0
+                    || target.is_anomalous
+                    || target.is_mitigated
                     || target.response_time.count > 0
                     || target.target_connection_error_count > 0
             });

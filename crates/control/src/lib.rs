@@ -26,6 +26,7 @@ mod spot_request;
 pub mod usage;
 mod vpc_endpoint;
 mod vpc_peering;
+mod zonal_shift;
 
 pub use bell::Bell;
 pub use clock::Speed;
@@ -255,6 +256,8 @@ impl World {
             vpc_peering::pass,
             // Listeners serve what is issued.
             certificate::pass,
+            // What is moved back is in the configuration of the same pass.
+            zonal_shift::pass,
             load_balancer::pass,
             policy::pass,
             load_balancer::log::pass,

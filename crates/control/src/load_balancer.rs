@@ -8,6 +8,7 @@ mod network;
 use crate::World;
 use crate::clock::earliest;
 use crate::index::{Balancers, primary};
+use crate::zonal_shift;
 use ::balancer::{config as cfg, report};
 use jiff::{SignedDuration, Timestamp};
 use model::elbv2::{
@@ -17,6 +18,7 @@ use model::elbv2::{
 use model::event::Severity;
 use model::instance::{Instance, InstanceState};
 use model::vpc::NetworkInterface;
+use model::zonal_shift::ZonalShift;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use store::{State, TargetHealthKey, Tx};
@@ -30,6 +32,10 @@ pub struct Balancer {
     health: BTreeMap<(String, String), BTreeMap<String, report::Health>>,
     /// Draining targets without a request left.
     drained: BTreeSet<(String, String)>,
+    /// Targets that fail more often than their peers by the last report of any node, and those that
+    /// get less for it.
+    anomalous: BTreeSet<(String, String)>,
+    mitigated: BTreeSet<(String, String)>,
     problems: BTreeSet<(String, String)>,
 }
 
@@ -96,9 +102,23 @@ impl Balancer {
                     is_solved: true,
                 });
             }
-            report::Report::Metrics(_) | report::Report::Flows(_) => {}
+            report::Report::Metrics(metrics) => self.note_anomalies(&metrics),
+            report::Report::Flows(_) => {}
         }
         None
+    }
+
+    fn note_anomalies(&mut self, metrics: &report::Metrics) {
+        let of = |is_odd: fn(&report::TargetMetrics) -> bool| {
+            let groups = metrics.nodes.iter().flat_map(|node| &node.groups);
+            let odd = groups.flat_map(|group| {
+                let odd = group.targets.iter().filter(move |target| is_odd(target));
+                odd.map(|target| (group.target_group.clone(), target.target.clone()))
+            });
+            odd.collect()
+        };
+        self.anomalous = of(|target| target.is_anomalous);
+        self.mitigated = of(|target| target.is_mitigated);
     }
 
     /// Everything pushed so far is in force.
@@ -269,6 +289,10 @@ fn settle(world: &mut World, now: Timestamp) {
                         crate::instance::disassociate(tx, id);
                         tx.remove::<NetworkInterface>(id);
                     }
+                    let shifts = tx.zonal_shifts.of(balancer.arn.as_str());
+                    for id in shifts.map(|s| s.id.clone()).collect::<Vec<_>>() {
+                        tx.remove::<ZonalShift>(&id);
+                    }
                     tx.remove::<LoadBalancer>(&balancer.arn);
                 })
             }
@@ -306,8 +330,17 @@ fn record_health(world: &mut World, now: Timestamp) {
                 world.balancer.health.get(&key)
             });
             let findings: Vec<&report::Health> = findings.flat_map(BTreeMap::values).collect();
-            let (health, reason) =
-                judge(&state, balancers.of(&group.arn), group, target, &findings);
+            let using = balancers.of(&group.arn);
+            let (health, reason) = judge(&state, using, group, target, &findings);
+            let oddity = |odd: &BTreeSet<(String, String)>| {
+                let mut keys = target_keys(&state, group, target);
+                keys.any(|key| odd.contains(&(group.dimension().to_owned(), key)))
+            };
+            let is_anomalous = oddity(&world.balancer.anomalous);
+            let is_mitigated = oddity(&world.balancer.mitigated);
+            let zone = zone_of(&state, group, target);
+            let mut using = using.iter();
+            let is_shifted = using.any(|b| is_shifted(&state, b, group, zone.as_deref()));
             let value = TargetHealth {
                 target_group: group.arn.clone(),
                 target: target.id.clone(),
@@ -315,11 +348,20 @@ fn record_health(world: &mut World, now: Timestamp) {
                 state: health,
                 reason,
                 since: now,
+                is_anomalous,
+                is_mitigated,
+                is_shifted,
             };
             wanted.insert(store::Record::key(&value), value);
         }
     }
-    let same = |a: &TargetHealth, b: &TargetHealth| a.state == b.state && a.reason == b.reason;
+    let same = |a: &TargetHealth, b: &TargetHealth| {
+        let b = TargetHealth {
+            since: a.since,
+            ..b.clone()
+        };
+        *a == b
+    };
     let changed: Vec<&TargetHealth> = wanted
         .iter()
         .filter(|(key, new)| {
@@ -494,18 +536,23 @@ fn judge(
 /// The zones of a balancer that DNS answers with.
 ///
 /// A zone leaves when every target group it could serve has too few healthy targets
-/// for it (`dns_failover.minimum_healthy_targets`), or when its packets are cut; if all
-/// would leave, all stay (fail open).
+/// for it (`dns_failover.minimum_healthy_targets`), when traffic is shifted away from it, or when its
+/// packets are cut; if all would leave, all stay (fail open).
 pub fn in_service<'a>(state: &State, balancer: &'a LoadBalancer) -> Vec<&'a LoadBalancerZone> {
     let groups = groups_of(state, balancer);
+    let shifted = zonal_shift::away_from(state, balancer);
+    let is_cut = |zone: &str| {
+        let fault = model::event::Fault::Zone(zone.to_owned());
+        state.faults.contains_key(&fault)
+    };
+    let is_healthy = |zone: &str| {
+        let mut groups = groups.iter().filter_map(|arn| state.target_groups.get(arn));
+        groups.any(|group| Failover::Dns.is_held_off(state, group, balancer, zone))
+    };
     let usable = |zone: &&LoadBalancerZone| {
-        !state
-            .faults
-            .contains_key(&model::event::Fault::Zone(zone.zone.clone()))
-            && (groups.is_empty()
-                || groups
-                    .iter()
-                    .any(|arn| is_enough_for(state, arn, balancer, &zone.zone)))
+        shifted != Some(zone.zone.as_str())
+            && !is_cut(&zone.zone)
+            && (groups.is_empty() || is_healthy(&zone.zone))
     };
     let kept: Vec<&LoadBalancerZone> = balancer.zones.iter().filter(usable).collect();
     if kept.is_empty() {
@@ -515,35 +562,65 @@ pub fn in_service<'a>(state: &State, balancer: &'a LoadBalancer) -> Vec<&'a Load
     }
 }
 
-/// Whether a group's healthy targets are enough for DNS to name the zone: those of the zone without
-/// cross-zone load balancing, else all.
-fn is_enough_for(state: &State, group: &str, balancer: &LoadBalancer, zone: &str) -> bool {
-    let Some(group) = state.target_groups.get(group) else {
-        return false;
-    };
-    let cross = cross_zone(group, balancer);
-    let counted = group.targets.iter().filter(|t| {
-        let in_zone = || zone_of(state, group, t).is_none_or(|z| z == zone);
-        t.draining.is_none() && (cross || in_zone())
-    });
-    let (mut all, mut healthy) = (0, 0);
-    for target in counted {
-        let key = TargetHealthKey {
-            target_group: group.arn.clone(),
-            target: target.id.clone(),
-            port: target.port,
+/// What happens where too few targets of a group are healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failover {
+    /// The zone leaves DNS.
+    Dns,
+    /// Requests go to unhealthy targets as well.
+    Routing,
+}
+
+impl Failover {
+    /// Whether a group's healthy targets are enough in a zone: those of the zone without cross-zone
+    /// load balancing, else all.
+    pub fn is_held_off(
+        self,
+        state: &State,
+        group: &TargetGroup,
+        balancer: &LoadBalancer,
+        zone: &str,
+    ) -> bool {
+        let cross = cross_zone(group, balancer);
+        let counted = group.targets.iter().filter(|t| {
+            let in_zone = || zone_of(state, group, t).is_none_or(|z| z == zone);
+            t.draining.is_none() && (cross || in_zone())
+        });
+        let (mut all, mut healthy) = (0, 0);
+        for target in counted {
+            let key = TargetHealthKey {
+                target_group: group.arn.clone(),
+                target: target.id.clone(),
+                port: target.port,
+            };
+            let known = state.target_health.get(&key);
+            all += 1;
+            healthy += u32::from(known.is_some_and(|h| h.state == TargetState::Healthy));
+        }
+        let kind = match self {
+            Failover::Dns => "dns_failover",
+            Failover::Routing => "unhealthy_state_routing",
         };
-        let known = state.target_health.get(&key);
-        all += 1;
-        healthy += u32::from(known.is_some_and(|h| h.state == TargetState::Healthy));
+        let least = |name: &str, usual: u32| {
+            let key = format!("target_group_health.{kind}.minimum_healthy_targets.{name}");
+            // `off` asks for none.
+            let given = group.attributes.get(&key);
+            given.map_or(usual, |value| value.parse().unwrap_or(0))
+        };
+        least("count", 1) <= healthy && least("percentage", 0) * all <= healthy * 100
     }
-    let least = |name: &str, usual: u32| {
-        let key = format!("target_group_health.dns_failover.minimum_healthy_targets.{name}");
-        // `off` asks for none.
-        let given = group.attributes.get(&key);
-        given.map_or(usual, |value| value.parse().unwrap_or(0))
-    };
-    least("count", 1) <= healthy && least("percentage", 0) * all <= healthy * 100
+}
+
+/// Whether the group's targets in a zone are to be left alone, as a zonal shift asks. Without
+/// cross-zone load balancing they still serve whoever reaches their zone's node.
+pub(crate) fn is_shifted(
+    state: &State,
+    balancer: &LoadBalancer,
+    group: &TargetGroup,
+    zone: Option<&str>,
+) -> bool {
+    let shifted = zonal_shift::away_from(state, balancer);
+    shifted.is_some() && shifted == zone && cross_zone(group, balancer)
 }
 
 fn cross_zone(group: &TargetGroup, balancer: &LoadBalancer) -> bool {

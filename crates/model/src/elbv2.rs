@@ -46,6 +46,11 @@ impl LoadBalancer {
     pub fn is_network(&self) -> bool {
         self.kind == "network"
     }
+    /// Zonal shifts may move it.
+    pub fn allows_zonal_shift(&self) -> bool {
+        let given = self.attributes.get("zonal_shift.config.enabled");
+        given.is_some_and(|value| value == "true")
+    }
     /// `app/<name>/<id>`, the value of the `LoadBalancer` metric dimension.
     pub fn dimension(&self) -> &str {
         self.arn
@@ -275,6 +280,14 @@ pub struct TargetHealth {
     /// Reason code and description, absent when healthy.
     pub reason: Option<(String, String)>,
     pub since: Timestamp,
+    /// It fails more often than its peers, and gets less for it.
+    #[serde(default)]
+    pub is_anomalous: bool,
+    #[serde(default)]
+    pub is_mitigated: bool,
+    /// It is in a zone that traffic is shifted away from.
+    #[serde(default)]
+    pub is_shifted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,7 +23,7 @@ pub(super) use definitions;
 
 /// Source: `A/application-load-balancers.html#load-balancer-attributes`.
 ///
-/// There is no WAF, no zonal shift and no IPv6 that those could apply to which are only reported.
+/// There is no WAF and no IPv6 that those could apply to which are only reported.
 const ATTRIBUTES: &[Definition] = definitions! {
     "access_logs.s3.enabled", "false", Bool, Honoured;
     "access_logs.s3.bucket", "", Text(1024), Honoured;
@@ -46,7 +46,7 @@ const ATTRIBUTES: &[Definition] = definitions! {
     "routing.http.xff_client_port.enabled", "false", Bool, Honoured;
     "routing.http.xff_header_processing.mode", "append", OneOf(&["append", "preserve", "remove"]), Honoured;
     "waf.fail_open.enabled", "false", Bool, Reported;
-    "zonal_shift.config.enabled", "false", Bool, Reported;
+    "zonal_shift.config.enabled", "false", Bool, Honoured;
 };
 
 /// Source: the Network Load Balancer guide, `edit-load-balancer-attributes.html`.
@@ -58,7 +58,7 @@ const NETWORK: &[Definition] = definitions! {
     CROSS_ZONE, "false", Bool, Honoured;
     "dns_record.client_routing_policy", "any_availability_zone", OneOf(&["any_availability_zone", "availability_zone_affinity", "partial_availability_zone_affinity"]), Reported;
     "secondary_ips.auto_assigned.per_subnet", "0", Number(0, 7), Reported;
-    "zonal_shift.config.enabled", "false", Bool, Reported;
+    "zonal_shift.config.enabled", "false", Bool, Honoured;
 };
 
 const INTERNET_FACING: &[Definition] = definitions! { IPV6_DENY, "false", Bool, Reported; };

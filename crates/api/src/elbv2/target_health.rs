@@ -2,7 +2,7 @@
 
 use super::arn::find;
 use super::check::one_of;
-use super::error::{Result, unsupported};
+use super::error::Result;
 use super::target::TargetShape;
 use crate::Ctx;
 use model::elbv2::{Target, TargetGroup, TargetHealth, TargetState};
@@ -31,6 +31,8 @@ struct Description {
     target: TargetShape,
     health_check_port: Option<String>,
     target_health: HealthShape,
+    anomaly_detection: Option<AnomalyDetection>,
+    administrative_override: Option<AdministrativeOverride>,
 }
 
 #[derive(Serialize)]
@@ -39,6 +41,52 @@ struct HealthShape {
     state: &'static str,
     reason: Option<String>,
     description: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AnomalyDetection {
+    result: &'static str,
+    mitigation_in_effect: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AdministrativeOverride {
+    state: &'static str,
+    reason: &'static str,
+    description: &'static str,
+}
+
+impl AnomalyDetection {
+    /// Only of targets that get HTTP requests.
+    fn of(health: &TargetHealth) -> AnomalyDetection {
+        AnomalyDetection {
+            result: if health.is_anomalous {
+                "anomalous"
+            } else {
+                "normal"
+            },
+            mitigation_in_effect: if health.is_mitigated { "yes" } else { "no" },
+        }
+    }
+}
+
+impl AdministrativeOverride {
+    fn of(health: &TargetHealth) -> AdministrativeOverride {
+        match health.is_shifted {
+            true => AdministrativeOverride {
+                state: "zonal_shift_active",
+                reason: "AdministrativeOverride.ZonalShiftActive",
+                description: "Zonal shift is active in target's Availability Zone",
+            },
+            false => AdministrativeOverride {
+                state: "no_override",
+                reason: "AdministrativeOverride.NoOverride",
+                description: "No override is currently active on target",
+            },
+        }
+    }
 }
 
 fn state_name(state: TargetState) -> &'static str {
@@ -56,14 +104,12 @@ pub fn describe(ctx: &mut Ctx, input: DescribeTargetHealth) -> Result<TargetHeal
     let group = find::<TargetGroup>(ctx, &input.target_group_arn)?;
     for include in &input.include {
         one_of(include, "include.member", &["AnomalyDetection", "All"])?;
-        if include == "AnomalyDetection" {
-            return Err(unsupported("Detection of anomalous targets is"));
-        }
     }
+    let shows_anomalies = !input.include.is_empty();
     let mut descriptions = Vec::new();
     if input.targets.is_empty() {
         for target in &group.targets {
-            descriptions.push(registered(ctx, &group, target));
+            descriptions.push(registered(ctx, &group, target, shows_anomalies));
         }
     }
     for asked in input.targets {
@@ -71,7 +117,7 @@ pub fn describe(ctx: &mut Ctx, input: DescribeTargetHealth) -> Result<TargetHeal
         let mut targets = group.targets.iter();
         let known = targets.find(|t| t.id == asked.id && t.port == port);
         descriptions.push(match known {
-            Some(target) => registered(ctx, &group, target),
+            Some(target) => registered(ctx, &group, target, shows_anomalies),
             None => unregistered(asked, port),
         });
     }
@@ -80,14 +126,22 @@ pub fn describe(ctx: &mut Ctx, input: DescribeTargetHealth) -> Result<TargetHeal
     })
 }
 
-fn registered(ctx: &Ctx, group: &TargetGroup, target: &Target) -> Description {
+fn registered(
+    ctx: &Ctx,
+    group: &TargetGroup,
+    target: &Target,
+    shows_anomalies: bool,
+) -> Description {
     let record = ctx.tx.get::<TargetHealth>(&TargetHealthKey {
         target_group: group.arn.clone(),
         target: target.id.clone(),
         port: target.port,
     });
     let because = |code: &str, text: &str| Some((code.to_owned(), text.to_owned()));
-    let (state, reason) = match record {
+    let known = record.as_deref();
+    let seen = known.filter(|_| shows_anomalies);
+    let is_http = !group.protocol_version.is_empty();
+    let (state, reason) = match known {
         // The call that began it has returned; the record follows with the controller's next pass.
         _ if target.draining.is_some() => (
             TargetState::Draining,
@@ -123,6 +177,8 @@ fn registered(ctx: &Ctx, group: &TargetGroup, target: &Target) -> Description {
             reason,
             description,
         },
+        anomaly_detection: seen.filter(|_| is_http).map(AnomalyDetection::of),
+        administrative_override: known.map(AdministrativeOverride::of),
     }
 }
 
@@ -138,5 +194,7 @@ fn unregistered(asked: TargetShape, port: u16) -> Description {
             reason: Some("Target.NotRegistered".into()),
             description: Some("Target is not registered to the target group".into()),
         },
+        anomaly_detection: None,
+        administrative_override: None,
     }
 }

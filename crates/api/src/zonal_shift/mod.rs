@@ -1,4 +1,4 @@
-//! ARC zonal shift, for Auto Scaling groups that are opted in.
+//! ARC zonal shift, for Auto Scaling groups and load balancers that are opted in.
 //!
 //! Source: `https://docs.aws.amazon.com/r53recovery/latest/dg/arc-zonal-shift.how-it-works.html`.
 //! There are no autoshifts and no practice runs, whose calls are refused as unknown. A shift ends

@@ -1,9 +1,10 @@
-//! What can be shifted: groups whose impairment policy says so. Load balancers are none here.
+//! What can be shifted: groups whose impairment policy says so, and load balancers whose attribute does.
 
 use super::shift::active;
 use super::{Result, not_there, page};
 use crate::Ctx;
 use model::autoscaling::AutoScalingGroup;
+use model::elbv2::LoadBalancer;
 use model::zonal_shift::ZonalShift;
 use model::zone;
 use serde::{Deserialize, Serialize};
@@ -64,32 +65,67 @@ pub struct Summaries {
     next_token: Option<String>,
 }
 
+/// Something that is opted in.
+pub struct Resource {
+    pub arn: String,
+    pub name: String,
+    /// Names of its Availability Zones.
+    pub zones: Vec<String>,
+}
+
+impl Resource {
+    fn of_group(group: &AutoScalingGroup) -> Option<Resource> {
+        (group.zonal_shift && group.deleting.is_none()).then(|| Resource {
+            arn: group.arn.clone(),
+            name: group.name.clone(),
+            zones: group.zones.clone(),
+        })
+    }
+
+    fn of_balancer(balancer: &LoadBalancer) -> Option<Resource> {
+        (balancer.allows_zonal_shift() && balancer.deleted.is_none()).then(|| Resource {
+            arn: balancer.arn.clone(),
+            name: balancer.name.clone(),
+            zones: balancer.zones.iter().map(|z| z.zone.clone()).collect(),
+        })
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &'static str> {
+        self.zones.iter().filter_map(|z| zone::zone_id(z))
+    }
+
+    fn weights(&self, shift: Option<&Arc<ZonalShift>>) -> BTreeMap<&'static str, f64> {
+        let away = |id: &str| shift.is_some_and(|s| s.away_from == id);
+        self.ids()
+            .map(|id| (id, if away(id) { 0.0 } else { 1.0 }))
+            .collect()
+    }
+}
+
 pub fn get(ctx: &mut Ctx, input: GetManagedResource) -> Result<ManagedResource> {
-    let group = group(ctx, &input.resource_identifier)?;
-    let shift = active(ctx, &group);
+    let resource = find(ctx, &input.resource_identifier)?;
+    let shift = active(ctx, &resource);
     Ok(ManagedResource {
-        arn: group.arn.clone(),
-        name: group.name.clone(),
-        applied_weights: weights(&group, shift),
+        applied_weights: resource.weights(shift),
         zonal_shifts: shift.map(in_resource).into_iter().collect(),
         zonal_autoshift_status: "DISABLED",
+        arn: resource.arn,
+        name: resource.name,
     })
 }
 
 pub fn list(ctx: &mut Ctx, input: ListManagedResources) -> Result<Summaries> {
     let page = page(input.max_results.as_deref(), input.next_token.as_deref())?;
-    let mut groups: Vec<&Arc<AutoScalingGroup>> =
-        ctx.tx.auto_scaling_groups.of(&ctx.scope).collect();
-    groups.retain(|g| g.zonal_shift);
-    groups.sort_by(|a, b| a.arn.cmp(&b.arn));
-    let (groups, next_token) = page.of(groups, |g| g.arn.clone());
-    let items = groups.into_iter().map(|group| {
-        let shift = active(ctx, group);
+    let mut all: Vec<Resource> = all(ctx).collect();
+    all.sort_by(|a, b| a.arn.cmp(&b.arn));
+    let (listed, next_token) = page.of(&all, |r| r.arn.clone());
+    let items = listed.into_iter().map(|resource| {
+        let shift = active(ctx, resource);
         Summary {
-            arn: group.arn.clone(),
-            name: group.name.clone(),
-            availability_zones: ids(group).collect(),
-            applied_weights: weights(group, shift),
+            arn: resource.arn.clone(),
+            name: resource.name.clone(),
+            availability_zones: resource.ids().collect(),
+            applied_weights: resource.weights(shift),
             zonal_shifts: shift.map(in_resource).into_iter().collect(),
             zonal_autoshift_status: "DISABLED",
         }
@@ -100,34 +136,21 @@ pub fn list(ctx: &mut Ctx, input: ListManagedResources) -> Result<Summaries> {
     })
 }
 
-/// The group of that ARN, if it may be shifted.
-pub fn group(ctx: &Ctx, arn: &str) -> Result<Arc<AutoScalingGroup>> {
-    let mut groups = ctx.tx.auto_scaling_groups.of(&ctx.scope);
-    let found = groups.find(|g| g.arn == arn && g.zonal_shift && g.deleting.is_none());
-    found.cloned().ok_or_else(|| {
+fn all(ctx: &Ctx) -> impl Iterator<Item = Resource> {
+    let groups = ctx.tx.auto_scaling_groups.of(&ctx.scope);
+    let groups = groups.filter_map(|group| Resource::of_group(group));
+    let balancers = ctx.tx.load_balancers.of(&ctx.scope);
+    groups.chain(balancers.filter_map(|balancer| Resource::of_balancer(balancer)))
+}
+
+/// That of the ARN, if it may be shifted.
+pub fn find(ctx: &Ctx, arn: &str) -> Result<Resource> {
+    all(ctx).find(|r| r.arn == arn).ok_or_else(|| {
         not_there(format!(
-            "{arn} is not a resource that can be shifted: an Auto Scaling group whose AvailabilityZoneImpairmentPolicy enables zonal shift."
+            "{arn} is not a resource that can be shifted: an Auto Scaling group whose AvailabilityZoneImpairmentPolicy, \
+             or a load balancer whose attribute zonal_shift.config.enabled, enables zonal shift."
         ))
     })
-}
-
-/// The group's name, as its ARN has it.
-pub fn name(arn: &str) -> &str {
-    arn.rsplit_once('/').map_or(arn, |(_, name)| name)
-}
-
-fn ids(group: &AutoScalingGroup) -> impl Iterator<Item = &'static str> {
-    group.zones.iter().filter_map(|z| zone::zone_id(z))
-}
-
-fn weights(
-    group: &AutoScalingGroup,
-    shift: Option<&Arc<ZonalShift>>,
-) -> BTreeMap<&'static str, f64> {
-    let away = |id: &str| shift.is_some_and(|s| s.away_from == id);
-    ids(group)
-        .map(|id| (id, if away(id) { 0.0 } else { 1.0 }))
-        .collect()
 }
 
 fn in_resource(shift: &Arc<ZonalShift>) -> InResource {

@@ -1,9 +1,9 @@
 //! Shifts: started, prolonged, canceled, listed.
 
+use super::resource::Resource;
 use super::{Result, conflict, invalid, not_there, page, resource};
 use crate::Ctx;
 use jiff::SignedDuration;
-use model::autoscaling::AutoScalingGroup;
 use model::event::Severity;
 use model::zonal_shift::ZonalShift;
 use model::{Timestamp, zone};
@@ -78,11 +78,11 @@ pub struct Summaries {
 }
 
 pub fn start(ctx: &mut Ctx, input: StartZonalShift) -> Result<Shift> {
-    let group = resource::group(ctx, &input.resource_identifier)?;
-    check_zone(ctx, &group, &input.away_from)?;
+    let resource = resource::find(ctx, &input.resource_identifier)?;
+    check_zone(ctx, &resource, &input.away_from)?;
     check_comment(&input.comment)?;
     let length = length(ctx, &input.expires_in)?;
-    if let Some(other) = active(ctx, &group) {
+    if let Some(other) = active(ctx, &resource) {
         let message = "There is already an active zonal shift for this resource. To start another one, cancel it first.";
         let error = conflict("ZonalShiftAlreadyExists", message);
         return Err(error.with_detail("zonalShiftId", other.id.clone()));
@@ -90,19 +90,25 @@ pub fn start(ctx: &mut Ctx, input: StartZonalShift) -> Result<Shift> {
     let shift = ZonalShift {
         id: uuid::Uuid::new_v4().to_string(),
         scope: ctx.scope.clone(),
-        resource: group.arn.clone(),
+        resource: resource.arn,
         away_from: input.away_from,
         comment: input.comment,
         started: ctx.now,
         expires: ctx.now + length,
         canceled: false,
+        ended: false,
     };
     let told = format!(
         "is shifted away from {} until {}: {}",
         shift.away_from, shift.expires, shift.comment
     );
-    ctx.tx
-        .event(ctx.now, Severity::Warning, &group.name, "zonal-shift", told);
+    ctx.tx.event(
+        ctx.now,
+        Severity::Warning,
+        &resource.name,
+        "zonal-shift",
+        told,
+    );
     ctx.tx.put(shift.clone());
     Ok(shape(&shift, ctx.now))
 }
@@ -125,7 +131,7 @@ pub fn cancel(ctx: &mut Ctx, input: CancelZonalShift) -> Result<Shift> {
     shift.canceled = true;
     ctx.tx.put(shift.clone());
     let told = format!("the zonal shift away from {} was canceled", shift.away_from);
-    let subject = resource::name(&shift.resource);
+    let subject = shift.resource_name();
     ctx.tx
         .event(ctx.now, Severity::Info, subject, "zonal-shift", told);
     Ok(shape(&shift, ctx.now))
@@ -155,10 +161,10 @@ pub fn list(ctx: &mut Ctx, input: ListZonalShifts) -> Result<Summaries> {
     Ok(Summaries { items, next_token })
 }
 
-/// The one that moves the group away from a zone now.
-pub fn active<'a>(ctx: &'a Ctx, group: &AutoScalingGroup) -> Option<&'a Arc<ZonalShift>> {
-    let mut shifts = ctx.tx.zonal_shifts.values();
-    shifts.find(|s| s.resource == group.arn && s.active(ctx.now))
+/// The one that moves the resource away from a zone now.
+pub fn active<'a>(ctx: &'a Ctx, resource: &Resource) -> Option<&'a Arc<ZonalShift>> {
+    let mut shifts = ctx.tx.zonal_shifts.of(resource.arn.as_str());
+    shifts.find(|s| s.active(ctx.now))
 }
 
 fn running(ctx: &Ctx, id: &str) -> Result<Arc<ZonalShift>> {
@@ -175,7 +181,7 @@ fn running(ctx: &Ctx, id: &str) -> Result<Arc<ZonalShift>> {
     }
 }
 
-fn check_zone(ctx: &Ctx, group: &AutoScalingGroup, id: &str) -> Result<()> {
+fn check_zone(ctx: &Ctx, resource: &Resource, id: &str) -> Result<()> {
     let region = zone::region(&ctx.scope.region);
     if !region.is_some_and(|r| r.zones().any(|(_, known)| known == id)) {
         let message = format!(
@@ -184,8 +190,8 @@ fn check_zone(ctx: &Ctx, group: &AutoScalingGroup, id: &str) -> Result<()> {
         );
         return Err(invalid("InvalidAz", message));
     }
-    if !group.zones.iter().any(|z| zone::zone_id(z) == Some(id)) {
-        let message = format!("{} is not in the Availability Zone {id}.", group.name);
+    if !resource.zones.iter().any(|z| zone::zone_id(z) == Some(id)) {
+        let message = format!("{} is not in the Availability Zone {id}.", resource.name);
         return Err(invalid("UnsupportedAz", message));
     }
     Ok(())

@@ -97,6 +97,7 @@ fn add_group(sum: &mut GroupMetrics, other: GroupMetrics) {
     // Each worker judges by what it saw; one that saw it is enough.
     sum.anomalous_host_count = sum.anomalous_host_count.max(other.anomalous_host_count);
     sum.mitigated_host_count = sum.mitigated_host_count.max(other.mitigated_host_count);
+    sum.zonal_shifted_host_count = other.zonal_shifted_host_count;
     for target in other.targets {
         match sum
             .targets
@@ -118,4 +119,6 @@ fn add_target(sum: &mut TargetMetrics, other: &TargetMetrics) {
     sum.target_5xx += other.target_5xx;
     sum.target_connection_error_count += other.target_connection_error_count;
     sum.response_time.merge(&other.response_time);
+    sum.is_anomalous |= other.is_anomalous;
+    sum.is_mitigated |= other.is_mitigated;
 }

@@ -211,7 +211,7 @@ impl Node {
                         }
                     }
                     TargetState::Draining { .. } => {}
-                    TargetState::Active | TargetState::Unused => {
+                    TargetState::Active | TargetState::Shifted | TargetState::Unused => {
                         self.over.remove(&key);
                         if failed.contains(&key) && !eligible.targets.contains(&place) {
                             endings.push((address, !group.unhealthy_connection_termination));

@@ -14,9 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::check::{Spec, check};
 use super::matcher::Matcher;
 use super::track::{Failure, Track};
-use crate::config::{
-    self, CheckProtocol, Config, HealthCheck, Protocol, ProtocolVersion, TargetState,
-};
+use crate::config::{self, CheckProtocol, Config, HealthCheck, Protocol, ProtocolVersion};
 use crate::netns::Namespace;
 use crate::report::Health;
 
@@ -264,7 +262,7 @@ impl Checked<'_> {
                 let is_enabled =
                     zone.is_none_or(|zone| self.nodes.iter().any(|node| node.zone == zone));
                 let is_in_reach = self.cross_zone || zone.is_none_or(|zone| zone == node.zone);
-                target.state == TargetState::Active && is_in_reach && is_enabled
+                target.state.is_registered() && is_in_reach && is_enabled
             });
             for target in targets {
                 let key = Key {

@@ -263,6 +263,7 @@ impl Group {
             unhealthy_routing_request_count: self.unhealthy_routing.take(),
             anomalous_host_count: count(|target| target.is_anomalous.get()),
             mitigated_host_count: count(|target| target.weight.get() < 1.0),
+            zonal_shifted_host_count: eligible.shifted as u64,
             targets: self
                 .targets
                 .iter()
@@ -271,6 +272,8 @@ impl Group {
                     metrics.target = target.key.clone();
                     metrics.zone = target.zone.clone();
                     metrics.in_flight = target.in_flight.get().into();
+                    metrics.is_anomalous = target.is_anomalous.get();
+                    metrics.is_mitigated = target.weight.get() < 1.0;
                     metrics
                 })
                 .collect(),
@@ -316,7 +319,7 @@ impl Target {
     }
 
     pub fn keep_idle(&self, upstream: Upstream) {
-        if self.state.get() == TargetState::Active && !self.is_cut.get() {
+        if self.state.get().is_registered() && !self.is_cut.get() {
             self.idle.borrow_mut().push(Idle {
                 upstream,
                 since: Instant::now(),
@@ -327,7 +330,7 @@ impl Target {
     /// Closes connections that idled too long, that the target closed, and all of a target that gets
     /// no more requests.
     pub fn sweep(&self, idle_timeout: std::time::Duration) {
-        let is_active = self.state.get() == TargetState::Active;
+        let is_active = self.state.get().is_registered();
         self.idle.borrow_mut().retain(|idle| {
             is_active && idle.since.elapsed() < idle_timeout && idle.upstream.stream.is_quiet()
         });

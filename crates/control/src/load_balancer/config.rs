@@ -329,7 +329,7 @@ fn target_group(
         }),
         unhealthy_state_routing: minimum_healthy(group),
         health_check: health_check(&group.health_check, speed),
-        targets: targets(state, group),
+        targets: targets(state, group, balancer),
         relay: None,
     }
 }
@@ -367,7 +367,7 @@ pub fn health_check(check: &HealthCheck, speed: Speed) -> cfg::HealthCheck {
 }
 
 /// All targets of a group, as far as they have addresses.
-pub fn targets(state: &State, group: &TargetGroup) -> Vec<cfg::Target> {
+pub fn targets(state: &State, group: &TargetGroup, balancer: &LoadBalancer) -> Vec<cfg::Target> {
     let delay = SignedDuration::from_secs(group.deregistration_delay().into());
     let of_one = |target: &Target| {
         let registered = match target.draining {
@@ -376,11 +376,17 @@ pub fn targets(state: &State, group: &TargetGroup) -> Vec<cfg::Target> {
             },
             None => cfg::TargetState::Active,
         };
-        let at = |key: String, address: Ipv4Addr, zone, state| cfg::Target {
-            key,
-            address: SocketAddr::from((address, target.port)),
-            zone,
-            state,
+        let at = |key: String, address: Ipv4Addr, zone: Option<String>, of_target| {
+            let is_shifted = super::is_shifted(state, balancer, group, zone.as_deref());
+            cfg::Target {
+                key,
+                address: SocketAddr::from((address, target.port)),
+                zone,
+                state: match of_target {
+                    cfg::TargetState::Active if is_shifted => cfg::TargetState::Shifted,
+                    of_target => of_target,
+                },
+            }
         };
         match place(state, group, target) {
             Place::At(address, zone) => vec![at(target_key(target), address, zone, registered)],

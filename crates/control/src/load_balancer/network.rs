@@ -117,6 +117,6 @@ fn target_group(
             proxy_protocol,
             ..health_check(&group.health_check, speed)
         },
-        targets: targets(state, group),
+        targets: targets(state, group, balancer),
     }
 }

@@ -1,10 +1,11 @@
 //! `AWS/ApplicationELB`: what the balancer's nodes counted.
 
+use crate::load_balancer::{Failover, groups_of};
 use ::balancer::report::{GroupMetrics, NodeMetrics};
 use jiff::Timestamp;
 use metrics::{Bucket, MetricKey, Metrics};
 use model::Scope;
-use model::elbv2::TargetState;
+use model::elbv2::{LoadBalancer, TargetState};
 use std::collections::BTreeMap;
 use store::State;
 
@@ -76,6 +77,58 @@ pub fn measure(metrics: &Metrics, state: &State, counts: &[NodeMetrics], start: 
         }
         connections(metrics, &balancer.scope, key, counts, start);
         requests_per_target(metrics, state, &balancer.scope, key, counts, start);
+        zone_states(metrics, state, balancer, counts, start);
+    }
+}
+
+/// How many zones have enough healthy targets of a group, and how many have not: for DNS to name
+/// them, and for requests to go to healthy targets only. Of a zone that is one or none.
+fn zone_states(
+    metrics: &Metrics,
+    state: &State,
+    balancer: &LoadBalancer,
+    counts: &[NodeMetrics],
+    start: Timestamp,
+) {
+    let key = balancer.dimension();
+    let reported = |zone: &str| {
+        counts
+            .iter()
+            .any(|n| n.load_balancer == key && n.zone == zone)
+    };
+    let zones = balancer.zones.iter().map(|z| z.zone.as_str());
+    let zones: Vec<&str> = zones.filter(|zone| reported(zone)).collect();
+    if zones.is_empty() {
+        return;
+    }
+    let names = [
+        (Failover::Dns, "HealthyStateDNS", "UnhealthyStateDNS"),
+        (
+            Failover::Routing,
+            "HealthyStateRouting",
+            "UnhealthyStateRouting",
+        ),
+    ];
+    let groups = groups_of(state, balancer);
+    for group in groups.iter().filter_map(|arn| state.target_groups.get(arn)) {
+        for (failover, healthy, unhealthy) in names {
+            let put = |name: &str, zone: Option<&str>, count: usize| {
+                let mut dimensions =
+                    vec![("LoadBalancer", key), ("TargetGroup", group.dimension())];
+                dimensions.extend(zone.map(|zone| ("AvailabilityZone", zone)));
+                let key = MetricKey::new(&balancer.scope, ALB, name, &dimensions);
+                metrics.put_bucket(key, "Count", start, Bucket::of(count as f64, 1.0));
+            };
+            let mut good = 0;
+            for zone in &zones {
+                let is_good = failover.is_held_off(state, group, balancer, zone);
+                good += usize::from(is_good);
+                put(healthy, Some(zone), usize::from(is_good));
+                put(unhealthy, Some(zone), usize::from(!is_good));
+            }
+            put(healthy, None, good);
+            put(unhealthy, None, zones.len() - good);
+        }
     }
 }
 
@@ -212,6 +265,10 @@ fn group_counts(
     ];
     for (name, count) in odd {
         put(name, "Count", Bucket::of(count as f64, 1.0), false);
+    }
+    if group.zonal_shifted_host_count > 0 {
+        let shifted = Bucket::of(group.zonal_shifted_host_count as f64, 1.0);
+        put("ZonalShiftedHostCount", "Count", shifted, false);
     }
     let mut times = Bucket::default();
     for target in &group.targets {
@@ -371,6 +428,9 @@ mod tests {
                 state: TargetState::Healthy,
                 reason: None,
                 since: Timestamp::UNIX_EPOCH,
+                is_anomalous: false,
+                is_mitigated: false,
+                is_shifted: false,
             };
             store.update(|tx| tx.put(health));
         }

@@ -243,15 +243,21 @@ impl Cloud {
 
     /// Moves the group away from the zone for an hour.
     pub fn shift(&self, group: &str, zone: &str) {
+        self.shift_resource(&self.group(group).arn, zone);
+    }
+
+    /// The same of whatever has that ARN.
+    pub fn shift_resource(&self, arn: &str, zone: &str) {
         let shift = ZonalShift {
             id: format!("shift-{}", self.state().zonal_shifts.len()),
             scope: self.scope.clone(),
-            resource: self.group(group).arn,
+            resource: arn.to_owned(),
             away_from: model::zone::zone_id(zone).unwrap().to_owned(),
             comment: "as the test wants".into(),
             started: self.now(),
             expires: self.now() + Speed::new(self.speed).wait(3600),
             canceled: false,
+            ended: false,
         };
         self.end_shifts();
         self.store.update(|tx| tx.put(shift));

@@ -341,7 +341,7 @@ fn wanted(config: &Config) -> Vec<(Key, String, &Target, &HealthCheck)> {
                 continue;
             };
             for target in group.targets.iter().filter(|t| {
-                t.state == TargetState::Active
+                t.state.is_registered()
                     && group.health_check.enabled
                     && balancer.serves_zone(t.zone.as_deref())
             }) {

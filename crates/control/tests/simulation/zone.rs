@@ -2,6 +2,7 @@
 
 use crate::cloud::Cloud;
 use crate::{stack, timeline};
+use balancer::config::TargetState;
 use model::autoscaling::LifecycleState;
 use model::event::Fault;
 
@@ -95,6 +96,82 @@ fn dns_leaves_out_the_zone_that_is_cut() {
     cloud.until("both in DNS", 600.0, |c| {
         names(c) == both && c.at_rest("web")
     });
+}
+
+/// A load balancer that is shifted away from a zone: DNS leaves the zone out, its targets are left
+/// alone though healthy, and all of it ends with the shift, or when the load balancer opts out.
+#[test]
+fn a_load_balancer_that_is_shifted_leaves_the_zone() {
+    let mut cloud = Cloud::new(1.0);
+    let web = stack::web(&cloud, "web", (2, 4, 4), 60);
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    let allow = |cloud: &Cloud, value: &str| {
+        let attribute = "Attributes.member.1.Key=zonal_shift.config.enabled";
+        let balancer = &web.load_balancer;
+        cloud.elbv2(&format!(
+            "ModifyLoadBalancerAttributes&LoadBalancerArn={balancer}&{attribute}&Attributes.member.1.Value={value}"
+        ));
+    };
+    // By zone: whether DNS names it, and targets that get requests.
+    let zones = |cloud: &Cloud| {
+        let state = cloud.state();
+        let balancer = &state.load_balancers[&web.load_balancer];
+        let name = balancer.dns_name.to_lowercase();
+        let serving = &cloud.plane.names()[&name];
+        let config = cloud.plane.config();
+        let targets: Vec<_> = config
+            .target_groups
+            .values()
+            .flat_map(|g| &g.targets)
+            .collect();
+        [A, B].map(|zone| {
+            let mut nodes = balancer.zones.iter().filter(|z| z.zone == zone);
+            let is_named = nodes.any(|z| z.public_ip.is_some_and(|ip| serving.contains(&ip)));
+            let mut active = targets.iter().filter(|t| t.state == TargetState::Active);
+            let count = active
+                .by_ref()
+                .filter(|t| t.zone.as_deref() == Some(zone))
+                .count();
+            (is_named, count)
+        })
+    };
+    let overrides = |cloud: &Cloud| {
+        let group = &web.target_group;
+        let health = cloud.elbv2(&format!("DescribeTargetHealth&TargetGroupArn={group}"));
+        assert_eq!(health.matches("<State>healthy<").count(), 4, "{health}");
+        health.matches("<State>zonal_shift_active<").count()
+    };
+    let usual = [(true, 2), (true, 2)];
+    cloud.shift_resource(&web.load_balancer, A);
+    cloud.run(10.0);
+    assert_eq!((zones(&cloud), overrides(&cloud)), (usual, 0), "opted out");
+    allow(&cloud, "true");
+    cloud.run(10.0);
+    let shifted = [(false, 0), (true, 2)];
+    assert_eq!((zones(&cloud), overrides(&cloud)), (shifted, 2));
+    allow(&cloud, "false");
+    cloud.run(10.0);
+    assert_eq!(
+        (zones(&cloud), overrides(&cloud)),
+        (usual, 0),
+        "opted out again"
+    );
+    allow(&cloud, "true");
+    cloud.run(3_000.0);
+    assert_eq!((zones(&cloud), overrides(&cloud)), (shifted, 2));
+    cloud.run(600.0);
+    assert_eq!((zones(&cloud), overrides(&cloud)), (usual, 0), "expired");
+    // Without cross-zone load balancing the node's own targets are all it has: DNS does the work.
+    cloud.elbv2(&format!(
+        "ModifyTargetGroupAttributes&TargetGroupArn={}&Attributes.member.1.Key=load_balancing.cross_zone.enabled&Attributes.member.1.Value=false",
+        web.target_group
+    ));
+    cloud.shift_resource(&web.load_balancer, A);
+    cloud.run(10.0);
+    assert_eq!(
+        (zones(&cloud), overrides(&cloud)),
+        ([(false, 2), (true, 2)], 0)
+    );
 }
 
 #[test]
