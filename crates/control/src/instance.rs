@@ -139,7 +139,9 @@ pub fn plan(
             // and stays `running` meanwhile. One that vanishes before it has booted again
             // would only repeat that.
             None => steps.extend(attached.then_some(Step::Launch)),
-            Some(RunState::Stopped(Exit::Crashed(-1))) if record.ready.is_some() => {
+            Some(RunState::Stopped(Exit::Crashed(-1)))
+                if record.ready.is_some() && record.auto_recovery != "disabled" =>
+            {
                 steps.extend(attached.then_some(Step::Launch))
             }
             Some(RunState::Stopped(exit)) => {
@@ -492,12 +494,13 @@ fn spec(
     let vpc = state.vpcs.get(&record.vpc).ok_or("its VPC is gone")?;
     let kind = model::instance_type::find(&record.instance_type)
         .ok_or_else(|| format!("unknown instance type {}", record.instance_type))?;
-    if world.settings.images.is_empty() {
+    let built = world.settings.images.get();
+    if built.is_empty() {
         return Err("no machine image is built; run `make images`".into());
     }
     let contents = record.contents.as_ref();
     let base = contents.map_or(&record.image, |c| &c.base);
-    let recipe = model::image::backing(base, &world.settings.images).recipe;
+    let recipe = model::image::backing(base, &built).recipe;
     let (hostname, domain) = private_name(primary.primary_ip(), &record.scope.region);
     Ok(InstanceSpec {
         id: record.id.clone(),

@@ -272,6 +272,9 @@ fn one_that_was_ready_and_vanished_is_recovered() {
     record.ready = Some(second(110));
     let gone = seen(RunState::Stopped(Exit::Crashed(-1)), 0);
     assert_eq!(steps(&record, Some(&gone)), "launch");
+    record.auto_recovery = "disabled".into();
+    let ended = "stopped Server.InternalError -> Stopped { force: false }";
+    assert_eq!(steps(&record, Some(&gone)), ended);
 }
 
 #[test]

@@ -145,6 +145,11 @@ fn containers(cloud: &Cloud) {
         cloud.say("docker run --rm tiny /bin/sh -c 'echo from $$'"),
         "from 1"
     );
+    // The instance's size, and all rights that the instance itself has.
+    let memory = cloud.say("docker run --rm --privileged tiny /bin/cat /proc/meminfo");
+    assert!(memory.starts_with("MemTotal:        1048576 kB"), "{memory}");
+    let cpus = "docker run --rm tiny /bin/cat /sys/devices/system/cpu/online";
+    assert_eq!(cloud.say(cpus), "0-1");
     // A hybrid host keeps its controllers to itself, a pure v2 host shares them.
     if cloud
         .sh("grep -q memory /sys/fs/cgroup/cgroup.controllers")
