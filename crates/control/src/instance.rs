@@ -1,5 +1,7 @@
 //! Instances: launches what should run, stops what should not, and records what was seen.
 
+mod dhcp;
+
 use crate::World;
 use crate::clock::earliest;
 use crate::index::interfaces;
@@ -502,6 +504,7 @@ fn spec(
     let base = contents.map_or(&record.image, |c| &c.base);
     let recipe = model::image::backing(base, &built).recipe;
     let (hostname, domain) = private_name(primary.primary_ip(), &record.scope.region);
+    let options = state.dhcp_options.get(&vpc.dhcp_options).map(AsRef::as_ref);
     Ok(InstanceSpec {
         id: record.id.clone(),
         run: record.run,
@@ -513,9 +516,10 @@ fn spec(
         layers: contents.map(|c| c.layers.clone()).unwrap_or_default(),
         uid_base: record.uid_base,
         hostname,
-        domain,
         address: primary.primary_ip(),
-        resolver: vpc.resolver(),
+        name_servers: dhcp::name_servers(vpc.resolver().into(), options),
+        search: dhcp::search(options, &domain),
+        domain,
         cpu: Cpu {
             vcpus: kind.vcpus,
             millicores_per_vcpu: world.settings.millicores_per_vcpu,

@@ -211,12 +211,7 @@ pub fn open_host(
     })?))
 }
 
-fn settings(
-    up: &Up,
-    state: &State,
-    images: model::image::AtHand,
-    sized_volumes: bool,
-) -> Settings {
+fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes: bool) -> Settings {
     let (registry, checkip, api) = (
         layout::registry_address(up.public_pool),
         layout::checkip_address(up.public_pool),

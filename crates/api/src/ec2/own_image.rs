@@ -209,11 +209,9 @@ pub fn deregister(ctx: &mut Ctx, input: DeregisterImage) -> Result<Done> {
         _ => {
             let built = ctx.cloud.images.get();
             return Err(match image::named(&ctx.tx, &ctx.scope, &built, &id) {
-                Named::Known(of) if of.own.is_none() => ApiError::new(
-                    403,
-                    "AuthFailure",
-                    format!("Not authorized for image:{id}"),
-                ),
+                Named::Known(of) if of.own.is_none() => {
+                    ApiError::new(403, "AuthFailure", format!("Not authorized for image:{id}"))
+                }
                 _ => image::not_found(&input.image_id),
             });
         }

@@ -107,7 +107,8 @@ pub fn tree(instance: &Instance, identity: Option<&Identity>) -> Tree {
     }
 
     let monitoring = if i.monitoring { "enabled" } else { "disabled" };
-    tree.at("dynamic/").put("fws/instance-monitoring", monitoring);
+    tree.at("dynamic/")
+        .put("fws/instance-monitoring", monitoring);
     let document = identity_document(instance);
     let mut dynamic = tree.at("dynamic/instance-identity/");
     if let Some(signatures) = identity.and_then(|identity| identity.sign(&document)) {

@@ -147,7 +147,10 @@ fn containers(cloud: &Cloud) {
     );
     // The instance's size, and all rights that the instance itself has.
     let memory = cloud.say("docker run --rm --privileged tiny /bin/cat /proc/meminfo");
-    assert!(memory.starts_with("MemTotal:        1048576 kB"), "{memory}");
+    assert!(
+        memory.starts_with("MemTotal:        1048576 kB"),
+        "{memory}"
+    );
     let cpus = "docker run --rm tiny /bin/cat /sys/devices/system/cpu/online";
     assert_eq!(cloud.say(cpus), "0-1");
     // A hybrid host keeps its controllers to itself, a pure v2 host shares them.
