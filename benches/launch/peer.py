@@ -11,15 +11,10 @@ from pathlib import Path
 
 from cloud import MARK
 
-IMAGE = "nines-bench:latest"
+IMAGE, LABEL = "nines-bench:latest", "nines-bench"
 SAY = "echo nines bench: user data runs at $EPOCHREALTIME"
-# What user data is to an instance with systemd: a unit of the last target.
-UNIT = f"""[Unit]
-After=basic.target
-[Service]
-Type=oneshot
-ExecStart=/bin/bash -c '{SAY.replace("$", "$$")} >/dev/console'
-"""
+# In the place of the user-data runner, which its unit starts as in an instance.
+RUNNER = f"#!/bin/bash\n{SAY} >/dev/console\n"
 
 
 def docker(*arguments, **options):
@@ -43,22 +38,18 @@ class Peer:
             docker("import", "-", IMAGE, stdin=packed.stdout)
         self.systemd = Path(root, "usr/lib/systemd/systemd").exists()
         self.files = tempfile.TemporaryDirectory(prefix="nines-bench-docker-")
-        unit = Path(self.files.name, "bench.service")
-        unit.write_text(UNIT)
         self.how = ["--cpus", "2", "--memory", "1g"]
         if self.systemd:
-            # Our runner would wait for a metadata service.
-            off = Path(self.files.name, "cloud-init.disabled")
-            off.write_text("")
-            home = "/etc/systemd/system"
-            self.how += ["-t", "--privileged", "--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/tmp", "--env", "container=docker",
-                         "-v", f"{unit}:{home}/bench.service:ro", "-v", f"{unit}:{home}/multi-user.target.wants/bench.service:ro",
-                         "-v", f"{off}:/etc/cloud/cloud-init.disabled:ro", IMAGE, "/sbin/init"]
+            runner = Path(self.files.name, "user-data")
+            runner.write_text(RUNNER)
+            runner.chmod(0o755)
+            self.how += ["-t", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--cgroupns", "private", "--tmpfs", "/run",
+                         "--tmpfs", "/tmp", "--env", "container=docker", "-v", f"{runner}:/usr/lib/nines/user-data:ro", IMAGE, "/sbin/init"]
         else:
             self.how += [IMAGE, "/bin/bash", "-c", f"{SAY}; exec sleep infinity"]
 
     def begin(self):
-        return docker("run", "--detach", *self.how)
+        return docker("run", "--detach", "--label", LABEL, *self.how)
 
     def said(self, container, patience=60):
         end = time.time() + patience
@@ -91,6 +82,9 @@ class Peer:
         return charged / 1e6, taken / 1e6
 
     def close(self):
+        left = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
+        if left:
+            docker("rm", "--force", *left)
         docker("rmi", "--force", IMAGE)
         self.files.cleanup()
 

@@ -6,7 +6,7 @@
 
 `--ami nines-debian-12-plain` measures without systemd (`nines image build debian-12-plain` makes it).
 `--docker` runs the same root file system by `docker run` in the same run, where a Docker daemon answers:
-its plain start beside ours without systemd, systemd in a privileged container beside ours with it.
+its plain start beside ours without systemd, systemd in a container that may mount beside ours with it.
 
 The line is written by the instance itself and holds the time on its clock, which is this machine's; the
 console files are looked at seldom, so that looking takes no CPU from what is measured. An instance that
@@ -72,6 +72,27 @@ def available():
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
 
 
+def measure(bench, peer, arguments):
+    single, theirs = [], []
+    for _ in range(arguments.single):
+        single.append(bench.launch(1)[0][0])
+        if peer:
+            theirs.append(peer.start())
+    if single:
+        print(f"one: median {statistics.median(single):.3f} s, worst {max(single):.3f} s of {len(single)}", flush=True)
+    if theirs:
+        print(f"docker run of the same: median {statistics.median(theirs):.3f} s, worst {max(theirs):.3f} s", flush=True)
+    for count in arguments.many:
+        many, end = bench.launch(count)
+        print(f"{count} at once: median {statistics.median(many):.2f} s, last {max(many):.2f} s; terminated in {end:.1f} s", flush=True)
+    if arguments.idle:
+        charged, taken = bench.idle(arguments.idle)
+        print(f"idle, of {arguments.idle}: {charged:.1f} MB in its group, {taken:.1f} MB less available each", flush=True)
+    if peer and arguments.idle:
+        charged, taken = peer.idle(arguments.idle, available)
+        print(f"idle containers: {charged:.1f} MB in its group, {taken:.1f} MB less available each", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--nines", default="target/release/nines")
@@ -86,26 +107,11 @@ def main():
     with Cloud(arguments.nines, arguments.images) as cloud:
         bench = Bench(cloud, arguments.ami, arguments.patience)
         peer = find(cloud.root_of(bench.image)) if arguments.docker else None
-        single, theirs = [], []
-        for _ in range(arguments.single):
-            single.append(bench.launch(1)[0][0])
+        try:
+            measure(bench, peer, arguments)
+        finally:
             if peer:
-                theirs.append(peer.start())
-        if single:
-            print(f"one: median {statistics.median(single):.3f} s, worst {max(single):.3f} s of {len(single)}", flush=True)
-        if theirs:
-            print(f"docker run of the same: median {statistics.median(theirs):.3f} s, worst {max(theirs):.3f} s", flush=True)
-        for count in arguments.many:
-            many, end = bench.launch(count)
-            print(f"{count} at once: median {statistics.median(many):.2f} s, last {max(many):.2f} s; terminated in {end:.1f} s", flush=True)
-        if arguments.idle:
-            charged, taken = bench.idle(arguments.idle)
-            print(f"idle, of {arguments.idle}: {charged:.1f} MB in its group, {taken:.1f} MB less available each", flush=True)
-        if peer and arguments.idle:
-            charged, taken = peer.idle(arguments.idle, available)
-            print(f"idle containers: {charged:.1f} MB in its group, {taken:.1f} MB less available each", flush=True)
-        if peer:
-            peer.close()
+                peer.close()
 
 
 if __name__ == "__main__":
