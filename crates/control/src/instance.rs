@@ -65,6 +65,9 @@ pub fn plan(
     let run = seen.map(|o| o.state);
     // What is seen of an earlier one is how it ended before the last start.
     let this_run = seen.is_some_and(|o| o.run == record.run);
+    // What runs in an instance outlives its host process that was killed.
+    let orphaned = matches!(run, Some(RunState::Stopped(Exit::Crashed(-1))));
+    let orphans = orphaned.then_some(Step::Stop { force: true });
     let mut steps = Vec::new();
     match (record.desired, record.state) {
         (_, S::Terminated) => {
@@ -89,7 +92,8 @@ pub fn plan(
             Some(RunState::Stopping) if force => steps.push(Step::Stop { force }),
             Some(RunState::Stopping) => {}
             Some(RunState::Stopped(_)) | None if state != S::Stopped => {
-                steps.push(become_(S::Stopped, None))
+                steps.extend(orphans);
+                steps.push(become_(S::Stopped, None));
             }
             Some(RunState::Stopped(_)) | None => {}
         },
@@ -150,6 +154,7 @@ pub fn plan(
                 let why = seen
                     .and_then(|o| o.failure.clone())
                     .unwrap_or_else(|| format!("{exit:?}"));
+                steps.extend(orphans);
                 steps.push(Step::Become {
                     state: S::Stopped,
                     reason: Some((

@@ -264,6 +264,14 @@ fn outlives_the_control_plane() {
         assert!(Instant::now() < deadline, "{:?}", cloud.observe());
         std::thread::yield_now();
     }
+    // What ran in it is still there until somebody says that it shall end.
+    let stat = format!("/proc/{}/stat", before.init_pid.expect("an init"));
+    // Whoever inherited it may not have looked after it yet.
+    let lives = || std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z "));
+    assert!(lives());
+    let stopped = cloud.instances.stop(&cloud.spec.id, true, PATIENCE);
+    stopped.expect("its processes end");
+    assert!(!lives());
     assert_ne!(cloud.boot().init_pid, before.init_pid);
 }
 

@@ -134,8 +134,12 @@ impl Instances {
     }
 
     /// Asks the instance to power off; its shim kills it after `timeout`, or at once if
-    /// `force`. One that does not run is fine.
+    /// `force`. One that does not run is fine; what a killed shim left running of it ends.
     pub fn stop(&self, id: &InstanceId, force: bool, timeout: Duration) -> Result<()> {
+        let status = self.status(id)?;
+        if force && status.is_some_and(|s| matches!(s.state, RunState::Stopped(_))) {
+            return self.cgroups.remove(id.as_str());
+        }
         let timeout = if force { Duration::ZERO } else { timeout };
         self.ask(
             id,
