@@ -25,6 +25,9 @@ pub trait Host: Send + Sync {
     /// Begins to shut an instance down; `force` kills it.
     fn stop(&self, id: &InstanceId, force: bool) -> Result<(), InstanceError>;
     fn reboot(&self, id: &InstanceId) -> Result<(), InstanceError>;
+    /// Lets an instance that runs use no more CPU time a second than that; its next launch is
+    /// given its own again.
+    fn limit_cpu(&self, id: &InstanceId, usec_per_sec: u64) -> Result<(), InstanceError>;
     /// Kills what still runs and removes every trace, the root volume included.
     fn terminate(&self, id: &InstanceId) -> Result<(), InstanceError>;
     /// Everything that was launched and not terminated; all of it or an error.

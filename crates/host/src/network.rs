@@ -11,7 +11,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Network {
@@ -27,7 +27,7 @@ pub struct Network {
 }
 
 /// What went through a NAT gateway since its rules were made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NatUsage {
     /// From its VPC, and on towards where it goes.
     pub in_from_source: Passed,
@@ -44,7 +44,13 @@ pub struct NatUsage {
     pub open: u64,
     /// Connections for which there was no port; unknown where the kernel does not tell.
     pub no_port: Option<u64>,
+    /// Connections that nobody has closed, with the seconds after which they are forgotten unless
+    /// another packet comes.
+    pub standing: BTreeMap<Connection, u32>,
 }
+
+/// Number of the protocol, whence and whither.
+pub type Connection = (u8, SocketAddrV4, SocketAddrV4);
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Passed {

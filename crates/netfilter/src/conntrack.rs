@@ -16,6 +16,9 @@ pub struct Flow {
     pub reply: Tuple,
     /// The connection is over; the entry only waits for late packets.
     pub is_closed: bool,
+    /// Of an established TCP connection, and of what UDP left: seconds until it is forgotten,
+    /// unless another packet comes.
+    pub idle_left: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +38,9 @@ const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
 const PROTOCOL_STATE: u16 = 4;
 const PROTOCOL_STATE_TCP: u16 = 1;
+const TIMEOUT: u16 = 7;
 const TCP_STATE: u16 = 1;
+const TCP_ESTABLISHED: u8 = 3;
 /// `TIME_WAIT`, and what comes after it (`linux/netfilter/nf_conntrack_tcp.h`).
 const TCP_OVER: u8 = 7;
 const TUPLE_IP: u16 = 1;
@@ -110,10 +115,15 @@ fn tuple_attributes(tuple: &Tuple) -> Vec<u8> {
 }
 
 fn flow(attributes: &[u8]) -> Option<Flow> {
+    let state = tcp_state(attributes);
+    let left = value(attributes, TIMEOUT).and_then(|v| v.first_chunk().copied());
     Some(Flow {
         original: tuple(value(attributes, ORIGINAL)?)?,
         reply: tuple(value(attributes, REPLY)?)?,
-        is_closed: tcp_state(attributes).is_some_and(|state| state >= TCP_OVER),
+        is_closed: state.is_some_and(|state| state >= TCP_OVER),
+        idle_left: left
+            .filter(|_| state.is_none_or(|state| state == TCP_ESTABLISHED))
+            .map(u32::from_be_bytes),
     })
 }
 
@@ -162,15 +172,16 @@ mod tests {
             destination_port: t.source_port,
             ..t
         };
-        for protocol in [6, 17] {
+        for (protocol, state) in [(6, TCP_OVER), (17, TCP_ESTABLISHED)] {
             let (original, reply) = (sample(protocol), back(sample(protocol)));
             let bytes = [
                 nested(ORIGINAL, &tuple_attributes(&original)),
                 nested(REPLY, &tuple_attributes(&reply)),
                 nested(
                     PROTOCOL_STATE,
-                    &nested(PROTOCOL_STATE_TCP, &attribute(TCP_STATE, &[TCP_OVER])),
+                    &nested(PROTOCOL_STATE_TCP, &attribute(TCP_STATE, &[state])),
                 ),
+                attribute(TIMEOUT, &350u32.to_be_bytes()),
             ]
             .concat();
             let message = message(GET, libc::NLM_F_REQUEST, &bytes);
@@ -179,13 +190,14 @@ mod tests {
                 .into_iter()
                 .filter_map(|(_, payload)| flow(&payload[FAMILY_HEADER..]))
                 .collect();
-            let is_closed = true;
+            let is_closed = state == TCP_OVER;
             assert_eq!(
                 found,
                 [Flow {
                     original,
                     reply,
-                    is_closed
+                    is_closed,
+                    idle_left: (!is_closed).then_some(350),
                 }; 2]
             );
             // Cut anywhere it is no flow, and no panic.

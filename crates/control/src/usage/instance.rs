@@ -1,6 +1,5 @@
 //! `AWS/EC2`: what each instance used since the period before, and its status checks.
 
-use super::credit;
 use crate::Speed;
 use crate::index::Members;
 use host::instance::{ObservedInstance, RunState, Usage as Counters};
@@ -14,11 +13,11 @@ use std::collections::BTreeMap;
 use store::State;
 
 /// Periods of a minute that basic monitoring takes together.
-const BASIC: i64 = 5;
+pub const BASIC: i64 = 5;
 
-/// Where each instance's counters stood when its metrics were last written, and its credits.
+/// Where each instance's counters stood when its metrics were last written.
 #[derive(Default)]
-pub struct Readings(BTreeMap<InstanceId, Reading>, BTreeMap<InstanceId, Reading>);
+pub struct Readings(BTreeMap<InstanceId, Reading>);
 
 #[derive(Clone, Copy)]
 struct Reading {
@@ -55,11 +54,9 @@ pub fn measure(
                 one,
                 period,
             );
-            credits(metrics, &mut readings.1, instance, one, period);
         }
     }
     readings.0.retain(|id, _| state.instances.contains_key(id));
-    readings.1.retain(|id, _| state.instances.contains_key(id));
 }
 
 fn measure_one(
@@ -205,49 +202,6 @@ fn zone_is_cut(state: &State, zone: &str) -> bool {
         .faults
         .keys()
         .any(|fault| matches!(fault, Fault::Zone(cut) if cut == zone))
-}
-
-/// Credits have a period of their own, the same with either monitoring.
-fn credits(
-    metrics: &Metrics,
-    readings: &mut BTreeMap<InstanceId, Reading>,
-    instance: &Instance,
-    seen: &ObservedInstance,
-    period: Period,
-) {
-    if credit::burst_of(instance).is_none() {
-        return;
-    }
-    if instance.state != InstanceState::Running || seen.state != RunState::Running {
-        readings.remove(&instance.id);
-        return;
-    }
-    let reading = Reading {
-        started: seen.started,
-        at: period.now,
-        counters: seen.usage,
-    };
-    let before = match readings.get(&instance.id) {
-        Some(before) if before.started == seen.started => *before,
-        _ => {
-            readings.insert(instance.id.clone(), reading);
-            return;
-        }
-    };
-    if period.number % BASIC != 0 {
-        return;
-    }
-    readings.insert(instance.id.clone(), reading);
-    let seconds = period.now.duration_since(before.at).as_secs_f64();
-    let quota = seen.cpu_quota_usec_per_sec as f64 * seconds;
-    if quota <= 0.0 {
-        return;
-    }
-    let used = seen.usage.cpu_usec.saturating_sub(before.counters.cpu_usec) as f64;
-    let minutes = seconds * period.speed.factor() / 60.0;
-    let length = period.speed.wait(credit::PERIOD_SECS).as_millis().max(1) as i64;
-    let cpu = (used / quota).min(1.0);
-    credit::measure(metrics, instance, cpu, minutes, period.start, length);
 }
 
 /// The group whose aggregate the instance belongs to: in service, and past its warm-up.

@@ -13,9 +13,11 @@ mod nat_gateway;
 mod network_load_balancer;
 
 use crate::World;
+use crate::clock::earliest;
 use crate::index::Members;
 use ::balancer::report::{FlowMetrics, Metrics as BalancerMetrics, NodeMetrics};
 use jiff::Timestamp;
+use model::event::Severity;
 
 /// Seconds of a period.
 const MINUTE_SECS: u32 = 60;
@@ -26,6 +28,7 @@ pub struct Usage {
     /// Number of the period that is open.
     period: Option<i64>,
     instances: instance::Readings,
+    credits: credit::Readings,
     nat_gateways: nat_gateway::Readings,
     balancer: Vec<NodeMetrics>,
     flows: Vec<FlowMetrics>,
@@ -47,7 +50,13 @@ impl Usage {
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let length = world.settings.speed.wait(MINUTE_SECS).as_millis().max(1) as i64;
     let number = now.as_millisecond().div_euclid(length);
-    let end = Timestamp::from_millisecond((number + 1) * length).ok();
+    let state = world.store.snapshot();
+    let (gateways, speed) = (&mut world.usage.nat_gateways, world.settings.speed);
+    let look = nat_gateway::look(gateways, &state, &*world.host, speed, now);
+    let end = earliest(
+        Timestamp::from_millisecond((number + 1) * length).ok(),
+        look,
+    );
     let Some(open) = world.usage.period.replace(number) else {
         return end;
     };
@@ -57,7 +66,6 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let Ok(start) = Timestamp::from_millisecond((number - 1) * length) else {
         return end;
     };
-    let state = world.store.snapshot();
     let seen = world.host.instances().unwrap_or_else(|error| {
         tracing::warn!(%error, "failed to measure the instances, whose metrics have a gap now");
         Vec::new()
@@ -71,6 +79,9 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let members = Members::new(&state);
     let readings = &mut world.usage.instances;
     instance::measure(&world.metrics, readings, &state, &members, &seen, period);
+    let credits = &mut world.usage.credits;
+    let limits = credit::measure(&world.metrics, credits, &state, &seen, period);
+    limits.into_iter().for_each(|limit| slow(world, limit, now));
     let counts = std::mem::take(&mut world.usage.balancer);
     load_balancer::measure(&world.metrics, &state, &counts, start);
     let flows = std::mem::take(&mut world.usage.flows);
@@ -81,6 +92,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         &state,
         &*world.host,
         start,
+        now,
     );
     for one in state.auto_scaling_groups.values() {
         group::measure(&world.metrics, one, start);
@@ -89,4 +101,32 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         world.metrics.retain(now);
     }
     end
+}
+
+/// Slows an instance down whose credits are gone, or lets it go.
+fn slow(world: &World, limit: credit::Limit, now: Timestamp) {
+    let credit::Limit {
+        id,
+        usec_per_sec,
+        news,
+    } = limit;
+    if let Err(error) = world.host.limit_cpu(&id, usec_per_sec) {
+        tracing::warn!(%id, %error, "failed to limit the CPU time of an instance");
+    }
+    let (severity, told) = match news {
+        None => return,
+        Some(credit::News::Slowed(baseline)) => (
+            Severity::Warning,
+            format!(
+                "has hardly any CPU credits left and is being slowed to its baseline of {baseline:.0} %, as on AWS; the credit specification `unlimited` prevents that"
+            ),
+        ),
+        Some(credit::News::Free) => (
+            Severity::Info,
+            "has CPU credits again and may use all of its vCPUs".to_owned(),
+        ),
+    };
+    world
+        .store
+        .update(|tx| tx.event(now, severity, &id, "cpu-credits", told));
 }

@@ -20,6 +20,8 @@ use wire::{Call, HttpRequest, Service};
 
 /// The control thread looks at everything at least this often.
 const AT_LEAST: SignedDuration = SignedDuration::from_secs(1);
+/// The same where nothing that it could see between goes unsaid.
+const AT_LEAST_THRIFTY: SignedDuration = SignedDuration::from_secs(5);
 
 pub struct Cloud {
     pub clock: Clock,
@@ -35,8 +37,9 @@ pub struct Cloud {
     pub demand: f64,
     /// Short names of ids, in order of appearance.
     pub names: BTreeMap<String, String>,
-    /// One pass at a moment at which nothing changes, in place of two: what is left to the next
-    /// pass then waits for the next moment.
+    /// No pass is made only to find that nothing has changed: not a second one at a moment (what
+    /// is left to the next pass waits for the next moment), none each second (they are made when
+    /// somebody said when, and when machine or data plane have news), and none for each health check.
     pub thrifty: bool,
     /// Called after every step of time.
     pub watch: Option<fn(&Cloud)>,
@@ -55,7 +58,7 @@ impl Cloud {
             metrics: Arc::default(),
             public_pool: host::network::PUBLIC_POOL,
             state_dir: std::env::temp_dir(),
-            images: ["debian-12"].into(),
+            images: vec!["debian-12".into()],
             privileged_instances: false,
             strict_images: false,
             speed: Speed::new(speed),
@@ -193,10 +196,14 @@ impl Cloud {
                     }
                 }
                 self.spread_demand();
-                let next = control::clock::earliest(again, checks).unwrap_or(Timestamp::MAX);
+                let (told, at_least) = match self.thrifty {
+                    true => (self.host.next_change(), AT_LEAST_THRIFTY),
+                    false => (checks, AT_LEAST),
+                };
+                let next = control::clock::earliest(again, told).unwrap_or(Timestamp::MAX);
                 return next.clamp(
                     self.now() + SignedDuration::from_millis(1),
-                    self.now() + AT_LEAST,
+                    self.now() + at_least,
                 );
             }
         }
@@ -216,7 +223,20 @@ impl Cloud {
             if self.now() >= end {
                 return;
             }
-            self.clock.advance_to(next.min(end));
+            self.pass_time(next.min(end));
+        }
+    }
+
+    /// Until then, or until the data plane has something to say before.
+    fn pass_time(&self, until: Timestamp) {
+        if !self.thrifty {
+            return self.clock.advance_to(until);
+        }
+        let said = self.plane.said();
+        while self.now() < until && self.plane.said() == said {
+            let check = self.plane.next_check().unwrap_or(until);
+            self.clock.advance_to(check.min(until));
+            self.plane.tick();
         }
     }
 
@@ -237,7 +257,7 @@ impl Cloud {
                     crate::timeline::of(self)
                 );
             }
-            self.clock.advance_to(next);
+            self.pass_time(next);
         }
     }
 
@@ -370,11 +390,12 @@ impl Cloud {
         let state = self.state();
         for group in state.auto_scaling_groups.values() {
             for member in &group.instances {
-                let next = format!(
-                    "i-{}",
-                    self.names.values().filter(|n| n.starts_with("i-")).count() + 1
-                );
-                self.names.entry(member.id.to_string()).or_insert(next);
+                if self.names.contains_key(member.id.as_str()) {
+                    continue;
+                }
+                let known = self.names.values().filter(|n| n.starts_with("i-"));
+                let next = format!("i-{}", known.count() + 1);
+                self.names.insert(member.id.to_string(), next);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod certificate;
 mod cloud;
+mod credit;
 mod hook;
 mod image;
 mod instance;

@@ -24,7 +24,9 @@ pub struct SimPlane {
 #[derive(Default)]
 struct State {
     inbox: Option<Inbox>,
-    config: Config,
+    config: Arc<Config>,
+    /// The checks are not those of the configuration yet.
+    is_new: bool,
     edge_revision: Option<u64>,
     /// Configurations stay unacknowledged while this is set.
     silent: bool,
@@ -38,9 +40,12 @@ struct State {
     all_broken: bool,
     requests_per_second: f64,
     counted: Option<Timestamp>,
+    count_every_ms: i64,
     names: BTreeMap<String, Vec<Ipv4Addr>>,
     /// Counts what control planes have told.
     told: u64,
+    /// Counts what they have been told, measures aside.
+    said: u64,
 }
 
 /// Node, group, target.
@@ -48,6 +53,9 @@ type Key = (String, String, String);
 
 /// What one node knows of one target.
 struct Check {
+    node_zone: String,
+    target: Target,
+    health: HealthCheck,
     due: Timestamp,
     state: HealthState,
     passes: u32,
@@ -61,7 +69,10 @@ impl SimPlane {
         Self {
             clock,
             host,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                count_every_ms: 1000,
+                ..State::default()
+            }),
         }
     }
 
@@ -99,6 +110,9 @@ impl SimPlane {
     pub fn break_all_apps(&self) {
         self.state().all_broken = true;
     }
+    pub fn count_seldom(&self) {
+        self.state().count_every_ms = 20_000;
+    }
     pub fn set_requests_per_second(&self, rate: f64) {
         self.state().requests_per_second = rate;
     }
@@ -115,7 +129,7 @@ impl SimPlane {
     pub fn names(&self) -> BTreeMap<String, Vec<Ipv4Addr>> {
         self.state().names.clone()
     }
-    pub fn config(&self) -> Config {
+    pub fn config(&self) -> Arc<Config> {
         self.state().config.clone()
     }
 
@@ -124,32 +138,41 @@ impl SimPlane {
         state.app_answers(&self.host, id, self.clock.now())
     }
 
+    /// Changes whenever a target is found otherwise than before.
+    pub fn said(&self) -> u64 {
+        self.state().said
+    }
+    pub fn next_check(&self) -> Option<Timestamp> {
+        self.state().checks.values().map(|c| c.due).min()
+    }
+
     /// Makes the checks that are due; says when the next one is.
     pub fn tick(&self) -> Option<Timestamp> {
         let now = self.clock.now();
         let network = self.host.network();
         let mut state = self.state();
-        state.follow_config(now);
-        let config = state.config.clone();
-        for (key, node_zone, target, health) in wanted(&config) {
-            let due = state.checks[&key].due;
-            if due > now {
-                continue;
-            }
-            let outcome = state.outcome(&self.host, &network, &node_zone, target, due);
+        if std::mem::take(&mut state.is_new) {
+            state.follow_config(now);
+            state.drain();
+        }
+        let due = state.checks.iter().filter(|(_, check)| check.due <= now);
+        let due: Vec<Key> = due.map(|(key, _)| key.clone()).collect();
+        for key in due {
+            let outcome = state.outcome(&self.host, &network, &state.checks[&key]);
+            let check = state.checks.get_mut(&key).unwrap();
+            let health = &check.health;
             let wait = match outcome {
                 // A check that times out ends later, and the next one waits for it.
                 Some((_, text)) if text == TIMEOUT.1 => health.interval.max(health.timeout),
                 _ => health.interval,
             };
-            let check = state.checks.get_mut(&key).unwrap();
-            check.due = due + SignedDuration::try_from(wait.max(Duration::from_millis(1))).unwrap();
-            if check.observe(outcome, health, now) {
+            check.due += SignedDuration::try_from(wait.max(Duration::from_millis(1))).unwrap();
+            if check.observe(outcome, now) {
                 let told = check.tell(&key);
+                state.said += 1;
                 state.send(told);
             }
         }
-        state.drain();
         state.count(now);
         state.checks.values().map(|c| c.due).min()
     }
@@ -184,16 +207,17 @@ impl State {
         }
     }
 
+    /// Checks of what is gone end, those of what is new begin soon, the others go on.
     fn follow_config(&mut self, now: Timestamp) {
-        let config = self.config.clone();
-        let keys: BTreeSet<Key> = wanted(&config).into_iter().map(|(key, ..)| key).collect();
-        self.checks.retain(|key, _| keys.contains(key));
-        for key in keys
-            .into_iter()
-            .filter(|key| !self.checks.contains_key(key))
-            .collect::<Vec<_>>()
-        {
-            let check = Check {
+        let config = Arc::clone(&self.config);
+        let mut before = std::mem::take(&mut self.checks);
+        for (key, node_zone, target, health) in wanted(&config) {
+            let known = before.remove(&key);
+            let is_new = known.is_none();
+            let begun = Check {
+                node_zone: node_zone.to_owned(),
+                target: target.clone(),
+                health: health.clone(),
                 due: now + SignedDuration::from_millis(100),
                 state: HealthState::Initial,
                 passes: 0,
@@ -201,8 +225,20 @@ impl State {
                 reason: None,
                 at: now,
             };
-            let told = check.tell(&key);
-            self.send(told);
+            let check = match known {
+                Some(known) => Check {
+                    due: known.due,
+                    state: known.state,
+                    passes: known.passes,
+                    failures: known.failures,
+                    reason: known.reason,
+                    at: known.at,
+                    ..begun
+                },
+                None => begun,
+            };
+            let told = is_new.then(|| check.tell(&key));
+            told.into_iter().for_each(|told| self.send(told));
             self.checks.insert(key, check);
         }
     }
@@ -219,10 +255,9 @@ impl State {
         &self,
         host: &SimHost,
         network: &Network,
-        node_zone: &str,
-        target: &Target,
-        now: Timestamp,
+        check: &Check,
     ) -> Option<(&'static str, &'static str)> {
+        let (target, now) = (&check.target, check.due);
         let id: InstanceId = target.key.split(':').next().unwrap().parse().unwrap();
         let cut_zone = |zone: &str| network.cut_zones.contains(zone);
         let IpAddr::V4(address) = target.address.ip() else {
@@ -235,7 +270,7 @@ impl State {
             .find(|(_, i)| i.addresses.contains(&address));
         let cut = interface.is_none_or(|(id, _)| network.cut_interfaces.contains(id));
         if cut
-            || cut_zone(node_zone)
+            || cut_zone(&check.node_zone)
             || target.zone.as_deref().is_some_and(cut_zone)
             || !host.is_running(&id)
         {
@@ -273,13 +308,14 @@ impl State {
 
     fn count(&mut self, now: Timestamp) {
         let from = *self.counted.get_or_insert(now);
-        if now.as_millisecond() - from.as_millisecond() < 1000 {
+        if now.as_millisecond() - from.as_millisecond() < self.count_every_ms {
             return;
         }
         self.counted = Some(now);
         let seconds = now.duration_since(from).as_secs_f64();
         let mut nodes = Vec::new();
-        for balancer in &self.config.load_balancers {
+        let config = Arc::clone(&self.config);
+        for balancer in &config.load_balancers {
             for node in &balancer.nodes {
                 let mut counts = NodeMetrics {
                     load_balancer: balancer.key.clone(),
@@ -333,7 +369,7 @@ impl State {
 }
 
 /// Which node checks which target, and how.
-fn wanted(config: &Config) -> Vec<(Key, String, &Target, &HealthCheck)> {
+fn wanted(config: &Config) -> Vec<(Key, &str, &Target, &HealthCheck)> {
     let mut wanted = Vec::new();
     for balancer in &config.load_balancers {
         for key in balancer.target_groups() {
@@ -350,7 +386,7 @@ fn wanted(config: &Config) -> Vec<(Key, String, &Target, &HealthCheck)> {
                 }) {
                     wanted.push((
                         (node.key.clone(), group.key.clone(), target.key.clone()),
-                        node.zone.clone(),
+                        node.zone.as_str(),
                         target,
                         &group.health_check,
                     ));
@@ -363,12 +399,8 @@ fn wanted(config: &Config) -> Vec<(Key, String, &Target, &HealthCheck)> {
 
 impl Check {
     /// True if there is news. As the balancer: one pass suffices for an initial target.
-    fn observe(
-        &mut self,
-        outcome: Option<(&'static str, &'static str)>,
-        health: &HealthCheck,
-        now: Timestamp,
-    ) -> bool {
+    fn observe(&mut self, outcome: Option<(&'static str, &'static str)>, now: Timestamp) -> bool {
+        let health = &self.health;
         let before = (self.state, self.reason);
         match outcome {
             None => {
@@ -409,7 +441,8 @@ impl Check {
 impl DataPlane for SimPlane {
     fn push_balancer(&self, config: &Config) {
         let mut state = self.state();
-        state.config = config.clone();
+        state.config = Arc::new(config.clone());
+        state.is_new = true;
         state.told += 1;
         state.applied();
     }

@@ -88,15 +88,9 @@ impl Cgroups {
         let name = format!("{}/instances/{id}", self.cloud);
         self.make(&name)?;
         self.limit_cpus(&name, owner, limits.cpu.vcpus as usize)?;
-        let quota =
-            (limits.cpu.quota_usec_per_sec() * PERIOD_USEC / 1_000_000).max(LEAST_QUOTA_USEC);
         for (controller, mount) in &self.v1 {
             let dir = mount.join(&name);
             match *controller {
-                "cpu" => {
-                    write(&dir.join("cpu.cfs_period_us"), PERIOD_USEC)?;
-                    write(&dir.join("cpu.cfs_quota_us"), quota)?;
-                }
                 "memory" => limit_memory_v1(&dir, limits.memory_bytes)?,
                 "pids" => write(&dir.join("pids.max"), limits.pids_max)?,
                 _ => {}
@@ -104,7 +98,6 @@ impl Cgroups {
         }
         let dir = self.unified.join(&name);
         if self.v1.is_empty() {
-            write(&dir.join("cpu.max"), format!("{quota} {PERIOD_USEC}"))?;
             write(&dir.join("memory.max"), limits.memory_bytes)?;
             write(&dir.join("pids.max"), limits.pids_max)?;
             let swap = dir.join("memory.swap.max");
@@ -112,7 +105,24 @@ impl Cgroups {
                 write(&swap, 0)?;
             }
         }
+        self.limit_cpu(id, limits.cpu.quota_usec_per_sec())?;
         delegate(&dir, owner)
+    }
+
+    /// Sets the CPU time that an instance may use per second.
+    pub fn limit_cpu(&self, id: &str, usec_per_sec: u64) -> Result<()> {
+        let quota = (usec_per_sec * PERIOD_USEC / 1_000_000).max(LEAST_QUOTA_USEC);
+        match self.v1_instance("cpu", id) {
+            Some(dir) => {
+                write(&dir.join("cpu.cfs_period_us"), PERIOD_USEC)?;
+                write(&dir.join("cpu.cfs_quota_us"), quota)
+            }
+            None if self.v1.is_empty() => write(
+                &self.instance(id).join("cpu.max"),
+                format!("{quota} {PERIOD_USEC}"),
+            ),
+            None => Ok(()),
+        }
     }
 
     /// Moves the calling process into an instance's group.
@@ -150,24 +160,20 @@ impl Cgroups {
             .collect())
     }
 
-    /// Holds every process of an instance still, or lets them go on; an absent group is fine,
-    /// since an instance may be ended meanwhile.
+    /// Holds every process of an instance still, or lets them go on.
     pub fn freeze(&self, id: &str, frozen: bool) -> Result<()> {
-        self.tell(id, "cgroup.freeze", if frozen { "1" } else { "0" })
+        let file = self.instance(id).join("cgroup.freeze");
+        write(&file, u8::from(frozen))
     }
 
     /// Kills every process of an instance; an absent group is fine.
     pub fn kill(&self, id: &str) -> Result<()> {
-        self.tell(id, "cgroup.kill", "1")
-    }
-
-    fn tell(&self, id: &str, file: &str, value: &str) -> Result<()> {
-        let file = self.instance(id).join(file);
-        match fs::write(&file, value) {
+        let file = self.instance(id).join("cgroup.kill");
+        match fs::write(&file, "1") {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),
         }
-        .during(|| format!("write {value} to {}", file.display()))
+        .during(|| format!("write {}", file.display()))
     }
 
     /// Kills and removes an instance's group with all below it.

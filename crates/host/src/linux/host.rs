@@ -171,6 +171,10 @@ impl Host for LinuxHost {
         Ok(seen)
     }
 
+    fn limit_cpu(&self, id: &InstanceId, usec_per_sec: u64) -> Result<(), InstanceError> {
+        self.instances.limit_cpu(id, usec_per_sec)
+    }
+
     fn snapshot(&self, id: &InstanceId, snapshot: &SnapshotId) -> Result<(), InstanceError> {
         self.instances.snapshot(id, snapshot)
     }

@@ -9,7 +9,7 @@ use crate::network::{NatUsage, Network, Owner};
 use crate::{Host, NetworkFailures};
 use model::{InstanceId, NetworkInterfaceId, SnapshotId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, InstanceError>;
@@ -44,7 +44,7 @@ pub struct SimHost {
 struct Machine {
     timing: Timing,
     instances: BTreeMap<InstanceId, SimInstance>,
-    network: Network,
+    network: Arc<Network>,
     network_failures: NetworkFailures,
     /// Zones whose launches fail, and what they say.
     refused: BTreeMap<String, String>,
@@ -187,9 +187,17 @@ impl SimHost {
             .is_some_and(|instance| instance.state(now) == RunState::Running)
     }
 
+    /// When an instance next becomes something else than it is, if it is left alone.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        let now = self.clock.now();
+        let machine = self.machine();
+        let changes = machine.instances.values();
+        changes.filter_map(|i| i.next_change(now)).min()
+    }
+
     /// The network as it was applied last.
-    pub fn network(&self) -> Network {
-        self.machine().network.clone()
+    pub fn network(&self) -> Arc<Network> {
+        Arc::clone(&self.machine().network)
     }
 
     /// Runs begun so far.
@@ -223,7 +231,7 @@ impl Host for SimHost {
 
     fn apply_network(&self, network: &Network) -> NetworkFailures {
         let mut machine = self.machine();
-        machine.network = network.clone();
+        machine.network = Arc::new(network.clone());
         machine.network_failures.clone()
     }
 
@@ -284,6 +292,13 @@ impl Host for SimHost {
             instance.boot(timing, hangs, now);
         }
         Ok(())
+    }
+
+    fn limit_cpu(&self, id: &InstanceId, usec_per_sec: u64) -> Result<()> {
+        let now = self.clock.now();
+        self.machine()
+            .get(id)
+            .map(|instance| instance.limit_cpu(usec_per_sec, now))
     }
 
     fn terminate(&self, id: &InstanceId) -> Result<()> {

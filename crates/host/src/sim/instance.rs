@@ -19,8 +19,9 @@ pub struct SimInstance {
     /// Does not answer the status check.
     pub deaf: bool,
     end: Option<End>,
-    /// Share of its CPU that it uses while it runs.
+    /// Share of its CPU that it would use while it runs, and CPU time a second that it may.
     load: f64,
+    limit: u64,
     cpu_usec: f64,
     counted: Timestamp,
     console: Vec<u8>,
@@ -35,6 +36,7 @@ struct End {
 impl SimInstance {
     pub fn new(spec: InstanceSpec, timing: Timing, hangs: bool, now: Timestamp) -> Self {
         let mut instance = Self {
+            limit: spec.cpu.quota_usec_per_sec(),
             spec,
             started: now,
             boots: 0,
@@ -100,9 +102,21 @@ impl SimInstance {
         self.ready.filter(|at| lives && *at <= now)
     }
 
+    /// When it executes its init, is ready or ends, whichever comes next.
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        let end = self.end.as_ref().map(|end| end.at);
+        let moments = [Some(self.init), self.ready, end];
+        moments.into_iter().flatten().filter(|at| *at > now).min()
+    }
+
     pub fn set_load(&mut self, load: f64, now: Timestamp) {
         self.count(now);
         self.load = load.clamp(0.0, 1.0);
+    }
+
+    pub fn limit_cpu(&mut self, usec_per_sec: u64, now: Timestamp) {
+        self.count(now);
+        self.limit = usec_per_sec;
     }
 
     pub fn write(&mut self, text: &str) {
@@ -152,7 +166,8 @@ impl SimInstance {
         let from = self.counted.max(self.init);
         if until > from {
             let seconds = until.duration_since(from).as_secs_f64();
-            self.cpu_usec += self.load * self.spec.cpu.quota_usec_per_sec() as f64 * seconds;
+            let wanted = self.load * self.spec.cpu.quota_usec_per_sec() as f64;
+            self.cpu_usec += wanted.min(self.limit as f64) * seconds;
         }
         self.counted = self.counted.max(now);
     }

@@ -50,8 +50,7 @@ impl Cloud {
             hostname: "ip-10-0-1-5".into(),
             domain: "ec2.internal".into(),
             address: [10, 0, 1, 5].into(),
-            name_servers: vec![[10, 0, 0, 2].into()],
-            search: "ec2.internal".into(),
+            resolver: [10, 0, 0, 2].into(),
             cpu: Cpu {
                 vcpus: 2,
                 millicores_per_vcpu: 500,

@@ -5,11 +5,12 @@
 
 use super::names;
 use crate::linux::namespace;
-use crate::network::{NatUsage, Passed};
+use crate::network::{Connection, NatUsage, Passed};
 use model::NetworkInterfaceId;
-use netfilter::conntrack;
+use netfilter::conntrack::{self, Flow};
 use netfilter::counter::{Count, counters};
 use std::io;
+use std::net::SocketAddrV4;
 
 const TABLE: &str = "nines";
 /// One line per processor after one with the columns' names, all in hexadecimal.
@@ -39,7 +40,15 @@ fn measure() -> io::Result<NatUsage> {
         no_port: std::fs::read_to_string(STATISTICS)
             .ok()
             .and_then(|t| failed(&t)),
+        standing: open.iter().filter_map(standing).collect(),
     })
+}
+
+fn standing(flow: &Flow) -> Option<(Connection, u32)> {
+    let of = flow.original;
+    let source = SocketAddrV4::new(of.source, of.source_port);
+    let destination = SocketAddrV4::new(of.destination, of.destination_port);
+    Some(((of.protocol, source, destination), flow.idle_left?))
 }
 
 /// The sum of the column `insert_failed`.

@@ -15,8 +15,7 @@ fn spec(id: &InstanceId) -> InstanceSpec {
         hostname: "ip-10-0-0-4".into(),
         domain: "ec2.internal".into(),
         address: ADDRESS,
-        name_servers: vec![Ipv4Addr::new(10, 0, 0, 2).into()],
-        search: "ec2.internal".into(),
+        resolver: Ipv4Addr::new(10, 0, 0, 2),
         cpu: Cpu {
             vcpus: 2,
             millicores_per_vcpu: 100,
