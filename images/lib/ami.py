@@ -27,10 +27,16 @@ MASKED = [
     "systemd-resolved.service",
     # No seats and no terminals.
     "systemd-logind.service", "getty.target", "console-getty.service", "getty@tty1.service",
+    "systemd-ask-password-console.path", "systemd-ask-password-wall.path",
+    # The kernel's audit, crash dumps and entropy are the host's; telinit's pipe nobody uses.
+    "systemd-journald-audit.socket", "systemd-pstore.service", "systemd-random-seed.service", "systemd-initctl.socket",
     # Hundreds of instances on one machine must not all refresh their package lists at once.
     "apt-daily.timer", "apt-daily-upgrade.timer", "apt-daily.service", "apt-daily-upgrade.service",
     "dpkg-db-backup.timer", "fstrim.timer", "e2scrub_all.timer",
 ]
+
+# Started when first asked, by their sockets: most instances ask never, and an idle one is to be small.
+ON_DEMAND = ["usr/lib/systemd/system/multi-user.target.wants/dbus.service"]
 
 # Anything here would be the same in every instance, or be a trace of the building host.
 REMOVED = [
@@ -40,8 +46,10 @@ REMOVED = [
 
 
 # Of our user-data runner: the distribution's cloud-init has files of the same names.
-RUNNER = ("usr/bin/cloud-init", "usr/bin/cloud-init-per", "usr/lib/nines/", "etc/systemd/system/nines-user-data.service")
-CLOUD_INIT = ("cloud-init-local.service", "cloud-init.service", "cloud-config.service", "cloud-final.service")
+RUNNER = (
+    "usr/bin/cloud-init", "usr/bin/cloud-init-per", "usr/lib/nines/user-data", "usr/lib/nines/userdata/", "etc/systemd/system/nines-user-data.service",
+)
+CLOUD_INIT = ("cloud-init-local.service", "cloud-init.service", "cloud-config.service", "cloud-final.service", "nines-cloud-init-report.service")
 
 
 def finish(recipe, rootfs):
@@ -76,6 +84,8 @@ def finish(recipe, rootfs):
         within(rootfs, "python3", "-m", "compileall", "-q", "/usr/lib/nines")
     if os.path.lexists(os.path.join(rootfs, "usr/bin/systemctl")) or os.path.lexists(os.path.join(rootfs, "bin/systemctl")):
         units(recipe, rootfs)
+    if recipe.get("init") == "busybox":
+        busybox(rootfs)
     # Says that /etc and /var are as new as /usr: otherwise the first boot rebuilds accounts and catalogs.
     for name in ("etc/.updated", "var/.updated"):
         write(rootfs, name, "")
@@ -104,10 +114,22 @@ def units(recipe, rootfs):
     if disabled:
         within(rootfs, "systemctl", "disable", *disabled)
     within(rootfs, "systemctl", "mask", *MASKED)
+    for name in ON_DEMAND:
+        if os.path.lexists(os.path.join(rootfs, name)):
+            os.unlink(os.path.join(rootfs, name))
     if recipe.get("runner") == "cloud-init":
         within(rootfs, "systemctl", "enable", *CLOUD_INIT)
     else:
         within(rootfs, "systemctl", "enable", *recipe.get("enable", ["nines-user-data.service"]))
+
+
+def busybox(rootfs):
+    """As init, and for whoever wants to end or restart the machine."""
+    install_files(rootfs, "plain")
+    for name in ("init", "poweroff", "reboot", "halt"):
+        place = os.path.join(rootfs, "usr/sbin", name)
+        if not os.path.lexists(place):
+            os.symlink("/bin/busybox", place)
 
 
 def install_files(rootfs, name, skipped=()):

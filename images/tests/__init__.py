@@ -4,4 +4,4 @@ import os
 import sys
 
 IMAGES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path[:0] = [IMAGES, os.path.join(IMAGES, "files/usr/lib/nines")]
+sys.path[:0] = [IMAGES, *(os.path.join(IMAGES, tree, "usr/lib/nines") for tree in ("files", "cloud-init"))]

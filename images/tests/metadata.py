@@ -80,7 +80,7 @@ class Trial:
 
     def __init__(self, root):
         self.root = root
-        for name in ("dev", "var/log", "etc", "home/admin"):
+        for name in ("dev", "var/log", "etc", "home/admin", "run/systemd/system"):
             os.makedirs(os.path.join(root, name))
         open(os.path.join(root, "dev/console"), "w").close()
         with open(os.path.join(root, "etc/passwd"), "w") as file:

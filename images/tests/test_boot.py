@@ -170,6 +170,16 @@ write_files:
         self.trial.boot("#!/bin/sh\n")
         self.assertEqual([], self.trial.machine.commands)
 
+    def test_without_systemd(self):
+        from userdata import system
+
+        os.rmdir(os.path.join(self.trial.root, "run/systemd/system"))
+        self.trial.boot("#cloud-config\nusers:\n- default\nssh_authorized_keys: [ssh-ed25519 AAAA mine]\n")
+        self.assertEqual("/usr/sbin/sshd", self.trial.machine.commands[-1])
+        self.assertEqual(["reboot"], system.power_state(self.trial.machine, {"power_state": {"mode": "reboot"}}))
+        with self.assertRaises(ValueError):
+            system.power_state(self.trial.machine, {"power_state": {"mode": "halt", "delay": 5}})
+
     def test_hostname_and_final_message(self):
         log = self.trial.boot("#cloud-config\nfqdn: web.example.com\nfinal_message: up after $UPTIME or $uptime\n")
         self.assertEqual("web\n", self.trial.read("etc/hostname"))

@@ -108,6 +108,8 @@ def images(ec2, ssm):
     name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
     parameter = ssm.get_parameter(Name=name)["Parameter"]
     check("the public parameter", parameter["Value"], amazon["ImageId"])
+    check("not the caller's to take back", code_of(ec2.deregister_image, ImageId=amazon["ImageId"]), "AuthFailure")
+    check("nor one that is none", code_of(ec2.deregister_image, ImageId="ami-0123456789abcdef0"), "InvalidAMIID.NotFound")
     several = ssm.get_parameters(Names=[name, "/nothing"])
     check("one is not known", several["InvalidParameters"], ["/nothing"])
     path = "/aws/service/ami-amazon-linux-latest"

@@ -3,6 +3,7 @@
 Set E2E_OFFLINE where no package mirror can be reached: then only the scripts that install nothing are tried.
 """
 
+import base64
 import json
 import os
 import re
@@ -102,6 +103,28 @@ def test_a_container_gets_no_token_within_one_hop(site):
         assert site.cloud.shell(instance, "python3", "-c", put).strip() != "0", "the instance itself is one hop away"
 
 
+def test_a_container_has_the_instances_size_and_reaches_the_apis(site):
+    """As on EC2: what it reads of its machine is the instance's, and the APIs' certificates are vouched for."""
+    look = (
+        "import urllib.request as u\n"
+        "print(open('/proc/cpuinfo').read().count('processor\\t'), open('/proc/meminfo').readline().split()[1], open('/sys/devices/system/cpu/online').read())\n"
+        "print(u.urlopen('https://sts.us-east-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15').status)"
+    )
+    instance = site.instances["docker"]
+    eventually(lambda: site.cloud.shell(instance, "docker", "image", "inspect", "python:local"), "the image is there", within=240)
+    for how in (("run", "--rm", "python:local"), ("exec", "app", "/usr/bin/python3.11")):
+        said = site.cloud.shell(instance, "docker", *how, "-c", look).split()
+        assert said == ["2", str(2 * 1024 * 1024), "0-1", "200"]
+
+
+def test_a_container_comes_back_with_the_machine(site):
+    instance = site.instances["docker"]
+    site.cloud.shell(instance, "touch", "/run/before")
+    site.cloud.client("ec2").reboot_instances(InstanceIds=[instance])
+    eventually(lambda: site.cloud.shell(instance, "sh", "-c", "test -e /run/before || echo gone") == "gone\n", "it reboots")
+    test_page(site, "docker")
+
+
 def test_the_identity_document_is_signed(site, tmp_path):
     """As AWS's guide verifies it, by OpenSSL and the certificate of the cloud."""
     instance = site.instances["golden"]
@@ -109,11 +132,16 @@ def test_the_identity_document_is_signed(site, tmp_path):
           'curl -sS -H "X-aws-ec2-metadata-token: $T" http://169.254.169.254/latest/dynamic/instance-identity/'
     read = lambda what: site.cloud.shell(instance, "sh", "-c", ask + what)
     (tmp_path / "identity.pem").write_text(site.cloud.nines("certificate", "identity"))
-    (tmp_path / "rsa2048").write_text(f"-----BEGIN PKCS7-----\n{read('rsa2048')}\n-----END PKCS7-----\n")
-    verify = ("openssl", "smime", "-verify", "-inform", "PEM", "-in", "rsa2048", "-certfile", "identity.pem", "-noverify")
-    signed = run(*verify, cwd=tmp_path).stdout
-    assert json.loads(signed)["instanceId"] == instance
-    assert json.loads(signed) == json.loads(read("document"))
+    document = read("document")
+    assert json.loads(document)["instanceId"] == instance
+    (tmp_path / "document").write_text(document)
+    for kind in ("rsa2048", "pkcs7"):
+        (tmp_path / kind).write_text(f"-----BEGIN PKCS7-----\n{read(kind)}\n-----END PKCS7-----\n")
+        verify = ("openssl", "smime", "-verify", "-inform", "PEM", "-in", kind, "-certfile", "identity.pem", "-noverify")
+        assert json.loads(run(*verify, cwd=tmp_path).stdout) == json.loads(document)
+    (tmp_path / "signature").write_bytes(base64.b64decode(read("signature")))
+    (tmp_path / "key.pem").write_text(run("openssl", "x509", "-pubkey", "-noout", "-in", "identity.pem", cwd=tmp_path).stdout)
+    run("openssl", "dgst", "-sha256", "-verify", "key.pem", "-signature", "signature", "document", cwd=tmp_path)
 
 
 def test_an_image_of_an_instance_boots_and_serves(site):

@@ -33,7 +33,7 @@ fn main() -> std::io::Result<()> {
             metrics: Arc::default(),
             public_pool: "198.18.0.0/15".parse().map_err(std::io::Error::other)?,
             state_dir,
-            images: vec!["debian-12".into(), "debian-12-docker".into()],
+            images: ["debian-12", "debian-12-docker"].into(),
             strict_images: false,
             privileged_instances: false,
             speed: Default::default(),

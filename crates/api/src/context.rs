@@ -30,7 +30,7 @@ pub struct Cloud {
     /// Bodies of S3 objects lie below `s3` in it.
     pub state_dir: PathBuf,
     /// The root file systems that are built or imported (`debian-12`, `debian-12-docker`).
-    pub images: Vec<model::image::Built>,
+    pub images: model::image::AtHand,
     /// An image id that is not known here is refused (`up --strict`).
     pub strict_images: bool,
     /// Instances run without user namespaces (`up --privileged-instances`).

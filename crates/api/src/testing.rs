@@ -16,7 +16,7 @@ pub fn run<T>(f: impl FnOnce(&mut Ctx) -> T) -> T {
         metrics: Arc::default(),
         public_pool: "198.18.0.0/15".parse().unwrap(),
         state_dir: std::env::temp_dir(),
-        images: vec!["debian-12".into(), "debian-12-docker".into()],
+        images: ["debian-12", "debian-12-docker"].into(),
         strict_images: false,
         privileged_instances: false,
         speed: Default::default(),

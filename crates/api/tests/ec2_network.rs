@@ -24,7 +24,7 @@ impl Api {
                 metrics: Arc::default(),
                 public_pool: "198.18.0.0/15".parse().unwrap(),
                 state_dir: std::env::temp_dir(),
-                images: Vec::new(),
+                images: [].into(),
                 strict_images: false,
                 privileged_instances: false,
                 speed: Default::default(),

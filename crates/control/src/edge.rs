@@ -354,6 +354,11 @@ fn self_view(
             "on-demand"
         }
         .into(),
+        placement_group: instance.placement_group.clone(),
+        monitoring: instance.monitoring,
+        hypervisor: model::instance_type::find(&instance.instance_type)
+            .map_or("nitro", |kind| kind.hypervisor)
+            .to_owned(),
         spot: instance.spot.as_ref().map(spot_notices).unwrap_or_default(),
         target_lifecycle_state: group.map(|(group, member)| heading_for(group, member).into()),
         block_devices: BTreeMap::from([("ami".into(), root.clone()), ("root".into(), root)]),
@@ -408,6 +413,15 @@ fn interface(state: &State, i: &NetworkInterface) -> Option<cfg::Interface> {
         vpc_id: i.vpc.to_string(),
         vpc_cidrs: vpc.cidrs.iter().map(|(_, c)| c.to_string()).collect(),
         addresses: i.private_ips.clone(),
+        ipv6: cfg::Ipv6 {
+            addresses: i.ipv6_addresses.clone(),
+            subnet_cidrs: subnet
+                .ipv6_cidr
+                .iter()
+                .map(|(_, c)| c.to_string())
+                .collect(),
+            vpc_cidrs: vpc.ipv6_cidrs.iter().map(|(_, c)| c.to_string()).collect(),
+        },
         public: crate::network::public_addresses(state, i)
             .into_iter()
             .map(|(private, public)| (public, private))

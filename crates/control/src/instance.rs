@@ -1,5 +1,7 @@
 //! Instances: launches what should run, stops what should not, and records what was seen.
 
+mod dhcp;
+
 use crate::World;
 use crate::clock::earliest;
 use crate::index::interfaces;
@@ -63,6 +65,9 @@ pub fn plan(
     let run = seen.map(|o| o.state);
     // What is seen of an earlier one is how it ended before the last start.
     let this_run = seen.is_some_and(|o| o.run == record.run);
+    // What runs in an instance outlives its host process that was killed.
+    let orphaned = matches!(run, Some(RunState::Stopped(Exit::Crashed(-1))));
+    let orphans = orphaned.then_some(Step::Stop { force: true });
     let mut steps = Vec::new();
     match (record.desired, record.state) {
         (_, S::Terminated) => {
@@ -87,7 +92,8 @@ pub fn plan(
             Some(RunState::Stopping) if force => steps.push(Step::Stop { force }),
             Some(RunState::Stopping) => {}
             Some(RunState::Stopped(_)) | None if state != S::Stopped => {
-                steps.push(become_(S::Stopped, None))
+                steps.extend(orphans);
+                steps.push(become_(S::Stopped, None));
             }
             Some(RunState::Stopped(_)) | None => {}
         },
@@ -139,13 +145,16 @@ pub fn plan(
             // and stays `running` meanwhile. One that vanishes before it has booted again
             // would only repeat that.
             None => steps.extend(attached.then_some(Step::Launch)),
-            Some(RunState::Stopped(Exit::Crashed(-1))) if record.ready.is_some() => {
+            Some(RunState::Stopped(Exit::Crashed(-1)))
+                if record.ready.is_some() && record.auto_recovery != "disabled" =>
+            {
                 steps.extend(attached.then_some(Step::Launch))
             }
             Some(RunState::Stopped(exit)) => {
                 let why = seen
                     .and_then(|o| o.failure.clone())
                     .unwrap_or_else(|| format!("{exit:?}"));
+                steps.extend(orphans);
                 steps.push(Step::Become {
                     state: S::Stopped,
                     reason: Some((
@@ -492,13 +501,15 @@ fn spec(
     let vpc = state.vpcs.get(&record.vpc).ok_or("its VPC is gone")?;
     let kind = model::instance_type::find(&record.instance_type)
         .ok_or_else(|| format!("unknown instance type {}", record.instance_type))?;
-    if world.settings.images.is_empty() {
+    let built = world.settings.images.get();
+    if built.is_empty() {
         return Err("no machine image is built; run `make images`".into());
     }
     let contents = record.contents.as_ref();
     let base = contents.map_or(&record.image, |c| &c.base);
-    let recipe = model::image::backing(base, &world.settings.images).recipe;
+    let recipe = model::image::backing(base, &built).recipe;
     let (hostname, domain) = private_name(primary.primary_ip(), &record.scope.region);
+    let options = state.dhcp_options.get(&vpc.dhcp_options).map(AsRef::as_ref);
     Ok(InstanceSpec {
         id: record.id.clone(),
         run: record.run,
@@ -510,9 +521,10 @@ fn spec(
         layers: contents.map(|c| c.layers.clone()).unwrap_or_default(),
         uid_base: record.uid_base,
         hostname,
-        domain,
         address: primary.primary_ip(),
-        resolver: vpc.resolver(),
+        name_servers: dhcp::name_servers(vpc.resolver().into(), options),
+        search: dhcp::search(options, &domain),
+        domain,
         cpu: Cpu {
             vcpus: kind.vcpus,
             millicores_per_vcpu: world.settings.millicores_per_vcpu,

@@ -59,7 +59,7 @@ pub struct Settings {
     /// Where load balancers' nodes write access logs until they are delivered.
     pub logs_dir: PathBuf,
     /// The root file systems that are built or imported.
-    pub images: Vec<model::image::Built>,
+    pub images: model::image::AtHand,
     /// Root volumes have the size that is asked for; else they share the host's disk.
     pub sized_volumes: bool,
     /// Thousandths of a host core that make one vCPU.

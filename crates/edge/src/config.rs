@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +113,15 @@ pub struct Instance {
     pub options: MetadataOptions,
     /// `on-demand` or `spot`.
     pub life_cycle: String,
+    /// Of the placement group it is in.
+    #[serde(default)]
+    pub placement_group: Option<String>,
+    /// Detailed monitoring is on.
+    #[serde(default)]
+    pub monitoring: bool,
+    /// `nitro` or `xen`.
+    #[serde(default)]
+    pub hypervisor: String,
     /// What a Spot Instance has been told.
     #[serde(default)]
     pub spot: SpotNotices,
@@ -144,9 +153,19 @@ pub struct Interface {
     pub vpc_cidrs: Vec<String>,
     /// Private addresses, the primary one first.
     pub addresses: Vec<Ipv4Addr>,
+    #[serde(default)]
+    pub ipv6: Ipv6,
     /// Public address → the private one it stands for.
     pub public: BTreeMap<Ipv4Addr, Ipv4Addr>,
     pub groups: Vec<Group>,
+}
+
+/// Of an interface; all empty without IPv6.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ipv6 {
+    pub addresses: Vec<Ipv6Addr>,
+    pub subnet_cidrs: Vec<String>,
+    pub vpc_cidrs: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,6 +27,7 @@ pub fn instance() -> Instance {
             vpc_id: "vpc-1".into(),
             vpc_cidrs: vec!["10.0.0.0/16".into(), "10.1.0.0/16".into()],
             addresses: vec![[10, 0, 1, 5].into(), [10, 0, 1, 6].into()],
+            ipv6: Ipv6::default(),
             public: Default::default(),
             groups: [("sg-1", "web"), ("sg-2", "app")]
                 .map(|(id, name)| Group {
@@ -41,6 +42,9 @@ pub fn instance() -> Instance {
         tags: [("Name".into(), "web-1".into())].into(),
         options: MetadataOptions::default(),
         life_cycle: "on-demand".into(),
+        placement_group: None,
+        monitoring: false,
+        hypervisor: "nitro".into(),
         spot: Default::default(),
         target_lifecycle_state: None,
         block_devices: [("ami", "/dev/xvda"), ("root", "/dev/xvda")]

@@ -7,7 +7,7 @@
 use model::snapshot::Layer;
 use model::{InstanceId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,12 +26,16 @@ pub struct InstanceSpec {
     pub uid_base: u32,
     /// Host name without a domain, such as `ip-10-0-1-5`.
     pub hostname: String,
-    /// Domain of the host name and first search domain, such as `ec2.internal`.
+    /// Domain of the host name, such as `ec2.internal`.
     pub domain: String,
     /// Primary private address, for `/etc/hosts`.
     pub address: Ipv4Addr,
-    /// The VPC's resolver (base + 2).
-    pub resolver: Ipv4Addr,
+    /// Whom to ask for names.
+    #[serde(default)]
+    pub name_servers: Vec<IpAddr>,
+    /// Domains, with spaces between, that are appended to short names.
+    #[serde(default)]
+    pub search: String,
     pub cpu: Cpu,
     pub memory_bytes: u64,
     /// Most processes and threads at a time.

@@ -13,6 +13,10 @@
 //! 000000000000, the default account of this cloud: it is public, `self` for
 //! callers of that account, and claims no alias that AWS's own images have.
 
+mod at_hand;
+
+pub use at_hand::AtHand;
+
 use crate::instance_type::Architecture;
 use crate::snapshot::{OwnImage, Snapshot, SnapshotState};
 use crate::{ImageId, InstanceId, SnapshotId, Tags, Timestamp, zone};

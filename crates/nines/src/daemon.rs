@@ -106,8 +106,8 @@ pub fn run(up: &Up) -> Result<()> {
     };
     let metrics = Arc::new(metrics::Metrics::open(&state.0)?);
     let images = match up.simulated {
-        true => layout::RECIPES.map(model::image::Built::from).to_vec(),
-        false => layout::built_images(&up.images_dir),
+        true => crate::images::RECIPES.into(),
+        false => crate::images::at_hand(up.images_dir.clone()),
     };
     let sized_volumes = sized_volumes
         .join()
@@ -211,12 +211,7 @@ pub fn open_host(
     })?))
 }
 
-fn settings(
-    up: &Up,
-    state: &State,
-    images: Vec<model::image::Built>,
-    sized_volumes: bool,
-) -> Settings {
+fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes: bool) -> Settings {
     let (registry, checkip, api) = (
         layout::registry_address(up.public_pool),
         layout::checkip_address(up.public_pool),

@@ -2,10 +2,9 @@
 
 use crate::certificate::Certificates;
 use ipnet::Ipv4Net;
-use model::image::Built;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Choices of `nines up` that later commands (and the next `up`) must know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,35 +85,4 @@ pub fn checkip_address(pool: Ipv4Net) -> Ipv4Addr {
 /// The APIs, under AWS's names.
 pub fn api_address(pool: Ipv4Net) -> Ipv4Addr {
     service_address(pool, 12)
-}
-
-/// What `images/build` builds; a machine in memory has them all.
-pub const RECIPES: [&str; 2] = ["debian-12-docker", "debian-12"];
-
-/// The machine images that are built or imported below `dir`, by name.
-pub fn built_images(dir: &Path) -> Vec<Built> {
-    let mut found: Vec<Built> = std::fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let current = entry.path().join("current");
-            let name = entry.file_name().into_string().ok()?;
-            let of_file = || {
-                let text = std::fs::read(current.join("image.json")).ok()?;
-                serde_json::from_slice::<serde_json::Value>(&text).ok()
-            };
-            current.join("rootfs").is_dir().then(|| {
-                let described = of_file().unwrap_or_default();
-                let text = |key: &str| described[key].as_str().unwrap_or_default();
-                Built {
-                    created: text("created").parse().unwrap_or_default(),
-                    description: text("description").to_owned(),
-                    recipe: name,
-                }
-            })
-        })
-        .collect();
-    found.sort_by(|a, b| a.recipe.cmp(&b.recipe));
-    found
 }

@@ -6,6 +6,7 @@ mod cli;
 mod daemon;
 mod deliver;
 mod dispatch;
+mod images;
 mod launch;
 mod layout;
 mod machine;

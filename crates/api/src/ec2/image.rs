@@ -239,11 +239,12 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
     let page = Page::within(1, 1000, input.max_results, input.next_token.as_deref())?;
     let filters = Filters::new(&input.filter, FILTERS)?;
     let region = ctx.scope.region.clone();
+    let built = ctx.cloud.images.get();
     // A launch takes ids that are not in the catalogue, so asking for one finds it too.
     let mut unknown = Vec::new();
     for given in &input.image_id {
         let id = parse(given)?;
-        match named(&ctx.tx, &ctx.scope, &ctx.cloud.images, &id) {
+        match named(&ctx.tx, &ctx.scope, &built, &id) {
             Named::Known(_) => {}
             Named::Gone => return Err(not_found(given)),
             Named::Unknown if ctx.cloud.strict_images => return Err(not_found(given)),
@@ -272,12 +273,7 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
     let catalogue: Vec<&Image> = image::in_region(&region).collect();
     let local: Vec<Image> = zone::region(&region)
         .into_iter()
-        .flat_map(|r| {
-            ctx.cloud
-                .images
-                .iter()
-                .filter_map(|b| image::local(r.name, b))
-        })
+        .flat_map(|r| built.iter().filter_map(|b| image::local(r.name, b)))
         .collect();
     let own: Vec<Image> = super::resource::owned::<OwnImage>(&ctx.tx, &ctx.scope)
         .filter(|image| !image.deregistered)

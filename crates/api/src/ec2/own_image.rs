@@ -1,7 +1,7 @@
 //! Images that accounts make: of a running instance, or of a snapshot of one.
 
 use super::error::{Result, dry_run, error, invalid_value, missing, unsupported};
-use super::image;
+use super::image::{self, Named};
 use super::launch_template_data::BlockDeviceMapping;
 use super::resource::{find, owned};
 use super::snapshot::of_instance;
@@ -205,14 +205,16 @@ pub fn deregister(ctx: &mut Ctx, input: DeregisterImage) -> Result<Done> {
     let id = image::parse(&input.image_id)?;
     let mut own = match find::<OwnImage>(ctx, &input.image_id) {
         Ok(own) if !own.deregistered => OwnImage::clone(&own),
-        _ if model::image::find(&id).is_some() => {
-            return Err(ApiError::new(
-                403,
-                "AuthFailure",
-                format!("Not authorized for image:{id}"),
-            ));
+        // Of the catalogue, or of a root file system at hand, which `nines image rm` removes.
+        _ => {
+            let built = ctx.cloud.images.get();
+            return Err(match image::named(&ctx.tx, &ctx.scope, &built, &id) {
+                Named::Known(of) if of.own.is_none() => {
+                    ApiError::new(403, "AuthFailure", format!("Not authorized for image:{id}"))
+                }
+                _ => image::not_found(&input.image_id),
+            });
         }
-        _ => return Err(image::not_found(&input.image_id)),
     };
     dry_run(input.dry_run)?;
     own.deregistered = true;

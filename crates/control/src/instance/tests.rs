@@ -193,7 +193,7 @@ fn what_follows_from_what_was_seen() {
         RUN,
         Running,
         gone,
-        "stopped Server.InternalError -> Stopped { force: false }",
+        "kill; stopped Server.InternalError -> Stopped { force: false }",
     );
 
     check(STOP, Stopping, Some(Runs), "stop");
@@ -202,6 +202,7 @@ fn what_follows_from_what_was_seen() {
     check(FORCE, Stopping, Some(Stops), "kill");
     check(STOP, Stopping, off, "stopped");
     check(STOP, Stopping, killed, "stopped");
+    check(STOP, Stopping, gone, "kill; stopped");
     check(STOP, Stopping, None, "stopped");
     check(STOP, Stopped, off, "");
 
@@ -272,6 +273,9 @@ fn one_that_was_ready_and_vanished_is_recovered() {
     record.ready = Some(second(110));
     let gone = seen(RunState::Stopped(Exit::Crashed(-1)), 0);
     assert_eq!(steps(&record, Some(&gone)), "launch");
+    record.auto_recovery = "disabled".into();
+    let ended = "kill; stopped Server.InternalError -> Stopped { force: false }";
+    assert_eq!(steps(&record, Some(&gone)), ended);
 }
 
 #[test]

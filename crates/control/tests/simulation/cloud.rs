@@ -58,7 +58,7 @@ impl Cloud {
             metrics: Arc::default(),
             public_pool: host::network::PUBLIC_POOL,
             state_dir: std::env::temp_dir(),
-            images: vec!["debian-12".into()],
+            images: ["debian-12"].into(),
             privileged_instances: false,
             strict_images: false,
             speed: Speed::new(speed),

@@ -69,3 +69,54 @@ fn an_image_of_an_image() {
         "nothing is left"
     );
 }
+
+#[test]
+fn credentials_are_renewed_before_they_end() {
+    let mut cloud = Cloud::new(1.0);
+    let iam = |cloud: &Cloud, parameters: &str| {
+        cloud
+            .call(api::iam::service(), "2010-05-08", parameters)
+            .unwrap_or_else(|e| panic!("{parameters}: {e}"))
+    };
+    let policy = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22sts%3AAssumeRole%22%2C%22Principal%22%3A%7B%22Service%22%3A%22ec2.amazonaws.com%22%7D%7D%5D%7D";
+    let role = format!("CreateRole&RoleName=web&AssumeRolePolicyDocument={policy}");
+    iam(&cloud, &role);
+    iam(&cloud, "CreateInstanceProfile&InstanceProfileName=web");
+    iam(
+        &cloud,
+        "AddRoleToInstanceProfile&InstanceProfileName=web&RoleName=web",
+    );
+    let id = launch(
+        &cloud,
+        "ami-043985f3006b29f9e",
+        "&IamInstanceProfile.Name=web",
+    );
+    // When those given to the instance end, in seconds from the launch, the newest last.
+    let launched = cloud.now();
+    let ends = |cloud: &Cloud| -> Vec<i64> {
+        let state = cloud.state();
+        let of = state.session_credentials.values();
+        let mut ends: Vec<i64> = of
+            .filter(|c| c.instance.as_ref() == Some(&id))
+            .map(|c| c.expires.duration_since(launched).as_secs())
+            .collect();
+        ends.sort_unstable();
+        ends
+    };
+    const HOUR: i64 = 3600;
+    cloud.run(60.0);
+    assert_eq!(ends(&cloud).len(), 1);
+    let first = ends(&cloud)[0];
+    assert!((6 * HOUR..6 * HOUR + 60).contains(&first), "{first}");
+    cloud.run((4 * HOUR) as f64);
+    // Another control plane goes on with what was given out.
+    cloud.restart(false);
+    cloud.run(60.0);
+    assert_eq!(ends(&cloud), [first]);
+    // An hour before the end there are others, beside which the old ones still hold.
+    cloud.run(HOUR as f64);
+    let renewed = ends(&cloud);
+    assert_eq!((renewed.len(), renewed[0]), (2, first));
+    let second = renewed[1] - first;
+    assert!((5 * HOUR..5 * HOUR + 60).contains(&second), "{renewed:?}");
+}

@@ -22,6 +22,8 @@ pub fn tree(instance: &Instance, identity: Option<&Identity>) -> Tree {
     let i = instance;
 
     meta.put("ami-id", &i.image_id);
+    // Of images in instance stores; AWS says this of all others.
+    meta.put("ami-manifest-path", "(unknown)");
     meta.put("ami-launch-index", i.launch_index.to_string());
     meta.put("hostname", &i.hostname);
     meta.put("instance-action", "none");
@@ -34,6 +36,10 @@ pub fn tree(instance: &Instance, identity: Option<&Identity>) -> Tree {
     meta.put("placement/availability-zone", &i.zone);
     meta.put("placement/availability-zone-id", &i.zone_id);
     meta.put("placement/region", &i.region);
+    if let Some(group) = &i.placement_group {
+        meta.put("placement/group-name", group);
+    }
+    meta.put("system", &i.hypervisor);
     meta.put("services/domain", "amazonaws.com");
     meta.put("services/partition", "aws");
     meta.put("events/maintenance/history", "[]");
@@ -85,6 +91,9 @@ pub fn tree(instance: &Instance, identity: Option<&Identity>) -> Tree {
         if let Some(address) = primary.addresses.first() {
             meta.put("local-ipv4", address.to_string());
         }
+        if let Some(address) = primary.ipv6.addresses.first() {
+            meta.put("ipv6", address.to_string());
+        }
         if let Some(public) = primary.public.keys().next() {
             meta.put("public-ipv4", public.to_string());
             if let Some(name) = &i.public_hostname {
@@ -97,6 +106,9 @@ pub fn tree(instance: &Instance, identity: Option<&Identity>) -> Tree {
         interface(&mut tree.at(&at), instance, face);
     }
 
+    let monitoring = if i.monitoring { "enabled" } else { "disabled" };
+    tree.at("dynamic/")
+        .put("fws/instance-monitoring", monitoring);
     let document = identity_document(instance);
     let mut dynamic = tree.at("dynamic/instance-identity/");
     if let Some(signatures) = identity.and_then(|identity| identity.sign(&document)) {
@@ -122,6 +134,7 @@ fn interface(face: &mut At<'_>, instance: &Instance, interface: &Interface) {
     face.put("interface-id", &interface.id);
     face.put("local-ipv4s", lines(&interface.addresses));
     face.put("mac", &interface.mac);
+    face.put("network-card", "0");
     face.put("owner-id", &instance.account);
     face.put(
         "security-group-ids",
@@ -139,6 +152,18 @@ fn interface(face: &mut At<'_>, instance: &Instance, interface: &Interface) {
         interface.vpc_cidrs.first().map_or("", |c| c),
     );
     face.put("vpc-ipv4-cidr-blocks", lines(&interface.vpc_cidrs));
+    for (name, values) in [
+        ("ipv6s", lines(&interface.ipv6.addresses)),
+        (
+            "subnet-ipv6-cidr-blocks",
+            lines(&interface.ipv6.subnet_cidrs),
+        ),
+        ("vpc-ipv6-cidr-blocks", lines(&interface.ipv6.vpc_cidrs)),
+    ] {
+        if !values.is_empty() {
+            face.put(name, values);
+        }
+    }
     if primary {
         face.put("local-hostname", &instance.hostname);
     }
@@ -322,7 +347,11 @@ mod tests {
             ("meta-data/block-device-mapping/", "ami\nroot"),
             ("meta-data/events/", "maintenance/"),
             ("meta-data/services/domain", "amazonaws.com"),
-            ("dynamic/", "instance-identity/"),
+            ("dynamic/", "fws/\ninstance-identity/"),
+            ("dynamic/fws/instance-monitoring", "disabled"),
+            ("meta-data/system", "nitro"),
+            ("meta-data/ipv6", "404"),
+            ("meta-data/placement/group-name", "404"),
             ("dynamic/instance-identity/", "document"),
             // What it does not have is not there.
             ("user-data", "404"),
@@ -345,10 +374,10 @@ mod tests {
 
     #[test]
     fn the_whole_first_level() {
-        let expected = "ami-id\nami-launch-index\nblock-device-mapping/\nevents/\nhostname\n\
+        let expected = "ami-id\nami-launch-index\nami-manifest-path\nblock-device-mapping/\nevents/\nhostname\n\
             instance-action\ninstance-id\ninstance-life-cycle\ninstance-type\nlocal-hostname\n\
             local-ipv4\nmac\nmetrics/\nnetwork/\nplacement/\nprofile\nreservation-id\n\
-            security-groups\nservices/";
+            security-groups\nservices/\nsystem";
         check(&instance(), "meta-data/", expected);
         check(&instance(), "meta-data", expected);
     }
@@ -382,6 +411,13 @@ mod tests {
         i.options.tags = true;
         i.tags.insert("a/b".into(), "hidden".into());
         i.target_lifecycle_state = Some("InService".into());
+        i.placement_group = Some("spread".into());
+        i.monitoring = true;
+        i.interfaces[0].ipv6 = crate::config::Ipv6 {
+            addresses: vec!["2600::1".parse().unwrap(), "2600::2".parse().unwrap()],
+            subnet_cidrs: vec!["2600::/64".into()],
+            vpc_cidrs: vec!["2600::/56".into()],
+        };
         for (path, expected) in [
             ("", "dynamic\nmeta-data\nuser-data"),
             ("user-data", "#!/bin/sh\n"),
@@ -409,9 +445,23 @@ mod tests {
             ("meta-data/tags/instance/", "Name"),
             ("meta-data/tags/instance/Name", "web-1"),
             ("meta-data/autoscaling/", "target-lifecycle-state"),
+            ("meta-data/placement/group-name", "spread"),
+            ("meta-data/ipv6", "2600::1"),
+            ("dynamic/fws/instance-monitoring", "enabled"),
         ] {
             check(&i, path, expected);
         }
+        let face = "meta-data/network/interfaces/macs/02:00:0a:00:01:05/";
+        check(
+            &i,
+            face,
+            "device-number\ninterface-id\nipv4-associations/\nipv6s\nlocal-hostname\n\
+             local-ipv4s\nmac\nnetwork-card\nowner-id\npublic-hostname\npublic-ipv4s\n\
+             security-group-ids\nsecurity-groups\nsubnet-id\nsubnet-ipv4-cidr-block\n\
+             subnet-ipv6-cidr-blocks\nvpc-id\nvpc-ipv4-cidr-block\nvpc-ipv4-cidr-blocks\n\
+             vpc-ipv6-cidr-blocks",
+        );
+        check(&i, &format!("{face}ipv6s"), "2600::1\n2600::2");
     }
 
     #[test]

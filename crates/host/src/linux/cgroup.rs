@@ -160,20 +160,24 @@ impl Cgroups {
             .collect())
     }
 
-    /// Holds every process of an instance still, or lets them go on.
+    /// Holds every process of an instance still, or lets them go on; an absent group is fine,
+    /// since an instance may be ended meanwhile.
     pub fn freeze(&self, id: &str, frozen: bool) -> Result<()> {
-        let file = self.instance(id).join("cgroup.freeze");
-        write(&file, u8::from(frozen))
+        self.tell(id, "cgroup.freeze", if frozen { "1" } else { "0" })
     }
 
     /// Kills every process of an instance; an absent group is fine.
     pub fn kill(&self, id: &str) -> Result<()> {
-        let file = self.instance(id).join("cgroup.kill");
-        match fs::write(&file, "1") {
+        self.tell(id, "cgroup.kill", "1")
+    }
+
+    fn tell(&self, id: &str, file: &str, value: &str) -> Result<()> {
+        let file = self.instance(id).join(file);
+        match fs::write(&file, value) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),
         }
-        .during(|| format!("write {}", file.display()))
+        .during(|| format!("write {value} to {}", file.display()))
     }
 
     /// Kills and removes an instance's group with all below it.

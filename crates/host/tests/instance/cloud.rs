@@ -50,7 +50,8 @@ impl Cloud {
             hostname: "ip-10-0-1-5".into(),
             domain: "ec2.internal".into(),
             address: [10, 0, 1, 5].into(),
-            resolver: [10, 0, 0, 2].into(),
+            name_servers: vec![[10, 0, 0, 2].into()],
+            search: "ec2.internal".into(),
             cpu: Cpu {
                 vcpus: 2,
                 millicores_per_vcpu: 500,

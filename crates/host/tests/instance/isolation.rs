@@ -79,6 +79,9 @@ fn the_kernel_is_out_of_reach() {
         assert_eq!(python("425, 1, 0"), "-1 38", "io_uring_setup");
         assert_eq!(python("0x40000027"), "-1 38", "getpid of x32");
     }
+    // To the machine's hypervisor: of no network namespace.
+    let vsock = "import socket; socket.socket(40, socket.SOCK_STREAM)";
+    assert_ne!(cloud.sh(&format!("python3 -c '{vsock}' 2>&1")).0, Some(0));
     let bounded = cloud.say("grep CapBnd /proc/self/status");
     let bounded = u64::from_str_radix(bounded.split_whitespace().last().expect("mask"), 16);
     let bounded = bounded.expect("hexadecimal");

@@ -145,6 +145,14 @@ fn containers(cloud: &Cloud) {
         cloud.say("docker run --rm tiny /bin/sh -c 'echo from $$'"),
         "from 1"
     );
+    // The instance's size, and all rights that the instance itself has.
+    let memory = cloud.say("docker run --rm --privileged tiny /bin/cat /proc/meminfo");
+    assert!(
+        memory.starts_with("MemTotal:        1048576 kB"),
+        "{memory}"
+    );
+    let cpus = "docker run --rm tiny /bin/cat /sys/devices/system/cpu/online";
+    assert_eq!(cloud.say(cpus), "0-1");
     // A hybrid host keeps its controllers to itself, a pure v2 host shares them.
     if cloud
         .sh("grep -q memory /sys/fs/cgroup/cgroup.controllers")
@@ -256,6 +264,14 @@ fn outlives_the_control_plane() {
         assert!(Instant::now() < deadline, "{:?}", cloud.observe());
         std::thread::yield_now();
     }
+    // What ran in it is still there until somebody says that it shall end.
+    let stat = format!("/proc/{}/stat", before.init_pid.expect("an init"));
+    // Whoever inherited it may not have looked after it yet.
+    let lives = || std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z "));
+    assert!(lives());
+    let stopped = cloud.instances.stop(&cloud.spec.id, true, PATIENCE);
+    stopped.expect("its processes end");
+    assert!(!lives());
     assert_ne!(cloud.boot().init_pid, before.init_pid);
 }
 

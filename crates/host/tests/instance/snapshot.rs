@@ -44,6 +44,8 @@ fn a_snapshot_is_a_layer_of_others() {
     assert_eq!(outcome, SnapshotOutcome::Done);
 
     let source = cloud.spec.clone();
+    // Its name may lead to a newer version by now: a layer goes with the files it was made on.
+    cloud.spec.image = "/nowhere".into();
     cloud.spec.id = InstanceId::random();
     cloud.spec.uid_base += 65_536;
     cloud.spec.layers = vec![Layer {

@@ -5,7 +5,8 @@
 //! the AMIs that they stand for, removes them, and finds that program.
 
 use super::table;
-use crate::layout::{State, built_images};
+use crate::images;
+use crate::layout::State;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use model::image::{Built, standing_for};
@@ -51,13 +52,13 @@ pub enum Image {
         #[arg(long)]
         install: bool,
     },
-    /// Remove an image that no instance uses.
+    /// Remove an image that no instance and no snapshot is made on.
     Rm { name: String },
 }
 
-pub fn run(state: &Path, images: Option<PathBuf>, command: &Image) -> Result<()> {
+pub fn run(state: &Path, given: Option<PathBuf>, command: &Image) -> Result<()> {
     let of_cloud = || State(state.to_owned()).read_cloud()?.images_dir;
-    let dir = images
+    let dir = given
         .or_else(of_cloud)
         .unwrap_or_else(|| state.join("images"));
     match command {
@@ -131,7 +132,7 @@ fn program() -> Result<PathBuf> {
 }
 
 fn list(dir: &Path, region: &str) -> Result<()> {
-    let built = built_images(dir);
+    let built = images::built(dir);
     let known =
         model::zone::region(region).with_context(|| format!("there is no region {region}"))?;
     let users = users();
@@ -192,7 +193,7 @@ fn remove(dir: &Path, name: &str) -> Result<()> {
     let used = users_of(dir, name, &users);
     if let Some(first) = used.first() {
         bail!(
-            "the image {name} is in use by {}, {first} among them; terminate them first",
+            "the image {name} is in use by {}, {first} among them; terminate instances and delete snapshots first",
             used.len()
         );
     }
@@ -201,12 +202,12 @@ fn remove(dir: &Path, name: &str) -> Result<()> {
     fs::rename(&image, &aside)
         .and_then(|()| fs::remove_dir_all(&aside))
         .with_context(|| format!("failed to remove {}", image.display()))?;
-    println!("{name} is removed; a cloud that is up must be started again to know");
+    println!("{name} is removed");
     Ok(())
 }
 
-/// Image directories that root volumes of known clouds are made on, stopped instances' too,
-/// and whose they are.
+/// Image directories that root volumes and snapshots of known clouds are made on, stopped
+/// instances' too, and whose they are.
 fn users() -> BTreeMap<PathBuf, BTreeSet<String>> {
     let mut found: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
     for state in states() {
@@ -217,6 +218,14 @@ fn users() -> BTreeMap<PathBuf, BTreeSet<String>> {
             if let Some(image) = spec["instance"]["image"].as_str()
                 && let Ok(image) = fs::canonicalize(image)
             {
+                let id = entry.file_name().to_string_lossy().into_owned();
+                found.entry(image).or_default().insert(id);
+            }
+        }
+        let snapshots = fs::read_dir(state.join("snapshots"));
+        for entry in snapshots.into_iter().flatten().flatten() {
+            let base = fs::read_to_string(entry.path().join("base")).unwrap_or_default();
+            if let Ok(image) = fs::canonicalize(base) {
                 let id = entry.file_name().to_string_lossy().into_owned();
                 found.entry(image).or_default().insert(id);
             }

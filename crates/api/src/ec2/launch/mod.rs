@@ -54,7 +54,7 @@ pub struct Site<'a> {
     /// Public addresses assigned at launch come from here.
     pub public_pool: Ipv4Net,
     /// The root file systems that are built or imported.
-    pub images: &'a [image::Built],
+    pub images: std::sync::Arc<[image::Built]>,
     /// An image id that is not known here is refused.
     pub strict_images: bool,
     /// Instances get no user namespace, on a host that has none to give.
@@ -67,7 +67,7 @@ impl<'a> Site<'a> {
             scope,
             now,
             public_pool: cloud.public_pool,
-            images: &cloud.images,
+            images: cloud.images.get(),
             strict_images: cloud.strict_images,
             privileged: cloud.privileged_instances,
         }
@@ -190,7 +190,7 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
     let mut warnings = options::not_emulated(&launch, instance_type);
     warnings.extend(volume::not_emulated(&volumes));
     let base = contents.as_ref().map_or(&image_id, |c| &c.base);
-    warnings.extend(image::backing(base, site.images).differs);
+    warnings.extend(image::backing(base, &site.images).differs);
 
     let user_data = data.user_data_bytes()?;
     let cpu_options = options::cpu(data, instance_type)?;
@@ -358,7 +358,7 @@ pub(crate) fn architecture(
     site: &Site<'_>,
     data: &LaunchTemplateData,
 ) -> Option<Architecture> {
-    match super::image::named(state, site.scope, site.images, &image_id(data, site).ok()?) {
+    match super::image::named(state, site.scope, &site.images, &image_id(data, site).ok()?) {
         Named::Known(image) => Some(image.architecture),
         Named::Gone | Named::Unknown => None,
     }
@@ -371,7 +371,7 @@ fn image_of(
     instance_type: &InstanceType,
 ) -> Result<(ImageId, Option<Cow<'static, Image>>)> {
     let id = image_id(data, site)?;
-    let image = match super::image::named(state, site.scope, site.images, &id) {
+    let image = match super::image::named(state, site.scope, &site.images, &id) {
         Named::Known(image) => Some(image),
         Named::Unknown if !site.strict_images => None,
         Named::Unknown | Named::Gone => return Err(super::image::not_found(id.as_str())),

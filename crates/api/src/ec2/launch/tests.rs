@@ -79,7 +79,7 @@ fn a_refused_launch_leaves_nothing() {
             // Holds the cloud's own addresses and no more.
             public_pool: "198.18.0.0/31".parse().unwrap(),
             state_dir: Default::default(),
-            images: Vec::new(),
+            images: [].into(),
             strict_images: false,
             privileged_instances: false,
             speed: Default::default(),

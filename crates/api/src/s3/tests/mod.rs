@@ -51,7 +51,7 @@ impl World {
             metrics: Arc::default(),
             public_pool: "198.18.0.0/15".parse().unwrap(),
             state_dir: std::env::temp_dir().join(name),
-            images: Vec::new(),
+            images: [].into(),
             strict_images: false,
             privileged_instances: false,
             speed: Default::default(),

@@ -88,6 +88,9 @@ pub fn confine(filter: &Filter) -> nix::Result<()> {
     Errno::result(done).map(drop)
 }
 
+/// Sockets to the machine's hypervisor, which no network namespace holds back.
+const AF_VSOCK: u32 = 40;
+
 /// Calls of another architecture (32-bit programs) do not exist; the listed ones fail; the
 /// rest goes through.
 pub fn filter() -> Filter {
@@ -98,7 +101,7 @@ pub fn filter() -> Filter {
             libc::SECCOMP_RET_ERRNO | errno as u32,
         )
     };
-    // Offsets in `struct seccomp_data`: the number, then the architecture.
+    // Offsets in `struct seccomp_data`: the number, the architecture, from 16 the arguments.
     let mut code = vec![
         load(4),
         jump(libc::BPF_JEQ, ARCHITECTURE, 1, 0),
@@ -113,6 +116,12 @@ pub fn filter() -> Filter {
             code.push(fail(errno));
         }
     }
+    code.extend([
+        jump(libc::BPF_JEQ, libc::SYS_socket as u32, 0, 3),
+        load(16),
+        jump(libc::BPF_JEQ, AF_VSOCK, 0, 1),
+        fail(libc::EAFNOSUPPORT),
+    ]);
     code.push(statement(
         libc::BPF_RET | libc::BPF_K,
         libc::SECCOMP_RET_ALLOW,

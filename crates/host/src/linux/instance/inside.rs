@@ -197,11 +197,18 @@ fn files(spec: &InstanceSpec, first: bool) -> Result<()> {
             trust(certificate)?;
         }
     }
-    let resolver = format!(
-        "nameserver {}\nsearch {}\noptions timeout:2 attempts:5\n",
-        spec.resolver, spec.domain
-    );
-    replace("/etc/resolv.conf", &resolver)
+    replace("/etc/resolv.conf", &resolver(spec))
+}
+
+fn resolver(spec: &InstanceSpec) -> String {
+    let mut text = String::new();
+    for server in &spec.name_servers {
+        text += &format!("nameserver {server}\n");
+    }
+    if !spec.search.is_empty() {
+        text += &format!("search {}\n", spec.search);
+    }
+    text + "options timeout:2 attempts:5\n"
 }
 
 /// Where distributions keep authorities that the machine's owner adds, and the bundle that

@@ -76,18 +76,6 @@ impl Instances {
         {
             return Ok(());
         }
-        if !spec
-            .image
-            .join("sbin/init")
-            .symlink_metadata()
-            .is_ok_and(|m| !m.is_dir())
-        {
-            let image = spec.image.display();
-            return Err(InstanceError::refused(
-                format!("launch {id} from {image}"),
-                "no /sbin/init there",
-            ));
-        }
         if !namespace::exists(&namespace::name(&self.settings.cloud, id)) {
             return Err(InstanceError::refused(
                 format!("launch {id}"),
@@ -96,8 +84,16 @@ impl Instances {
         }
         let order = Order {
             cloud: self.settings.cloud.clone(),
-            instance: as_begun(spec, &directory)?,
+            instance: self.as_begun(spec, &directory)?,
         };
+        let image = &order.instance.image;
+        let init = image.join("sbin/init").symlink_metadata();
+        if !init.is_ok_and(|m| !m.is_dir()) {
+            return Err(InstanceError::refused(
+                format!("launch {id} from {}", image.display()),
+                "no /sbin/init there",
+            ));
+        }
         let prepare = || {
             // Until the shim writes its own, for whoever looks meanwhile.
             let status = Status::starting(spec, Process::own()?);
@@ -138,8 +134,12 @@ impl Instances {
     }
 
     /// Asks the instance to power off; its shim kills it after `timeout`, or at once if
-    /// `force`. One that does not run is fine.
+    /// `force`. One that does not run is fine; what a killed shim left running of it ends.
     pub fn stop(&self, id: &InstanceId, force: bool, timeout: Duration) -> Result<()> {
+        let status = self.status(id)?;
+        if force && status.is_some_and(|s| matches!(s.state, RunState::Stopped(_))) {
+            return self.cgroups.remove(id.as_str());
+        }
         let timeout = if force { Duration::ZERO } else { timeout };
         self.ask(
             id,
@@ -337,6 +337,32 @@ impl Instances {
             .during(|| format!("read the status of {id}"))
     }
 
+    /// With the directory behind the image's name. A volume stays with the image it began on, even
+    /// if the name leads to a newer one now (an overlay's lower directory must never change), and
+    /// with the form it began in. What was made of a snapshot begins on the snapshot's.
+    fn as_begun(&self, spec: &InstanceSpec, directory: &Path) -> Result<InstanceSpec> {
+        let before = fs::read(directory.join(SPEC)).ok();
+        let before = before.and_then(|order| serde_json::from_slice::<Order>(&order).ok());
+        let (image, root_bytes, layers) = match before {
+            Some(Order { instance, .. }) => (instance.image, instance.root_bytes, instance.layers),
+            None => {
+                let newest = spec.layers.first().map(|layer| &layer.snapshot);
+                let image = newest
+                    .and_then(|snapshot| snapshot::base(&self.settings.state, snapshot))
+                    .unwrap_or_else(|| spec.image.clone());
+                let image = fs::canonicalize(&image)
+                    .during(|| format!("find image {}", image.display()))?;
+                (image, spec.root_bytes, spec.layers.clone())
+            }
+        };
+        Ok(InstanceSpec {
+            image,
+            root_bytes,
+            layers,
+            ..spec.clone()
+        })
+    }
+
     fn trash(&self) -> PathBuf {
         self.settings.state.join("trash")
     }
@@ -358,28 +384,6 @@ impl Instances {
             empty();
         }
     }
-}
-
-/// With the directory behind the image's name. A volume stays with the image it began on, even
-/// if the name leads to a newer one now (an overlay's lower directory must never change), and
-/// with the form it began in.
-fn as_begun(spec: &InstanceSpec, directory: &Path) -> Result<InstanceSpec> {
-    let before = fs::read(directory.join(SPEC)).ok();
-    let before = before.and_then(|order| serde_json::from_slice::<Order>(&order).ok());
-    let (image, root_bytes, layers) = match before {
-        Some(Order { instance, .. }) => (instance.image, instance.root_bytes, instance.layers),
-        None => {
-            let image = fs::canonicalize(&spec.image)
-                .during(|| format!("find image {}", spec.image.display()))?;
-            (image, spec.root_bytes, spec.layers.clone())
-        }
-    };
-    Ok(InstanceSpec {
-        image,
-        root_bytes,
-        layers,
-        ..spec.clone()
-    })
 }
 
 /// Waits until a shim that was asked to stop is gone, and kills it if that takes too long.

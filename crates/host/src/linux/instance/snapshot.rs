@@ -10,6 +10,7 @@
 //! `<state>/snapshots/<id>` is a whole one, `<id>.new` one in the making, `<id>.failed` tells
 //! why there is none.
 
+use super::shim::Order;
 use super::{SPEC, volume};
 use crate::instance::{During, InstanceError, SnapshotOutcome};
 use crate::linux::cgroup::Cgroups;
@@ -38,6 +39,26 @@ pub fn data(snapshot: &SnapshotId, name: &str) -> PathBuf {
         .join(DIRECTORY)
         .join(snapshot.as_str())
         .join(name)
+}
+
+/// In a layer: the directory of the image below it. That must stay the same version, or its files
+/// and the layer's would not go together.
+const BASE: &str = "base";
+
+/// The image that a snapshot's layers lie upon; none of one made before this was noted.
+pub fn base(state: &Path, snapshot: &SnapshotId) -> Option<PathBuf> {
+    let noted = state.join(DIRECTORY).join(snapshot.as_str()).join(BASE);
+    fs::read_to_string(noted).ok().map(PathBuf::from)
+}
+
+fn note_base(instance: &Path, new: &Path) -> Result<()> {
+    let during = || format!("note the image of {}", instance.display());
+    let order = fs::read(instance.join(SPEC)).during(during)?;
+    let order: Order = serde_json::from_slice(&order)
+        .map_err(io::Error::from)
+        .during(during)?;
+    let image = order.instance.image;
+    fs::write(new.join(BASE), image.as_os_str().as_encoded_bytes()).during(during)
 }
 
 /// In a mount namespace of its own: `$1` a directory, `$2` what to mount on it (nothing, the
@@ -93,6 +114,7 @@ pub fn begin(
 }
 
 fn copy(id: &str, instance: &Path, new: &Path, cgroups: Option<&Cgroups>) -> Result<()> {
+    note_base(instance, new)?;
     let file = volume::file(instance);
     let source = match (file.exists(), cgroups) {
         (false, _) => String::new(),

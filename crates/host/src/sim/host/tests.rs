@@ -15,7 +15,8 @@ fn spec(id: &InstanceId) -> InstanceSpec {
         hostname: "ip-10-0-0-4".into(),
         domain: "ec2.internal".into(),
         address: ADDRESS,
-        resolver: Ipv4Addr::new(10, 0, 0, 2),
+        name_servers: vec![Ipv4Addr::new(10, 0, 0, 2).into()],
+        search: "ec2.internal".into(),
         cpu: Cpu {
             vcpus: 2,
             millicores_per_vcpu: 100,

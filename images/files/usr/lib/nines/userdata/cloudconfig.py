@@ -236,7 +236,10 @@ def ssh(machine, config, metadata_keys):
         path = machine.path(f"etc/ssh/ssh_host_{kind}_key")
         if not os.path.exists(path):
             machine.must_run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path])
-    machine.must_run(["systemctl", "enable", "--quiet", "--now", "--no-block", machine.family()["ssh"]])
+    if machine.systemd():
+        machine.must_run(["systemctl", "enable", "--quiet", "--now", "--no-block", machine.family()["ssh"]])
+    else:
+        machine.must_run(["/usr/sbin/sshd"])
 
 
 def authorize(machine, name, keys):

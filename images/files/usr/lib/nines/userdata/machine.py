@@ -107,6 +107,10 @@ class Machine:
         except FileNotFoundError:
             return None
 
+    def systemd(self):
+        """Whether it is the init, as sd_booted(3) tells."""
+        return os.path.isdir(self.path("run/systemd/system"))
+
     def family(self):
         """What distributions' AMIs differ in; written when the image was made."""
         return {"user": "admin", "ssh": "ssh.service"} | json.loads(self.read("usr/lib/nines/family.json") or "{}")

@@ -107,6 +107,10 @@ def power_state(machine, config):
         delay = f"+{delay}"
     if not re.fullmatch(r"now|\+\d+|\d\d?:\d\d", delay):
         raise ValueError(f"power_state: delay must be now, minutes or a time, not {delay!r}")
+    if not machine.systemd():
+        if delay != "now":
+            raise ValueError("power_state: delay needs systemd")
+        return [mode]
     if delay == "now":
         # Without logind there is nobody to schedule with; systemd itself needs none.
         return ["systemctl", "--no-block", command[2:]]

@@ -1,0 +1,157 @@
+"""The life of single instances as their owner sees it: user data that fails, restarts, addresses, the console, and what
+root inside cannot do to the neighbours."""
+
+import base64
+import re
+import subprocess
+import threading
+
+import pytest
+
+from conftest import NINES, eventually
+
+# What counts the boots that run user data, and fails after its first words.
+USER_DATA = """#!/bin/sh
+echo first words
+echo ran >>/var/lib/ran
+exit 7
+"""
+METADATA = (
+    "import urllib.request as u; b = 'http://169.254.169.254/latest/'; "
+    "t = u.urlopen(u.Request(b + 'api/token', method='PUT', headers={'X-aws-ec2-metadata-token-ttl-seconds': '60'})).read(); "
+    "print(*(u.urlopen(u.Request(b + 'meta-data/' + n, headers={'X-aws-ec2-metadata-token': t})).read().decode() for n in "
+    "('local-ipv4', 'public-ipv4', 'instance-id')))"
+)
+# Sends UDP datagrams as frames of its own making: first under another's address, then under its own.
+FORGE = """
+import socket, struct, sys
+own, other, target, gateway = sys.argv[1:]
+packed = socket.inet_aton
+def ip(source, body):
+    head = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(body), 7, 0, 64, 17, 0, packed(source), packed(target))
+    s = sum(struct.unpack('!10H', head)); s = (s >> 16) + (s & 0xffff); s += s >> 16
+    return head[:10] + struct.pack('!H', ~s & 0xffff) + head[12:] + body
+def udp(text):
+    return struct.pack('!HHHH', 999, 9999, 8 + len(text), 0) + text
+mac = bytes.fromhex(open('/sys/class/net/eth0/address').read().strip().replace(':', ''))
+ask = struct.pack('!HHBBH6s4s6s4s', 1, 0x800, 6, 4, 1, mac, packed(own), bytes(6), packed(gateway))
+arp = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x806)); arp.bind(('eth0', 0)); arp.settimeout(5)
+arp.send(b'\\xff' * 6 + mac + b'\\x08\\x06' + ask)
+router = next(f for f in iter(lambda: arp.recv(100), b'') if f[20:22] == b'\\0\\2')[6:12]
+out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); out.bind(('eth0', 0))
+for source, text in ((other, b'forged'), (own, b'honest')):
+    for sender in {mac, b'\\2\\0\\0\\0\\0\\1'} if text == b'forged' else {mac}:
+        out.send(router + sender + b'\\x08\\0' + ip(source, udp(text)))
+"""
+HEAR = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 9999)); print('hears', flush=True); print(s.recv(99).decode())"
+
+
+@pytest.fixture(scope="module")
+def pair(cloud):
+    """Two instances in one subnet of the default VPC, where each may talk to the other."""
+    ec2 = cloud.client("ec2")
+    subnet = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-1a"]}, {"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]
+    image = ec2.describe_images(Owners=["136693071363"])["Images"][0]["ImageId"]
+    # boto3 encodes it.
+    launched = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=2, MaxCount=2, SubnetId=subnet["SubnetId"], UserData=USER_DATA,
+                                 InstanceInitiatedShutdownBehavior="terminate")
+    ids = [i["InstanceId"] for i in launched["Instances"]]
+    ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig={"Delay": 1})
+    yield ids
+    ec2.terminate_instances(InstanceIds=ids)
+    ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig={"Delay": 1})
+
+
+def described(cloud, instance):
+    return cloud.client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+
+
+def status(cloud, instance):
+    found = cloud.client("ec2").describe_instance_status(InstanceIds=[instance])["InstanceStatuses"]
+    return [s["InstanceStatus"]["Status"] for s in found]
+
+
+def test_failed_user_data_is_told_and_the_instance_lives(cloud, pair):
+    told = lambda: [line for line in cloud.nines("events").splitlines() if pair[0] in line and "user data failed" in line]
+    assert "exit code 7" in eventually(told, "the failure is an event")[0]
+    eventually(lambda: status(cloud, pair[0]) == ["ok"], "its status check passes all the same")
+    output = cloud.client("ec2").get_console_output(InstanceId=pair[0], Latest=True)["Output"]
+    assert "first words" in output
+
+
+def test_the_console_is_followed(cloud, pair):
+    """What is written after the follower began reaches it, and it ends by itself with the instance."""
+    with subprocess.Popen([NINES, "console", "-f", pair[0]], env=cloud.environment, stdout=subprocess.PIPE, text=True) as follower:
+        timer = threading.Timer(60, follower.kill)
+        timer.start()
+        before = next(line for line in follower.stdout if "first words" in line)
+        cloud.shell(pair[0], "sh", "-c", "echo said $((6 * 7)) later >/dev/console")
+        assert before and next(line for line in follower.stdout if "said 42 later" in line)
+        follower.terminate()
+        timer.cancel()
+
+
+def test_addresses_and_user_data_over_restarts(cloud, pair):
+    ec2, instance = cloud.client("ec2"), pair[0]
+    seen = lambda: cloud.shell(instance, "python3", "-c", METADATA).split()
+    private, public, _ = eventually(seen, "the metadata are there")
+    cloud.shell(instance, "touch", "/run/before")
+    ec2.reboot_instances(InstanceIds=[instance])
+    eventually(lambda: cloud.shell(instance, "sh", "-c", "test -e /run/before || echo gone") == "gone\n", "it reboots")
+    eventually(lambda: seen() == [private, public, instance], "a reboot keeps addresses")
+
+    ec2.stop_instances(InstanceIds=[instance])
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance], WaiterConfig={"Delay": 1})
+    assert "PublicIpAddress" not in described(cloud, instance)
+    ec2.start_instances(InstanceIds=[instance])
+    ec2.get_waiter("instance_running").wait(InstanceIds=[instance], WaiterConfig={"Delay": 1})
+    after = described(cloud, instance)
+    assert after["PrivateIpAddress"] == private and "PublicIpAddress" in after
+    eventually(lambda: seen() == [private, after["PublicIpAddress"], instance], "the metadata tell of the new address")
+    eventually(lambda: "running" in cloud.shell(instance, "systemctl", "is-system-running", check=False), "it has booted")
+    assert cloud.shell(instance, "cat", "/var/lib/ran") == "ran\n", "user data runs once in an instance's life"
+
+
+def test_forged_packets_do_not_leave(cloud, pair):
+    one, other = (described(cloud, i) for i in pair)
+    own, target = one["PrivateIpAddress"], other["PrivateIpAddress"]
+    ec2 = cloud.client("ec2")
+    group = one["SecurityGroups"][0]["GroupId"]
+    block = ec2.describe_subnets(SubnetIds=[one["SubnetId"]])["Subnets"][0]["CidrBlock"]
+    gateway = re.sub(r"\.0/\d+$", ".1", block)
+    stranger = re.sub(r"\.0/\d+$", ".200", block)
+    assert group == other["SecurityGroups"][0]["GroupId"]
+    rule = {"GroupId": group, "IpProtocol": "udp", "FromPort": 9999, "ToPort": 9999, "CidrIp": block}
+    ec2.authorize_security_group_ingress(**rule)
+    script = base64.b64encode(FORGE.encode()).decode()
+
+    def first_heard():
+        hear = [NINES, "shell", pair[1], "--", "timeout", "60", "python3", "-c", HEAR]
+        with subprocess.Popen(hear, env=cloud.environment, stdout=subprocess.PIPE, text=True) as ears:
+            assert ears.stdout.readline() == "hears\n"
+            forge = f"import base64; exec(base64.b64decode('{script}'))"
+            cloud.shell(pair[0], "python3", "-c", forge, own, stranger, target, gateway)
+            return ears.stdout.readline().strip()
+
+    try:
+        # The honest one is sent last: had a forged one come through, it would have been heard before.
+        eventually(lambda: first_heard() == "honest", "the rule is in force")
+        # With the check off, as of a router, they do come through.
+        interface = one["NetworkInterfaces"][0]["NetworkInterfaceId"]
+        ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, SourceDestCheck={"Value": False})
+        eventually(lambda: first_heard() == "forged", "the check is off")
+        ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, SourceDestCheck={"Value": True})
+    finally:
+        ec2.revoke_security_group_ingress(**rule)
+
+
+def test_shutdown_from_within_terminates_if_it_is_to(cloud, pair):
+    follower = subprocess.Popen([NINES, "console", "-f", pair[1]], env=cloud.environment, stdout=subprocess.DEVNULL)
+    try:
+        cloud.shell(pair[1], "systemctl", "poweroff", "--no-block", check=False)
+        eventually(lambda: described(cloud, pair[1])["State"]["Name"] == "terminated", "it is terminated")
+        assert described(cloud, pair[1])["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
+        assert follower.wait(timeout=30) == 0, "whoever followed its console is done"
+    finally:
+        follower.kill()
+        follower.wait()
