@@ -83,7 +83,7 @@ fn ask(
     if let Some(shown) = shown {
         let chain = vec![CertificateDer::from_pem_slice(shown.chain.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).unwrap();
-        let provider = rustls::crypto::ring::default_provider();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
         let certified = rustls::sign::CertifiedKey::from_der(chain, key, &provider).unwrap();
         let resolver = rustls::sign::SingleCertAndKey::from(certified);
         config.client_auth_cert_resolver = std::sync::Arc::new(resolver);

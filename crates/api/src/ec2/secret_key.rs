@@ -5,10 +5,10 @@
 
 use super::error::Result;
 use super::public_key::octets;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use rsa::RsaPrivateKey;
 use rsa::pkcs1::EncodeRsaPrivateKey;
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
@@ -51,8 +51,8 @@ impl SecretKey {
             return Ok(Self::Rsa(Box::new(key.map_err(failed)?)));
         }
         let mut seed = [0; 32];
-        let random = ring::rand::SystemRandom::new();
-        ring::rand::SecureRandom::fill(&random, &mut seed).map_err(failed)?;
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        aws_lc_rs::rand::SecureRandom::fill(&random, &mut seed).map_err(failed)?;
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(failed)?;
         let public = pair.public_key().as_ref().to_vec();
         Ok(Self::Ed25519 { seed, public })

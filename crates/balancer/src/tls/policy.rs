@@ -4,7 +4,7 @@
 //! What else a policy allows is not offered; the control plane says so when a listener is made.
 
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::ring::{cipher_suite as suite, default_provider};
+use rustls::crypto::aws_lc_rs::{cipher_suite as suite, default_provider};
 use rustls::version::{TLS12, TLS13};
 use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion};
 

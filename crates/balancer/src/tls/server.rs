@@ -205,7 +205,7 @@ impl Servers {
 
     fn build(&mut self, source: &Source) -> Result<Arc<Server>, String> {
         let make = || {
-            let made = rustls::crypto::ring::Ticketer::new();
+            let made = rustls::crypto::aws_lc_rs::Ticketer::new();
             made.map_err(|error| format!("make keys for tickets: {error}"))
         };
         let ticketer = match &self.ticketer {

@@ -69,7 +69,7 @@ pub fn client_config_with(
             .add(CertificateDer::from_pem_slice(certificate.chain.as_bytes()).unwrap())
             .unwrap();
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);
     let builder = builder.with_protocol_versions(versions).unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
@@ -129,7 +129,7 @@ impl SecureClient {
 
 /// Settings of a server that shows this certificate.
 pub fn server_config(made: &Certificate) -> ServerConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider);
     let builder = builder
         .with_safe_default_protocol_versions()
