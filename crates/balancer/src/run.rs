@@ -166,9 +166,13 @@ async fn coordinate(
             _ = ticks.tick() => coordinator.tick().await,
             mut stream = successor(life.successors.as_ref()) => {
                 let Some(successors) = &life.successors else { continue };
-                if coordinator.hand_over(&mut stream, successors).await {
-                    leave(&coordinator.pool, &mut events).await;
-                    break;
+                match coordinator.hand_over(&mut stream, successors).await {
+                    Handover::Refused => {}
+                    // Known as one that leaves until the last connection has ended.
+                    Handover::Done(_leaving) => {
+                        leave(&coordinator.pool, &mut events).await;
+                        break;
+                    }
                 }
             }
         }
@@ -288,6 +292,13 @@ async fn forward_events(
     tokio::join!(worker::run(commands, sender), forwarding);
 }
 
+/// What became of a process that wanted to take over.
+enum Handover {
+    /// It did not take what it was offered.
+    Refused,
+    Done(Option<sidecar::Leaving>),
+}
+
 struct Coordinator<R> {
     pool: Pool,
     prober: Prober,
@@ -398,27 +409,27 @@ impl<R: Fn(Report)> Coordinator<R> {
         }
     }
 
-    /// Gives everything to the process that asked; false if it did not take it.
-    async fn hand_over(&mut self, stream: &mut UnixStream, to: &Successors) -> bool {
+    /// Gives everything to the process that asked.
+    async fn hand_over(&mut self, stream: &mut UnixStream, to: &Successors) -> Handover {
         let sockets = self.pool.stop_listening().await;
         let offered = handover::offer(stream, &sockets, self.prober.all()).await;
         if let Err(error) = offered {
             tracing::warn!(%error, "serving on: nobody took over");
             self.inherited = Arc::new(Inherited::new(sockets, Vec::new()));
             self.apply(self.config.clone()).await;
-            return false;
+            return Handover::Refused;
         }
         // The checks are the successor's now, and the directory.
         self.prober
             .update(&Config::default(), &mut Vec::new())
             .await;
-        if let Err(error) = to.reporter.retire().await {
-            tracing::warn!(%error, "let go of the directory");
-        }
+        let retired = to.reporter.retire().await;
+        let retired =
+            retired.inspect_err(|error| tracing::warn!(%error, "let go of the directory"));
         if let Err(error) = handover::release(stream).await {
             tracing::warn!(%error, "tell the successor");
         }
-        true
+        Handover::Done(retired.ok())
     }
 
     /// For a control plane that just connected.

@@ -33,6 +33,15 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Whether some process served the directory and has not ended.
+fn is_leaving(directory: &Path) -> bool {
+    let mut entries = std::fs::read_dir(directory).unwrap();
+    entries.any(|entry| {
+        let name = entry.unwrap().file_name();
+        name.to_string_lossy().starts_with("leaving.")
+    })
+}
+
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
 #[test]
@@ -104,15 +113,7 @@ fn no_request_fails() {
     more(&served);
     let second = start(&directory);
     // It holds the directory once it answers there.
-    wait_for("the second to take over", || {
-        std::fs::read_dir(&directory).unwrap().any(|entry| {
-            entry
-                .unwrap()
-                .file_name()
-                .to_string_lossy()
-                .starts_with("leaving.")
-        })
-    });
+    wait_for("the second to take over", || is_leaving(&directory));
     more(&served);
     assert!(!first.is_finished(), "a request is still running there");
     slow_may_end.store(true, Ordering::Relaxed);
@@ -120,6 +121,7 @@ fn no_request_fails() {
     assert_eq!((response.status, response.body.as_str()), (200, "slow"));
     assert_eq!(response.header("connection"), Some("close"));
     wait_for("the first to end", || first.is_finished());
+    assert!(!is_leaving(&directory), "nothing is left of it");
     more(&served);
     stop.store(true, Ordering::Relaxed);
     for client in clients {

@@ -44,15 +44,28 @@ impl Identity {
     }
 }
 
+/// The record of a process that serves a directory no longer but has not ended; it goes with this.
+#[derive(Debug)]
+#[must_use = "the process is known as one that leaves for as long as this lives"]
+pub struct Leaving(PathBuf);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        // The whole directory may be gone; what is left of a process that is killed is removed by the next.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Records that this process serves `dir` no longer but has not ended.
-pub(crate) fn leave(dir: &Path) -> Result<()> {
+pub(crate) fn leave(dir: &Path) -> Result<Leaving> {
     // Of those that have ended nobody has to know.
     leaving(dir);
     let pid = std::process::id();
     let path = dir.join(format!("{LEAVING}{pid}"));
     let start_time = Identity::of(pid as i32).map_or(0, |me| me.start_time);
     let record = format!("{pid} {start_time}\n");
-    at("write", &path, std::fs::write(&path, record))
+    at("write", &path, std::fs::write(&path, record))?;
+    Ok(Leaving(path))
 }
 
 /// Processes that served `dir` and have not ended.

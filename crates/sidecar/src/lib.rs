@@ -18,6 +18,7 @@ mod identity;
 mod process;
 mod supervisor;
 
+pub use identity::Leaving;
 pub use process::{Configs, Reporter, serve};
 pub use supervisor::{Sidecar, reports, stop};
 

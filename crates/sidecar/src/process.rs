@@ -1,6 +1,6 @@
 //! The side of the data-plane process: load, reload, report.
 
-use crate::{Line, Result, at, config_path, identity, socket_path, with_socket_path};
+use crate::{Leaving, Line, Result, at, config_path, identity, socket_path, with_socket_path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -105,9 +105,9 @@ impl<R: Serialize> Reporter<R> {
     }
 
     /// Lets go of the directory, so that a successor may serve it, and of every control plane. The
-    /// process is known there as one that leaves, for [`crate::stop`] to find, until it has ended.
-    pub async fn retire(&self) -> Result<()> {
-        identity::leave(&self.dir)?;
+    /// process is known there as one that leaves, for [`crate::stop`] to find, while the answer lives.
+    pub async fn retire(&self) -> Result<Leaving> {
+        let leaving = identity::leave(&self.dir)?;
         let accepting = self
             .accepting
             .lock()
@@ -126,7 +126,7 @@ impl<R: Serialize> Reporter<R> {
         for peer in open.drain(..) {
             peer.connection.abort();
         }
-        Ok(())
+        Ok(leaving)
     }
 
     /// Counts the control planes that have connected; a change means that a

@@ -51,9 +51,12 @@ async fn who_retires_makes_room() {
     let dir = dir("retire");
     let (_configs, first) = serve::<u32, String>(&dir).unwrap();
     assert!(serve::<u32, String>(&dir).is_err());
-    first.retire().await.unwrap();
+    let leaving = first.retire().await.unwrap();
     let (_configs, second) = serve::<u32, String>(&dir).unwrap();
-    assert!(dir.join(format!("leaving.{}", std::process::id())).exists());
+    let record = dir.join(format!("leaving.{}", std::process::id()));
+    assert!(record.exists());
+    drop(leaving);
+    assert!(!record.exists());
     drop((first, second));
     std::fs::remove_dir_all(&dir).unwrap();
 }
