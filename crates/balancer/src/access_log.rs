@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
@@ -55,9 +55,14 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub fn new(client: SocketAddr, connection: u64, session: Option<&Rc<Session>>) -> Entry {
+    pub fn new(
+        now: SystemTime,
+        client: SocketAddr,
+        connection: u64,
+        session: Option<&Rc<Session>>,
+    ) -> Entry {
         Entry {
-            created: Timestamp::now(),
+            created: Timestamp::try_from(now).unwrap_or_default(),
             client,
             target: None,
             is_websocket: false,
@@ -220,7 +225,7 @@ mod tests {
     fn lines() {
         let created: Timestamp = "2026-01-02T03:04:05.678901Z".parse().unwrap();
         let client: SocketAddr = "192.0.2.1:4711".parse().unwrap();
-        let mut entry = Entry::new(client, 0xab, None);
+        let mut entry = Entry::new(SystemTime::UNIX_EPOCH, client, 0xab, None);
         entry.created = created;
         let check = |entry: &Entry, expected: &str| {
             let mut out = Vec::new();

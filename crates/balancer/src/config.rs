@@ -292,6 +292,9 @@ pub struct Attributes {
     pub access_log: Option<PathBuf>,
     /// The same of connections.
     pub connection_log: Option<PathBuf>,
+    /// The same for health checks.
+    #[serde(default)]
+    pub health_check_log: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -454,6 +457,7 @@ impl Default for Attributes {
             desync_mitigation_mode: DesyncMode::Defensive,
             access_log: None,
             connection_log: None,
+            health_check_log: None,
         }
     }
 }

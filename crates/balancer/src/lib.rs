@@ -18,6 +18,7 @@ mod anomaly;
 pub mod config;
 mod connection_log;
 pub mod count;
+mod flow_log;
 mod handover;
 mod http;
 mod netns;
@@ -34,5 +35,7 @@ mod tls;
 mod worker;
 
 pub use config::Config;
+#[cfg(fuzzing)]
+pub use proxy::properties;
 pub use report::Report;
 pub use run::{Error, run, run_with};

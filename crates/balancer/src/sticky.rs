@@ -33,12 +33,13 @@ pub fn decode(value: &str, now: SystemTime) -> Option<(String, String)> {
 }
 
 /// The two `Set-Cookie` values of a session: the plain one, and the one that cross-origin requests
-/// carry too.
-pub fn set_cookies(name: &str, value: &str, now: SystemTime) -> [String; 2] {
+/// carry too, which browsers take over TLS only if it says so.
+pub fn set_cookies(name: &str, value: &str, is_secured: bool, now: SystemTime) -> [String; 2] {
     let expires = http_date(now + BROWSER_LIFETIME);
+    let secure = if is_secured { "; Secure" } else { "" };
     [
         format!("{name}={value}; Expires={expires}; Path=/"),
-        format!("{name}CORS={value}; Expires={expires}; Path=/; SameSite=None"),
+        format!("{name}CORS={value}; Expires={expires}; Path=/; SameSite=None{secure}"),
     ]
 }
 
@@ -96,7 +97,9 @@ mod tests {
         assert_eq!(cookie(header, "AWSALBCORS"), None);
         assert!(sets(b"sid=1; Path=/", "sid"));
         assert!(!sets(b"sid2=1", "sid"));
-        let [plain, cors] = set_cookies("AWSALB", "v", UNIX_EPOCH);
+        let [_, secured] = set_cookies("AWSALB", "v", true, UNIX_EPOCH);
+        assert!(secured.ends_with("; SameSite=None; Secure"));
+        let [plain, cors] = set_cookies("AWSALB", "v", false, UNIX_EPOCH);
         assert_eq!(
             plain,
             "AWSALB=v; Expires=Thu, 08 Jan 1970 00:00:00 GMT; Path=/"

@@ -67,9 +67,11 @@ impl<T: Read + Write> ReadWrite for T {}
 #[test]
 fn tls_ends_here_and_targets_see_the_client() {
     let mut made = Vec::new();
+    let logs = std::env::temp_dir().join(format!("balancer-flows-{}", std::process::id()));
     let Some(mut lab) = lab_with(|config| {
         made = secure(config, &["a.example", "b.example"]);
         balancer(config).listeners[0].alpn = vec!["h2".into(), "http/1.1".into()];
+        balancer(config).access_log = Some(logs.clone());
     }) else {
         return;
     };
@@ -103,6 +105,29 @@ fn tls_ends_here_and_targets_see_the_client() {
             && sum(|node| node.processed_bytes_tls) > 16
             && sum(|node| node.new_flow_count_tcp) == 0
     });
+    wait_flows(&mut lab.balancer, "flows to end", |node| {
+        node.active_flow_count_tls == 0
+    });
+    drop(lab);
+    let log = std::fs::read_to_string(logs.join("n.log")).unwrap();
+    std::fs::remove_dir_all(&logs).unwrap();
+    assert_eq!(log.lines().count(), 17, "{log}");
+    let (begin, end) = (
+        format!(" net/test/1 l {CLIENT}:"),
+        "TLS_AES_128_GCM_SHA256 tlsv13 - b.example h2 - \"http/1.1\",\"h2\" ",
+    );
+    let of_b = |line: &&str| line.contains(&begin) && line.contains(end);
+    assert_eq!(log.lines().filter(of_b).count(), 8, "{log}");
+    // One byte up, and what the target said of the client.
+    let bytes = format!(
+        " 1 {} - b.example ",
+        format!("{CLIENT} {}", TARGETS[0]).len()
+    );
+    assert!(log.contains(&bytes), "{log}");
+    assert!(
+        log.lines().any(|line| line.contains(" - 0 0 - - - ")),
+        "{log}"
+    );
 }
 
 #[test]

@@ -391,6 +391,30 @@ fn least_outstanding_goes_to_the_idle_one() {
 }
 
 #[test]
+fn health_checks_are_logged() {
+    let directory = std::env::temp_dir().join(format!("balancer-checks-{}", std::process::id()));
+    let server = Server::start("one");
+    let mut balancer = Balancer::start(&[&server], |config| {
+        checked(config);
+        config.balancer().attributes.health_check_log = Some(directory.clone());
+    });
+    balancer.wait_health("one", Healthy);
+    server.status.store(503, Ordering::Relaxed);
+    balancer.wait_health("one", Unhealthy);
+    drop(balancer);
+    let log = std::fs::read_to_string(directory.join("a.log")).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let address = server.as_target().address;
+    let first = log.lines().next().unwrap();
+    assert!(first.starts_with("http 20"), "{log}");
+    assert!(
+        first.ends_with(&format!(" {address} web PASS 200 -")),
+        "{log}"
+    );
+    assert!(log.contains(" web FAIL 503 TargetError\n"), "{log}");
+}
+
+#[test]
 fn access_logs_have_a_line_per_request() {
     let directory = std::env::temp_dir().join(format!("balancer-access-{}", std::process::id()));
     let server = Server::start("one");

@@ -28,9 +28,9 @@ const ATTRIBUTES: &[Definition] = definitions! {
     "access_logs.s3.enabled", "false", Bool, Honoured;
     "access_logs.s3.bucket", "", Text(1024), Honoured;
     "access_logs.s3.prefix", "", Text(1024), Honoured;
-    "health_check_logs.s3.enabled", "false", Bool, Reported;
-    "health_check_logs.s3.bucket", "", Text(1024), Reported;
-    "health_check_logs.s3.prefix", "", Text(1024), Reported;
+    "health_check_logs.s3.enabled", "false", Bool, Honoured;
+    "health_check_logs.s3.bucket", "", Text(1024), Honoured;
+    "health_check_logs.s3.prefix", "", Text(1024), Honoured;
     "connection_logs.s3.enabled", "false", Bool, Honoured;
     "connection_logs.s3.bucket", "", Text(1024), Honoured;
     "connection_logs.s3.prefix", "", Text(1024), Honoured;
@@ -51,9 +51,9 @@ const ATTRIBUTES: &[Definition] = definitions! {
 
 /// Source: the Network Load Balancer guide, `edit-load-balancer-attributes.html`.
 const NETWORK: &[Definition] = definitions! {
-    "access_logs.s3.enabled", "false", Bool, Reported;
-    "access_logs.s3.bucket", "", Text(1024), Reported;
-    "access_logs.s3.prefix", "", Text(1024), Reported;
+    "access_logs.s3.enabled", "false", Bool, Honoured;
+    "access_logs.s3.bucket", "", Text(1024), Honoured;
+    "access_logs.s3.prefix", "", Text(1024), Honoured;
     DELETION_PROTECTION, "false", Bool, Honoured;
     CROSS_ZONE, "false", Bool, Honoured;
     "dns_record.client_routing_policy", "any_availability_zone", OneOf(&["any_availability_zone", "availability_zone_affinity", "partial_availability_zone_affinity"]), Reported;

@@ -1,6 +1,7 @@
 //! What network load balancers serve: flows, not requests.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ pub struct NetworkLoadBalancer {
     /// One per enabled zone, each with a namespace of its own.
     pub nodes: Vec<Node>,
     pub listeners: Vec<Listener>,
+    /// Where lines about flows of TLS listeners go.
+    pub access_log: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,6 @@ mod gathering;
 mod histogram;
 
 pub use counters::{NodeCounters, Open, TargetCounters, bump};
-pub use flows::{FlowCounters, Relayed};
+pub use flows::{FlowCounters, Flows, Relayed};
 pub use gathering::Gathering;
 pub use histogram::Histogram;

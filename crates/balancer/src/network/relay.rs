@@ -39,7 +39,10 @@ fn load_balancer(balancer: &NetworkLoadBalancer, listeners: Vec<Listener>) -> Lo
         dns_name: String::new(),
         nodes: balancer.nodes.clone(),
         listeners,
-        attributes: Attributes::default(),
+        attributes: Attributes {
+            access_log: balancer.access_log.clone(),
+            ..Attributes::default()
+        },
     }
 }
 

@@ -37,18 +37,31 @@ pub struct Spec {
     pub proxy_protocol: bool,
 }
 
-pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
+/// The outcome, and the code that was answered.
+pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> (Outcome, Option<u16>) {
+    let answered = ask(namespace, spec).await;
+    match answered {
+        Ok(None) => (Outcome::Pass, None),
+        Ok(Some(code)) if spec.matcher.matches(code) => (Outcome::Pass, Some(code)),
+        Ok(Some(code)) => (Outcome::Fail(Failure::Mismatch(code)), Some(code)),
+        Err(failure) => (Outcome::Fail(failure), None),
+    }
+}
+
+/// The code that was answered, where there are codes.
+async fn ask(namespace: Option<&Namespace>, spec: &Spec) -> Result<Option<u16>, Failure> {
     if spec.is_tcp {
-        return match timeout(spec.timeout, connect(namespace, spec)).await {
-            Ok(Ok(_)) => Outcome::Pass,
-            Ok(Err(failure)) => Outcome::Fail(failure),
-            Err(_) => Outcome::Fail(Failure::Timeout),
-        };
+        let connected = timeout(spec.timeout, connect(namespace, spec)).await;
+        return connected.unwrap_or(Err(Failure::Timeout)).map(|_| None);
     }
     if spec.version != ProtocolVersion::Http1 {
-        return check_h2(namespace, spec).await;
+        let asked = timeout(spec.timeout, async {
+            let stream = connect(namespace, spec).await?;
+            check_h2::ask(stream, spec, &host(spec)).await
+        });
+        return asked.await.unwrap_or(Err(Failure::Timeout)).map(Some);
     }
-    let checked = timeout(spec.timeout, async {
+    let asked = timeout(spec.timeout, async {
         let mut stream = connect(namespace, spec).await?;
         stream
             .send(request(spec).as_bytes())
@@ -57,31 +70,9 @@ pub async fn check(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
         let (status, body, rest) = read_head(&mut stream).await?;
         Ok((stream, status, body, rest))
     });
-    match checked.await {
-        Ok(Ok((stream, status, body, rest))) => {
-            let _ = timeout(spec.timeout, drain(stream, body, rest)).await;
-            if spec.matcher.matches(status) {
-                Outcome::Pass
-            } else {
-                Outcome::Fail(Failure::Mismatch(status))
-            }
-        }
-        Ok(Err(failure)) => Outcome::Fail(failure),
-        Err(_) => Outcome::Fail(Failure::Timeout),
-    }
-}
-
-async fn check_h2(namespace: Option<&Namespace>, spec: &Spec) -> Outcome {
-    let asked = timeout(spec.timeout, async {
-        let stream = connect(namespace, spec).await?;
-        check_h2::ask(stream, spec, &host(spec)).await
-    });
-    match asked.await {
-        Ok(Ok(code)) if spec.matcher.matches(code) => Outcome::Pass,
-        Ok(Ok(code)) => Outcome::Fail(Failure::Mismatch(code)),
-        Ok(Err(failure)) => Outcome::Fail(failure),
-        Err(_) => Outcome::Fail(Failure::Timeout),
-    }
+    let (stream, status, body, rest) = asked.await.unwrap_or(Err(Failure::Timeout))?;
+    let _ = timeout(spec.timeout, drain(stream, body, rest)).await;
+    Ok(Some(status))
 }
 
 /// The port is named only if it is not the protocol's own.

@@ -5,6 +5,7 @@
 
 mod check;
 mod check_h2;
+mod log;
 mod matcher;
 mod prober;
 mod track;

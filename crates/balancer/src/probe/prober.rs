@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::check::{Spec, check};
+use super::log;
 use super::matcher::Matcher;
-use super::track::{Failure, Track};
+use super::track::{Failure, Outcome, Track};
 use crate::config::{self, CheckProtocol, Config, HealthCheck, Protocol, ProtocolVersion};
 use crate::netns::Namespace;
 use crate::report::Health;
@@ -56,6 +58,8 @@ struct Settings {
     interval: Duration,
     healthy_threshold: u32,
     unhealthy_threshold: u32,
+    /// Where lines about these checks go.
+    log: Option<PathBuf>,
 }
 
 impl Prober {
@@ -214,6 +218,7 @@ impl Prober {
 /// A group's checks, of whichever kind its load balancer is.
 struct Checked<'a> {
     nodes: &'a [config::Node],
+    log: Option<&'a PathBuf>,
     group: &'a str,
     health_check: &'a HealthCheck,
     version: ProtocolVersion,
@@ -228,6 +233,7 @@ fn wanted(config: &Config) -> BTreeMap<Key, Settings> {
         let groups = keys.filter_map(|key| config.target_groups.get(key));
         groups.map(|group| Checked {
             nodes: &balancer.nodes,
+            log: balancer.attributes.health_check_log.as_ref(),
             group: &group.key,
             health_check: &group.health_check,
             version: group.protocol_version,
@@ -240,6 +246,8 @@ fn wanted(config: &Config) -> BTreeMap<Key, Settings> {
         let groups = keys.filter_map(|key| config.network_target_groups.get(key));
         groups.map(|group| Checked {
             nodes: &balancer.nodes,
+            // Network load balancers have none.
+            log: None,
             group: &group.key,
             health_check: &group.health_check,
             version: ProtocolVersion::Http1,
@@ -270,7 +278,9 @@ impl Checked<'_> {
                     target_group: self.group.to_owned(),
                     target: target.key.clone(),
                 };
-                wanted.push((key, settings(self.health_check, self.version, node, target)));
+                let of_check = settings(self.health_check, self.version, node, target);
+                let log = self.log.cloned();
+                wanted.push((key, Settings { log, ..of_check }));
             }
         }
         wanted
@@ -322,6 +332,7 @@ fn settings(
         interval: (*interval).max(Duration::from_millis(10)),
         healthy_threshold: check.healthy_threshold,
         unhealthy_threshold: check.unhealthy_threshold,
+        log: None,
     }
 }
 
@@ -356,10 +367,22 @@ async fn run(check_of: Running) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let outcome = match &settings.spec {
+        let began = Instant::now();
+        let (outcome, code) = match &settings.spec {
             Ok(spec) => check(namespace.as_deref(), spec).await,
-            Err(unable) => super::track::Outcome::Fail(Failure::Internal(unable.clone())),
+            Err(unable) => (Outcome::Fail(Failure::Internal(unable.clone())), None),
         };
+        if let (Ok(spec), Some(log)) = (&settings.spec, &settings.log) {
+            let line = log::Line {
+                at: Timestamp::now(),
+                took: began.elapsed(),
+                target_group: &key.target_group,
+                spec,
+                outcome: &outcome,
+                code,
+            };
+            line.append(log, &key.node);
+        }
         let has_news = track.borrow_mut().observe(
             outcome,
             settings.healthy_threshold,

@@ -75,9 +75,9 @@ async fn secure(arrival: Arrival, stream: TcpStream, tls: Arc<Server>) {
                 .node
                 .log_connection(&arrival, &Handshake::Done { session, took });
         }
-        Ok(Accepted::Failed(why)) => arrival
+        Ok(Accepted::Failed(failed)) => arrival
             .node
-            .log_connection(&arrival, &Handshake::Failed(why)),
+            .log_connection(&arrival, &Handshake::Failed(failed.why)),
         Ok(Accepted::Plain(_)) | Err(_) => {
             let failed = Handshake::Failed(UNMAPPED);
             arrival.node.log_connection(&arrival, &failed);

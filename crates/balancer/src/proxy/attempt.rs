@@ -76,9 +76,9 @@ enum SendEnd {
 }
 
 impl Progress {
-    pub fn new() -> Progress {
+    pub fn new(started: Instant) -> Progress {
         Progress {
-            started: Instant::now(),
+            started,
             request_sent: Cell::new(None),
             waits_for_client: Cell::new(false),
             received: Cell::new(0),
@@ -190,6 +190,7 @@ impl Attempt<'_> {
             input.drain(..part.consumed);
         }
         let now = Instant::now();
+        last.touch_at(now);
         progress.request_sent.set(Some(now));
         loop {
             if input.len() >= PIPELINED {
@@ -233,7 +234,6 @@ impl Attempt<'_> {
         write_both(&mut client, reply, first)
             .await
             .map_err(|_| Failure::ClientGone)?;
-        last.touch();
         progress.sent.set((reply.len() + first.len()) as u64);
         if head.switched {
             buffer.drain(..part.consumed);
@@ -316,7 +316,7 @@ impl Attempt<'_> {
                     let head = if response.is_interim() {
                         None
                     } else {
-                        Some(self.understand(&response, minor, reply)?)
+                        Some(self.understand(&response, minor, reply, last)?)
                     };
                     buffer.drain(..length);
                     match head {
@@ -329,11 +329,13 @@ impl Attempt<'_> {
                 }
             }
             looked_at = buffer.len();
+            if !untouched {
+                last.touch();
+            }
             match target.read_buf(buffer).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Err(Failure::TargetGone { untouched }),
             }
-            last.touch();
             untouched = false;
         }
     }
@@ -344,6 +346,7 @@ impl Attempt<'_> {
         response: &response::Response<'_, '_>,
         minor: u8,
         reply: &mut Vec<u8>,
+        last: &Activity,
     ) -> Result<Head, Failure> {
         let progress = self.progress;
         let switched = response.status == 101;
@@ -351,6 +354,7 @@ impl Attempt<'_> {
             return Err(Failure::BadResponse);
         }
         let now = Instant::now();
+        last.touch_at(now);
         let sent = progress.request_sent.get().unwrap_or(progress.started);
         self.plan
             .target

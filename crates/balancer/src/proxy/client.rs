@@ -1,8 +1,9 @@
 //! A client connection: one request after the other until somebody has enough.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
@@ -90,7 +91,11 @@ impl Connection {
         loop {
             if input.is_empty() {
                 let idle_timeout = self.node.front().attributes.idle_timeout;
-                match self.idle.limit(idle_timeout, self.stream.readable()).await {
+                let waited = {
+                    let readable = pin!(self.stream.readable());
+                    self.idle.limit_pinned(idle_timeout, readable).await
+                };
+                match waited {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return,
                     // A client that never said a word is told why; one between requests knows.
@@ -134,7 +139,9 @@ impl Connection {
                 return Next::Linger;
             }
         };
-        let is_old = self.opened.elapsed() >= front.attributes.client_keep_alive;
+        // The last activity was the head, just now.
+        let age = self.idle.last.at().saturating_duration_since(self.opened);
+        let is_old = age >= front.attributes.client_keep_alive;
         if is_old || self.core.is_leaving.get() {
             decision.keep_alive = false;
         }
@@ -238,6 +245,7 @@ impl Connection {
                     changes: &listener.changes,
                     port: self.port,
                     peer: self.peer,
+                    now: SystemTime::now(),
                     trace: self.trace,
                     session: self.session.as_ref(),
                 };
@@ -350,7 +358,8 @@ impl Connection {
         self.write_answer(&mut out, &Answer::page(status), reply);
         self.write(&front, &out).await;
         if front.attributes.access_log.is_some() {
-            let mut entry = Entry::new(self.peer, self.trace, self.session.as_ref());
+            let now = SystemTime::now();
+            let mut entry = Entry::new(now, self.peer, self.trace, self.session.as_ref());
             let outcome = Outcome {
                 status,
                 sent: out.len() as u64,

@@ -32,6 +32,8 @@ pub struct Context<'a> {
     pub changes: &'a Rc<Changes>,
     pub port: u16,
     pub peer: SocketAddr,
+    /// When the request came.
+    pub now: SystemTime,
     /// The connection's number.
     pub trace: u64,
     /// Of a connection over TLS.
@@ -257,16 +259,16 @@ fn plan(
     mut entry: Option<&mut Entry>,
     out: &mut Vec<u8>,
 ) -> Result<Plan, u16> {
-    let now = SystemTime::now();
+    let now = context.now;
     let mut cookies = Vec::new();
-    let group = choose_group(context, request, forward, now, &mut cookies).ok_or(503u16)?;
+    let group = choose_group(context, request, forward, &mut cookies).ok_or(503u16)?;
     if let Some(entry) = &mut entry {
         entry.target_group = Some(group.config.clone());
     }
     if !is_compatible(context, request, group.config.protocol_version) {
         return Err(464);
     }
-    let trace_id = context.core.trace_id();
+    let trace_id = context.core.trace_id(now);
     let arrival = Arrival {
         client: context.peer.ip(),
         client_port: context.peer.port(),
@@ -278,7 +280,8 @@ fn plan(
         rewritten,
     };
     forward::write(out, request, &arrival, &context.front.attributes).map_err(|_| 463u16)?;
-    let (target, app_session) = choose_target(&group, request, now, &mut cookies).ok_or(503u16)?;
+    let (target, app_session) =
+        choose_target(context, &group, request, &mut cookies).ok_or(503u16)?;
     if let Some(entry) = &mut entry {
         entry.trace_id = Some(trace_id);
         entry.target = Some(target.address);
@@ -327,9 +330,9 @@ fn choose_group(
     context: &Context<'_>,
     request: &Request<'_, '_>,
     forward: &Forward,
-    now: SystemTime,
     cookies: &mut Vec<String>,
 ) -> Option<Rc<Group>> {
+    let now = context.now;
     if let [only] = forward.groups.as_slice() {
         return context.front.group(&only.target_group).cloned();
     }
@@ -354,7 +357,12 @@ fn choose_group(
     };
     if let Some(duration) = forward.stickiness {
         let value = sticky::encode(key, "", duration, now);
-        cookies.extend(sticky::set_cookies(sticky::GROUP_COOKIE, &value, now));
+        cookies.extend(sticky::set_cookies(
+            sticky::GROUP_COOKIE,
+            &value,
+            context.session.is_some(),
+            now,
+        ));
     }
     context.front.group(key).cloned()
 }
@@ -362,11 +370,12 @@ fn choose_group(
 type AppSession = (String, Vec<String>);
 
 fn choose_target(
+    context: &Context<'_>,
     group: &Group,
     request: &Request<'_, '_>,
-    now: SystemTime,
     cookies: &mut Vec<String>,
 ) -> Option<(Rc<Target>, Option<AppSession>)> {
+    let now = context.now;
     let of_this_group =
         |(key, target): (String, String)| (key == group.config.key).then_some(target);
     match &group.config.stickiness {
@@ -377,7 +386,12 @@ fn choose_target(
                 .and_then(|key| group.pick_sticky(&key))
                 .or_else(|| group.pick())?;
             let value = sticky::encode(&group.config.key, &target.key, *duration, now);
-            cookies.extend(sticky::set_cookies(sticky::LB_COOKIE, &value, now));
+            cookies.extend(sticky::set_cookies(
+                sticky::LB_COOKIE,
+                &value,
+                context.session.is_some(),
+                now,
+            ));
             Some((target, None))
         }
         Some(Stickiness::AppCookie {
@@ -444,7 +458,7 @@ pub fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decisio
 }
 
 fn new_entry(context: &Context<'_>) -> Entry {
-    Entry::new(context.peer, context.trace, context.session)
+    Entry::new(context.now, context.peer, context.trace, context.session)
 }
 
 fn describe(context: &Context<'_>, request: &Request<'_, '_>) -> Entry {

@@ -59,7 +59,8 @@ pub async fn exchange(
     out: &mut Vec<u8>,
 ) -> Outcome {
     let target = &plan.target.0;
-    let progress = Progress::new();
+    // The head came with the last activity.
+    let progress = Progress::new(client.idle.last.at());
     // What of the body is here goes out together with the head.
     match body.advance(client.input, Keep::Framing) {
         Ok(part) => {
@@ -82,7 +83,9 @@ pub async fn exchange(
             Ok(upstream) => upstream,
             Err(status) => return failed(&progress, status, body.is_done()),
         };
-        client.idle.last.touch();
+        if !is_pooled {
+            client.idle.last.touch();
+        }
         let attempt = Attempt {
             plan,
             progress: &progress,
@@ -101,8 +104,8 @@ pub async fn exchange(
                     upstream: &mut upstream.stream,
                     idle: client.idle,
                     idle_timeout: client.idle_timeout,
-                    received: &progress.received,
-                    sent: &progress.sent,
+                    received: &|more| progress.received.set(progress.received.get() + more),
+                    sent: &|more| progress.sent.set(progress.sent.get() + more),
                 };
                 tunnel::run(ends, client.input, buffer).await;
                 return finished(&progress, false);

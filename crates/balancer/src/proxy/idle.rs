@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
+pub type Timer = Pin<Box<Sleep>>;
+
 #[derive(Debug)]
 pub struct Idle {
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
     pub last: Activity,
 }
 
@@ -27,6 +29,15 @@ pub struct TimedOut;
 impl Activity {
     pub fn touch(&self) {
         self.0.set(Instant::now());
+    }
+
+    /// For who has just looked at the clock.
+    pub fn touch_at(&self, now: Instant) {
+        self.0.set(now);
+    }
+
+    pub fn at(&self) -> Instant {
+        self.0.get()
     }
 }
 
@@ -44,7 +55,7 @@ impl Idle {
     }
 
     /// Timer and activity apart, for those who touch while another polls.
-    pub fn split(&mut self) -> (&mut Pin<Box<Sleep>>, &Activity) {
+    pub fn split(&mut self) -> (&mut Timer, &Activity) {
         (&mut self.timer, &self.last)
     }
 
@@ -54,7 +65,16 @@ impl Idle {
         timeout: Duration,
         work: impl Future<Output = T>,
     ) -> Result<T, TimedOut> {
-        let mut work = std::pin::pin!(work);
+        self.limit_pinned(timeout, std::pin::pin!(work)).await
+    }
+
+    /// The same, without a second copy of `work` in the future: for what waits long in many
+    /// connections.
+    pub async fn limit_pinned<T>(
+        &mut self,
+        timeout: Duration,
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, TimedOut> {
         let done = std::future::poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(Ok(done));
@@ -68,7 +88,7 @@ impl Idle {
 }
 
 pub fn poll_timer(
-    timer: &mut Pin<Box<Sleep>>,
+    timer: &mut Timer,
     last: &Activity,
     context: &mut Context<'_>,
     timeout: Duration,

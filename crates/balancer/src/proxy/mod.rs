@@ -24,8 +24,8 @@ mod exchange;
 mod forward;
 mod h2;
 mod idle;
-#[cfg(test)]
-mod properties;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod relay;
 mod reply;
 mod tunnel;

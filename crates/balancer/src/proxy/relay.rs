@@ -4,14 +4,17 @@
 //! Targets are connected to under the client's address and port where these are to be preserved, as
 //! the kernel does with the flows it passes on.
 
+use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Arrival;
 use super::arrive::HANDSHAKE_TIMEOUT;
@@ -19,11 +22,12 @@ use super::exchange::CONNECT_TIMEOUT;
 use super::idle::Idle;
 use super::tunnel::{self, End};
 use crate::config::network;
-use crate::count::bump;
+use crate::count::{Flows, bump};
+use crate::flow_log;
 use crate::netns;
 use crate::network::proxy_header;
 use crate::pick;
-use crate::tls::{self, Accepted, Stream};
+use crate::tls::{self, Accepted, Session, Stream};
 use crate::worker::group::{Group, Target};
 use crate::worker::node::{Front, Listener, Relay};
 
@@ -37,20 +41,97 @@ pub async fn serve(arrival: Arrival, stream: TcpStream, listener: Listener, rela
     let Ok(server) = stream.local_addr() else {
         return;
     };
-    let (mut client, is_http2) = match &listener.tls {
-        None => (Stream::from(stream), false),
-        Some(tls) => {
-            let shaken = timeout(HANDSHAKE_TIMEOUT, Box::pin(tls::accept(tls, stream))).await;
-            let Ok(Accepted::Secured(stream, session)) = shaken else {
-                bump(&node.flows.client_tls_errors);
-                return;
-            };
-            (stream, session.is_http2)
-        }
+    let mut record = Record::new();
+    let client = match &listener.tls {
+        None => Some(Stream::from(stream)),
+        Some(tls) => record.shake_hands(tls, stream).await,
     };
+    let is_secured = listener.tls.is_some();
     // Certificates and rules that are replaced are not to live as long as their flows.
     drop(listener);
-    let Some((group, target)) = choose(&node.front(), &relay, arrival.peer) else {
+    match client {
+        None => bump(&node.flows.client_tls_errors),
+        Some(client) => pass_on(&arrival, client, server, &relay, flows, &mut record).await,
+    }
+    if is_secured {
+        node.log_flow(&record.entry(&arrival, server, &relay));
+    }
+}
+
+/// What the access log wants to know of a flow.
+struct Record {
+    created: Timestamp,
+    began: Instant,
+    handshake: Option<Duration>,
+    alert: Option<u8>,
+    session: Option<Rc<Session>>,
+    received: Cell<u64>,
+    sent: Cell<u64>,
+    target_alpn: Option<&'static str>,
+}
+
+impl Record {
+    fn new() -> Record {
+        Record {
+            created: Timestamp::now(),
+            began: Instant::now(),
+            handshake: None,
+            alert: None,
+            session: None,
+            received: Cell::new(0),
+            sent: Cell::new(0),
+            target_alpn: None,
+        }
+    }
+
+    async fn shake_hands(&mut self, tls: &tls::Server, stream: TcpStream) -> Option<Stream> {
+        let shaken = timeout(HANDSHAKE_TIMEOUT, Box::pin(tls::accept(tls, stream))).await;
+        match shaken {
+            Ok(Accepted::Secured(stream, session)) => {
+                self.handshake = Some(self.began.elapsed());
+                self.session = Some(session);
+                Some(stream)
+            }
+            Ok(Accepted::Failed(failed)) => {
+                self.alert = failed.alert;
+                None
+            }
+            Ok(Accepted::Plain(_)) | Err(_) => None,
+        }
+    }
+
+    fn entry<'a>(
+        &'a self,
+        arrival: &Arrival,
+        server: SocketAddr,
+        relay: &'a Relay,
+    ) -> flow_log::Entry<'a> {
+        flow_log::Entry {
+            created: self.created,
+            listener: &relay.listener,
+            client: arrival.peer,
+            server,
+            took: self.began.elapsed(),
+            handshake: self.handshake,
+            received_bytes: self.received.get(),
+            sent_bytes: self.sent.get(),
+            alert: self.alert,
+            session: self.session.as_deref(),
+            target_alpn: self.target_alpn,
+        }
+    }
+}
+
+/// To a target, until the flow ends; a client that none can be found for sees it broken off.
+async fn pass_on(
+    arrival: &Arrival,
+    mut client: Stream,
+    server: SocketAddr,
+    relay: &Relay,
+    flows: &Flows,
+    record: &mut Record,
+) {
+    let Some((group, target)) = choose(&arrival.node.front(), relay, arrival.peer) else {
         return client.abort();
     };
     let target = target.begin();
@@ -60,14 +141,22 @@ pub async fn serve(arrival: Arrival, stream: TcpStream, listener: Listener, rela
         return client.abort();
     };
     let way = Way {
-        arrival: &arrival,
+        arrival,
         server,
         settings: &settings,
     };
+    let is_http2 = record.session.as_ref().is_some_and(|s| s.is_http2);
+    if settings.tls && is_http2 {
+        record.target_alpn = Some("h2");
+    }
     let Some(mut upstream) = way.open(&target.0, is_http2).await else {
         return client.abort();
     };
     let mut idle = Idle::new(relay.idle_timeout);
+    let count = |own: &Cell<u64>, more: u64| {
+        own.set(own.get() + more);
+        flows.bytes.set(flows.bytes.get() + more);
+    };
     let ends = tunnel::Ends {
         core: &arrival.core,
         target: &target.0,
@@ -75,8 +164,8 @@ pub async fn serve(arrival: Arrival, stream: TcpStream, listener: Listener, rela
         upstream: &mut upstream,
         idle: &mut idle,
         idle_timeout: relay.idle_timeout,
-        received: &flows.bytes,
-        sent: &flows.bytes,
+        received: &|more| count(&record.received, more),
+        sent: &|more| count(&record.sent, more),
     };
     if tunnel::run(ends, &mut Vec::new(), &mut Vec::new()).await == End::Broken {
         client.abort();

@@ -1,7 +1,6 @@
 //! Bytes both ways until both ends are done, the idle timeout passes or the target's deregistration
 //! delay is over: what is left of an exchange after an upgrade, and all there is of a relayed flow.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -22,9 +21,9 @@ pub struct Ends<'a> {
     pub upstream: &'a mut Stream,
     pub idle: &'a mut Idle,
     pub idle_timeout: Duration,
-    /// Bytes from and to the client are added here.
-    pub received: &'a Cell<u64>,
-    pub sent: &'a Cell<u64>,
+    /// Told of bytes from and to the client.
+    pub received: &'a dyn Fn(u64),
+    pub sent: &'a dyn Fn(u64),
 }
 
 /// How it ended.
@@ -82,11 +81,11 @@ async fn pump(
     mut writer: WriteHalf<'_>,
     early: &mut Vec<u8>,
     last: &Activity,
-    count: &Cell<u64>,
+    count: &dyn Fn(u64),
 ) -> io::Result<()> {
     if !early.is_empty() {
         writer.send(early).await?;
-        count.set(count.get() + early.len() as u64);
+        count(early.len() as u64);
         early.clear();
     }
     loop {
@@ -99,7 +98,7 @@ async fn pump(
             Ok(0) => return writer.shutdown().await,
             Ok(length) => {
                 last.touch();
-                count.set(count.get() + length as u64);
+                count(length as u64);
                 writer.send(&buffer).await
             }
             Err(error) if is_bare_end(&error) => return writer.shutdown().await,

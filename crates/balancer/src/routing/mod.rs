@@ -6,7 +6,7 @@ mod redirect;
 mod rule;
 mod transform;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub use pattern::Wildcard;
 pub use redirect::{Location, expand};
 pub use rule::{Routes, Subject};

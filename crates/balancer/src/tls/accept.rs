@@ -25,8 +25,27 @@ pub struct Session {
     /// Key of the one served.
     pub certificate: String,
     pub is_http2: bool,
+    /// The application's protocol that was agreed upon, and those that the client offered.
+    pub alpn: Option<String>,
+    pub offered_alpn: Vec<String>,
     /// Of a client that showed one.
     pub client: Option<ClientCertificate>,
+}
+
+/// A handshake that came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Why, as connection logs say it.
+    pub why: &'static str,
+    /// What the client complained of, if it did (RFC 8446 §6).
+    pub alert: Option<u8>,
+}
+
+impl Failed {
+    const UNMAPPED: Failed = Failed {
+        why: UNMAPPED,
+        alert: None,
+    };
 }
 
 /// Why a handshake came to nothing, where AWS has no word of its own for it.
@@ -36,8 +55,7 @@ pub enum Accepted {
     Secured(Stream, Rc<Session>),
     /// The client speaks HTTP without TLS.
     Plain(TcpStream),
-    /// And why, as connection logs say it.
-    Failed(&'static str),
+    Failed(Failed),
 }
 
 /// Shakes hands. The caller limits the time.
@@ -47,18 +65,20 @@ pub async fn accept(server: &Server, stream: TcpStream) -> Accepted {
         // A hello begins with 22; methods are letters.
         Ok(1) if first[0].is_ascii_uppercase() => return Accepted::Plain(stream),
         Ok(1) => {}
-        _ => return Accepted::Failed(UNMAPPED),
+        _ => return Accepted::Failed(Failed::UNMAPPED),
     }
     let started = match LazyConfigAcceptor::new(Acceptor::default(), stream).await {
         Ok(started) => started,
-        Err(_) => return Accepted::Failed(UNMAPPED),
+        Err(_) => return Accepted::Failed(Failed::UNMAPPED),
     };
     let hello = started.client_hello();
     let server_name = hello.server_name().map(str::to_owned);
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let offered_alpn = hello.alpn().into_iter().flatten().map(text).collect();
     let served = server.choose(&hello);
     let stream = match started.into_stream(served.config.clone()).await {
         Ok(stream) => stream,
-        Err(error) => return Accepted::Failed(reason(&error)),
+        Err(error) => return Accepted::Failed(failed(&error)),
     };
     let (_, connection) = stream.get_ref();
     let suite = connection.negotiated_cipher_suite();
@@ -69,16 +89,28 @@ pub async fn accept(server: &Server, stream: TcpStream) -> Accepted {
         server_name,
         certificate: served.key.clone(),
         is_http2: connection.alpn_protocol() == Some(b"h2"),
+        alpn: connection.alpn_protocol().map(text),
+        offered_alpn,
         client: ClientCertificate::of(shown, server.verifies_clients),
     };
     Accepted::Secured(Stream::secured(stream.into()), Rc::new(session))
 }
 
-/// As connection logs name it (A/load-balancer-connection-logs.html).
-fn reason(error: &io::Error) -> &'static str {
+fn failed(error: &io::Error) -> Failed {
     let error = error
         .get_ref()
         .and_then(|e| e.downcast_ref::<rustls::Error>());
+    Failed {
+        why: reason(error),
+        alert: match error {
+            Some(rustls::Error::AlertReceived(alert)) => Some(u8::from(*alert)),
+            _ => None,
+        },
+    }
+}
+
+/// As connection logs name it (A/load-balancer-connection-logs.html).
+fn reason(error: Option<&rustls::Error>) -> &'static str {
     match error {
         Some(rustls::Error::InvalidCertificate(error)) => match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

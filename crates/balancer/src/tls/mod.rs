@@ -1,7 +1,7 @@
 //! TLS: towards clients under a listener's certificates and policy, towards targets without asking
 //! who they are.
 //!
-//! The handshake is rustls's, with ring. A listener's settings are built once for all workers
+//! The handshake is rustls's, with aws-lc. A listener's settings are built once for all workers
 //! ([`Servers`]) and live on while nothing of them changes, so that sessions can be resumed with any
 //! worker and across changes of the config. The client's hello is read before a configuration is
 //! chosen: each certificate has one of its own, and so the access log knows which was served.

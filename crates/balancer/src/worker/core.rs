@@ -54,8 +54,8 @@ impl Core {
     }
 
     /// A new trace id: `1-<seconds>-<24 hex digits>`.
-    pub fn trace_id(&self) -> [u8; 35] {
-        let seconds = SystemTime::now()
+    pub fn trace_id(&self, now: SystemTime) -> [u8; 35] {
+        let seconds = now
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
         if self.serial.get() == 0 {
@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn trace_ids_are_distinct_and_well_formed() {
         let core = Core::default();
-        let (one, two) = (core.trace_id(), core.trace_id());
+        let now = SystemTime::now();
+        let (one, two) = (core.trace_id(now), core.trace_id(now));
         assert_ne!(one, two);
         let mut digits = [0; 8];
         push_hex(&mut digits, 0x12_3456_789a);

@@ -18,6 +18,7 @@ use crate::access_log::Entry;
 use crate::config::{self, Action, Config, LoadBalancer, Protocol, WeightedGroup, header};
 use crate::connection_log::{self, Handshake};
 use crate::count::{FlowCounters, NodeCounters, bump};
+use crate::flow_log;
 use crate::handover::{Inherited, Socket};
 use crate::netns::{self, Namespace};
 use crate::proxy::{self, Arrival};
@@ -73,6 +74,8 @@ pub struct Listener {
 /// Where flows go.
 #[derive(Debug)]
 pub struct Relay {
+    /// Key of the listener.
+    pub listener: String,
     pub groups: Vec<WeightedGroup>,
     pub idle_timeout: Duration,
 }
@@ -84,6 +87,7 @@ impl Relay {
         };
         listener.relay.as_ref().map(|relay| {
             Rc::new(Relay {
+                listener: listener.key.clone(),
                 groups: forward.groups.clone(),
                 idle_timeout: relay.idle_timeout,
             })
@@ -327,6 +331,14 @@ impl Node {
 
     /// Notes a request that was answered just now, where that is asked for.
     pub fn log_request(&self, entry: &Entry) {
+        if let Some(directory) = &self.front.borrow().attributes.access_log {
+            let write = |out: &mut _| entry.write(out, &self.load_balancer, Timestamp::now());
+            self.access_log.add(self, directory, write);
+        }
+    }
+
+    /// Notes a flow over TLS that has ended.
+    pub fn log_flow(&self, entry: &flow_log::Entry<'_>) {
         if let Some(directory) = &self.front.borrow().attributes.access_log {
             let write = |out: &mut _| entry.write(out, &self.load_balancer, Timestamp::now());
             self.access_log.add(self, directory, write);

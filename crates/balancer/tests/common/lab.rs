@@ -199,6 +199,7 @@ pub fn lab_with(change: impl FnOnce(&mut Config)) -> Option<Lab> {
                 tls: None,
                 alpn: Vec::new(),
             }],
+            access_log: None,
         }];
         config
             .network_target_groups

@@ -280,6 +280,7 @@ fn attributes(balancer: &LoadBalancer, logs: &Path) -> cfg::Attributes {
         },
         access_log: Kind::Access.directory(logs, balancer),
         connection_log: Kind::Connection.directory(logs, balancer),
+        health_check_log: Kind::HealthCheck.directory(logs, balancer),
     }
 }
 

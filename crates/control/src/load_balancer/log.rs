@@ -1,9 +1,10 @@
-//! Access and connection logs: from the nodes' files to the buckets.
+//! Access, connection and health check logs: from the nodes' files to the buckets.
 //!
 //! Nodes append lines to files, whether a control plane lives or not. Every five minutes (less under
 //! `--speed`) each file is renamed; a thread packs what was renamed and puts it into the bucket under
 //! AWS's name, since that takes as long as there were requests. What cannot be delivered stays and is
-//! tried again. Names: `A/load-balancer-access-logs.html`, `A/load-balancer-connection-logs.html`.
+//! tried again. Names: `A/load-balancer-access-logs.html`, `A/load-balancer-connection-logs.html`,
+//! `A/load-balancer-health-check-logs.html`, and the Network Load Balancer guide's `load-balancer-access-logs.html`.
 
 use crate::World;
 use flate2::Compression;
@@ -30,18 +31,21 @@ const READY: &str = "ready";
 pub enum Kind {
     Access,
     Connection,
+    HealthCheck,
 }
 
 impl Kind {
-    const ALL: [Kind; 2] = [Kind::Access, Kind::Connection];
+    const ALL: [Kind; 3] = [Kind::Access, Kind::Connection, Kind::HealthCheck];
 
     /// The directory a load balancer's nodes write to, if it wants these logs.
     pub fn directory(self, logs: &Path, balancer: &LoadBalancer) -> Option<PathBuf> {
-        let wants = self.setting(balancer, "enabled") == "true" && !balancer.is_network();
+        // The attributes of the others are none of a network load balancer's.
+        let wants = self.setting(balancer, "enabled") == "true";
         let name = balancer.dimension().replace('/', ".");
         let name = match self {
             Kind::Access => name,
             Kind::Connection => format!("{name}.connections"),
+            Kind::HealthCheck => format!("{name}.health-checks"),
         };
         wants.then(|| logs.join(name))
     }
@@ -50,6 +54,7 @@ impl Kind {
         let kind = match self {
             Kind::Access => "access_logs",
             Kind::Connection => "connection_logs",
+            Kind::HealthCheck => "health_check_logs",
         };
         let value = balancer.attributes.get(&format!("{kind}.s3.{name}"));
         value.map_or("", String::as_str)
@@ -60,6 +65,7 @@ impl Kind {
         match self {
             Kind::Access => "",
             Kind::Connection => "conn_log.",
+            Kind::HealthCheck => "health_check_log_",
         }
     }
 }
@@ -256,8 +262,13 @@ fn key(balancer: &LoadBalancer, kind: Kind, end: &str, address: &str, random: &s
     let (year, month, day) = (part(0, 4), part(4, 6), part(6, 8));
     let name = balancer.dimension().replace('/', ".");
     let mark = kind.mark();
+    // Files of network load balancers do not name their node.
+    let node = match balancer.is_network() {
+        true => String::new(),
+        false => format!("{address}_"),
+    };
     format!(
         "{prefix}AWSLogs/{account}/elasticloadbalancing/{region}/{year}/{month}/{day}/\
-         {mark}{account}_elasticloadbalancing_{region}_{name}_{end}_{address}_{random}.log.gz"
+         {mark}{account}_elasticloadbalancing_{region}_{name}_{end}_{node}{random}.log.gz"
     )
 }

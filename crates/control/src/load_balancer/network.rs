@@ -1,6 +1,7 @@
 //! Network load balancers in the balancer's configuration.
 
 use super::config::{certificate, health_check, minimum_healthy, node, targets, tls};
+use super::log::Kind;
 use super::{cross_zone, groups_of};
 use crate::clock::Speed;
 use ::balancer::config as cfg;
@@ -31,6 +32,7 @@ pub fn add(
             key: balancer.dimension().to_owned(),
             nodes: standing.map(|z| node(z, settings)).collect(),
             listeners: listeners().filter_map(|l| listener(state, l)).collect(),
+            access_log: Kind::Access.directory(&settings.logs_dir, balancer),
         });
     for arn in groups_of(state, balancer) {
         if let Some(group) = state.target_groups.get(&arn) {

@@ -10,11 +10,12 @@
 //! 2. `stream`: one request: decide, then answer or forward.
 //! 3. `head`: heads from and to HTTP/2.
 //! 4. `to_http1`, `to_http2`: the exchange with a target; `pool` shares connections to the latter.
-//! 5. `flow`: data both ways within the windows.
+//! 5. `both`: request and response at once; `flow`: data both ways within the windows.
 
+mod both;
 mod connection;
 mod flow;
-mod head;
+pub(super) mod head;
 mod pool;
 mod stream;
 mod to_http1;

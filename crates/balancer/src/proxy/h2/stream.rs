@@ -1,6 +1,6 @@
 //! One request of an HTTP/2 client.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -35,6 +35,7 @@ pub async fn serve(
                 changes: &listener.changes,
                 port: shared.port,
                 peer: shared.peer,
+                now: SystemTime::now(),
                 trace: shared.trace,
                 session: Some(&shared.session),
             };

@@ -1,7 +1,6 @@
 //! One request of an HTTP/2 client at a target that speaks HTTP/1.1.
 //!
-//! As in `proxy::attempt`, request and response run at the same time under one poll and one idle
-//! timer; the client's side is a stream with its window instead of a socket.
+//! As in `proxy::attempt`, request and response run at the same time; the client's side is a stream with its window instead of a socket.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -14,6 +13,7 @@ use h2::{Reason, RecvStream};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
+use super::both::both;
 use super::connection::Shared;
 use super::flow::{self, Gone};
 use super::head;
@@ -24,7 +24,7 @@ use crate::http::response;
 use crate::proxy::attempt::{Failure, Progress};
 use crate::proxy::decide::Plan;
 use crate::proxy::exchange::{Outcome, failed, finished, open};
-use crate::proxy::idle::{Activity, Idle, poll_timer};
+use crate::proxy::idle::{Activity, Idle};
 use crate::sticky;
 use crate::tls::{ReadHalf, WriteHalf};
 use crate::worker::group::Upstream;
@@ -44,7 +44,7 @@ impl Exchange<'_> {
         respond: &mut SendResponse<Bytes>,
     ) -> Outcome {
         let target = &self.plan.target.0;
-        let progress = Progress::new();
+        let progress = Progress::new(Instant::now());
         let mut idle = Idle::new(self.shared.node.front().attributes.idle_timeout);
         let pooled = target.take_idle();
         let mut is_pooled = pooled.is_some();
@@ -96,31 +96,9 @@ impl Exchange<'_> {
         let idle_timeout = self.shared.node.front().attributes.idle_timeout;
         let (target_read, target_write) = upstream.stream.split();
         let (timer, last) = idle.split();
-        let mut send = pin!(self.send(target_write, body, out, last, progress));
-        let mut receive = pin!(self.receive(target_read, respond, last, progress));
-        let mut cut = pin!(target.cut.notified());
-        let mut is_sending = true;
-        poll_fn(|context| {
-            let sent = if is_sending {
-                send.as_mut().poll(context)
-            } else {
-                Poll::Pending
-            };
-            if let Poll::Ready(received) = receive.as_mut().poll(context) {
-                return Poll::Ready(received);
-            }
-            match sent {
-                Poll::Ready(Err(Gone::Sender)) => return Poll::Ready(Err(Failure::ClientGone)),
-                // Perhaps there is a response all the same.
-                Poll::Ready(Ok(()) | Err(Gone::Receiver)) => is_sending = false,
-                Poll::Pending => {}
-            }
-            if target.is_cut() || cut.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Err(Failure::Cut));
-            }
-            poll_timer(timer, last, context, idle_timeout).map(|_| Err(Failure::Idle))
-        })
-        .await
+        let send = self.send(target_write, body, out, last, progress);
+        let receive = self.receive(target_read, respond, last, progress);
+        both(send, receive, target, (timer, last), idle_timeout).await
     }
 
     async fn send(

@@ -9,13 +9,14 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use tokio::time::Instant;
 
+use super::both::both;
 use super::flow::{self, Gone};
 use super::to_http1::{Exchange, cookies_for, end_with, note};
 use super::{head, pool};
 use crate::http::field::{Field, field};
 use crate::proxy::attempt::{Failure, Progress};
 use crate::proxy::exchange::{Outcome, failed, finished};
-use crate::proxy::idle::{Activity, Idle, poll_timer};
+use crate::proxy::idle::{Activity, Idle};
 use crate::sticky;
 
 /// `out` is the head for the target as HTTP/1.1.
@@ -28,7 +29,7 @@ pub async fn run(
 ) -> Outcome {
     let (shared, plan) = (exchange.shared, exchange.plan);
     let target = &plan.target.0;
-    let progress = Progress::new();
+    let progress = Progress::new(Instant::now());
     let Some(request) = head::request(out, plan.protocol, takes_trailers) else {
         return failed(&progress, 400, false);
     };
@@ -48,37 +49,16 @@ pub async fn run(
     let mut idle = Idle::new(idle_timeout);
     let (timer, last) = idle.split();
     let ended = {
-        let mut send = pin!(async {
+        let send = async {
             if is_end {
                 return Ok(());
             }
             flow::pass(&mut body, &mut to_target, last, &progress.received).await?;
             progress.request_sent.set(Some(Instant::now()));
             Ok(())
-        });
-        let mut receive = pin!(receive(exchange, response, respond, last, &progress));
-        let mut cut = pin!(target.cut.notified());
-        let mut is_sending = true;
-        poll_fn(|context| {
-            let sent = if is_sending {
-                send.as_mut().poll(context)
-            } else {
-                Poll::Pending
-            };
-            if let Poll::Ready(received) = receive.as_mut().poll(context) {
-                return Poll::Ready(received);
-            }
-            match sent {
-                Poll::Ready(Err(Gone::Sender)) => return Poll::Ready(Err(Failure::ClientGone)),
-                Poll::Ready(Ok(()) | Err(Gone::Receiver)) => is_sending = false,
-                Poll::Pending => {}
-            }
-            if target.is_cut() || cut.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Err(Failure::Cut));
-            }
-            poll_timer(timer, last, context, idle_timeout).map(|_| Err(Failure::Idle))
-        })
-        .await
+        };
+        let receive = receive(exchange, response, respond, last, &progress);
+        both(send, receive, target, (timer, last), idle_timeout).await
     };
     match ended {
         Ok(()) => finished(&progress, true),
