@@ -10,13 +10,20 @@ use balancer::config::Certificate;
 use common::tls::*;
 use common::*;
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
 
 /// What a stream comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +62,17 @@ impl Raw {
         Some((head[3], head[4], stream, payload))
     }
 
-    /// Of the stream 1.
     fn end(&mut self) -> End {
+        self.end_of(1)
+    }
+
+    fn end_of(&mut self, stream: u32) -> End {
         loop {
             match self.frame() {
-                Some((HEADERS, _, 1, block)) => return End::Status(status(&block)),
-                Some((RST_STREAM, _, 1, _)) => return End::Reset,
+                Some((HEADERS, _, of, block)) if of == stream => {
+                    return End::Status(status(&block));
+                }
+                Some((RST_STREAM, _, of, _)) if of == stream => return End::Reset,
                 Some((GO_AWAY, ..)) | None => return End::Gone,
                 Some((SETTINGS, flags, ..)) if flags & ACK == 0 => {
                     self.write(&frame(SETTINGS, ACK, 0, b""));
@@ -328,9 +340,118 @@ fn heads_without_end_are_not_kept() {
     let field = block(&[("x", &"y".repeat(100))]).repeat(150);
     raw.write(&frame(HEADERS, END_STREAM, 1, &block(&USUAL)));
     for _ in 0..1000 {
-        raw.write(&frame(9, 0, 1, &field));
+        raw.write(&frame(CONTINUATION, 0, 1, &field));
     }
     assert!([End::Gone, End::Reset, End::Status(431)].contains(&raw.end()));
     assert_eq!(target.count(), 0);
+    assert_eq!(balancer.get("/").status, 200);
+}
+
+/// What RFC 9113 makes of frames that should not be, as h2spec asks: nothing, or the connection's end.
+#[test]
+fn frames_that_should_not_be() {
+    let target = Server::start("one");
+    let (balancer, made) = start(&target);
+    let head = block(&USUAL);
+    let get = |stream: u32| frame(HEADERS, END_HEADERS | END_STREAM, stream, &head);
+    let post = |stream: u32| frame(HEADERS, END_HEADERS, stream, &head);
+    let setting = |id: u16, value: u32| {
+        let payload = [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
+        frame(SETTINGS, 0, 0, &payload)
+    };
+    let update = |stream: u32, by: u32| frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes());
+    // A good request follows on this stream: answered, or not any more.
+    const NEXT: u32 = 101;
+    let check = |what: &str, frames: &[Vec<u8>], expected: End| {
+        let mut raw = Raw::connect(&balancer, &made);
+        raw.write(&[&frames.concat()[..], &get(NEXT)].concat());
+        assert_eq!(raw.end_of(NEXT), expected, "{what}");
+    };
+    let fine = |what: &str, frames: &[Vec<u8>]| check(what, frames, End::Status(200));
+    fine("nothing", &[]);
+    fine("a frame nobody knows", &[frame(0xfa, 0xff, 0, b"?")]);
+    fine("a setting nobody knows", &[setting(0xfa, 1)]);
+    fine("a ping", &[frame(PING, 0, 0, &[7; 8])]);
+    fine("a priority", &[frame(PRIORITY, 0, 3, &[0, 0, 0, 0, 15])]);
+    let padded = [&[3][..], &head, &[0; 3]].concat();
+    let flags = END_HEADERS | END_STREAM | PADDED;
+    fine("padding", &[frame(HEADERS, flags, 1, &padded)]);
+    let gone = |what: &str, frames: &[Vec<u8>]| check(what, frames, End::Gone);
+    gone("data on no stream", &[frame(DATA, 0, 0, b"x")]);
+    gone(
+        "data on a stream that was not opened",
+        &[frame(DATA, 0, 1, b"x")],
+    );
+    gone("a head on no stream", &[get(0)]);
+    gone("a head on a server's stream", &[get(2)]);
+    gone("a head on a stream that was passed over", &[get(5), get(3)]);
+    gone(
+        "a frame too long",
+        &[post(1), frame(DATA, 0, 1, &[0; 16_385])],
+    );
+    gone("settings cut short", &[frame(SETTINGS, 0, 0, &[0; 5])]);
+    gone("settings of a stream", &[frame(SETTINGS, 0, 1, b"")]);
+    gone(
+        "an acknowledgement that says more",
+        &[frame(SETTINGS, ACK, 0, &[0; 6])],
+    );
+    gone("half a push", &[setting(2, 2)]);
+    gone("a window without end", &[setting(4, 1 << 31)]);
+    gone("frames that are too short", &[setting(5, 16_383)]);
+    gone("a ping cut short", &[frame(PING, 0, 0, &[0; 7])]);
+    gone("a ping of a stream", &[frame(PING, 0, 1, &[0; 8])]);
+    gone("a window that does not grow", &[update(0, 0)]);
+    gone("a window that overflows", &[update(0, 0x7fff_ffff)]);
+    gone("a reset of no stream", &[frame(RST_STREAM, 0, 0, &[0; 4])]);
+    gone(
+        "a reset of a stream not opened",
+        &[frame(RST_STREAM, 0, 1, &[0; 4])],
+    );
+    gone(
+        "a reset cut short",
+        &[post(1), frame(RST_STREAM, 0, 1, &[0; 3])],
+    );
+    gone(
+        "a continuation of nothing",
+        &[frame(CONTINUATION, END_HEADERS, 1, &head)],
+    );
+    let open = frame(HEADERS, END_STREAM, 1, &head);
+    gone(
+        "a head that is interrupted",
+        &[open.clone(), frame(PING, 0, 0, &[0; 8])],
+    );
+    gone(
+        "a head that another continues",
+        &[open, frame(CONTINUATION, END_HEADERS, 3, &head)],
+    );
+    gone(
+        "a push from a client",
+        &[frame(
+            PUSH_PROMISE,
+            END_HEADERS,
+            1,
+            &[&[0, 0, 0, 2], &head[..]].concat(),
+        )],
+    );
+    gone(
+        "more padding than frame",
+        &[frame(HEADERS, flags, 1, &[200, 0x82])],
+    );
+    gone(
+        "an index of nothing",
+        &[frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x80])],
+    );
+    gone(
+        "a table that outgrows its limit",
+        &[frame(
+            HEADERS,
+            END_HEADERS | END_STREAM,
+            1,
+            &[0x3f, 0xff, 0xff, 0xff, 0x0f],
+        )],
+    );
+    let mut raw = Raw::connect(&balancer, &made);
+    raw.write(&[get(1), frame(DATA, END_STREAM, 1, b"more than was said")].concat());
+    assert_ne!(raw.end_of(3), End::Status(200));
     assert_eq!(balancer.get("/").status, 200);
 }
