@@ -98,7 +98,7 @@ def users(rootfs, own_runner):
     of = family.FAMILIES[family.of(rootfs) or "debian"]
     if not own_runner:
         return
-    write(rootfs, "usr/lib/nines/family.json", json.dumps({"user": of["user"], "ssh": of["ssh"]}) + "\n")
+    write(rootfs, "usr/lib/nines/family.json", json.dumps({key: of[key] for key in ("user", "ssh", "packages")}) + "\n")
     name = of["user"]
     with open(os.path.join(rootfs, "etc/passwd"), "a+") as file:
         file.seek(0)

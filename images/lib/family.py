@@ -7,11 +7,13 @@ import os
 import shlex
 
 APT = {
+    "packages": "apt",
     "ssh": "ssh.service",
     "install": "apt-get update -q && apt-get install -q -y --no-install-recommends systemd systemd-sysv dbus sudo openssh-server "
     "iproute2 iputils-ping iptables curl ca-certificates procps less python3 python3-yaml && apt-get clean && rm -rf /var/lib/apt/lists/*",
 }
 DNF = {
+    "packages": "dnf",
     "ssh": "sshd.service",
     "install": "dnf install -q -y systemd dbus sudo openssh-server openssh-clients iproute iputils iptables-nft ca-certificates "
     "procps-ng less python3 python3-pyyaml shadow-utils && dnf clean all",

@@ -147,6 +147,16 @@ write_files:
         self.assertTrue(update.endswith(" update"))
         self.assertTrue(install.endswith(" install nginx curl=7.88 jq"), install)
 
+    def test_packages_of_another_family(self):
+        os.makedirs(os.path.join(self.trial.root, "usr/lib/nines"))
+        with open(os.path.join(self.trial.root, "usr/lib/nines/family.json"), "w") as file:
+            json.dump({"packages": "dnf"}, file)
+        self.trial.boot("#cloud-config\npackages: [httpd, [jq, 1.7]]\npackage_upgrade: true\n")
+        words = [command.replace("dnf --assumeyes --quiet ", "") for command in self.trial.machine.commands]
+        self.assertEqual(["makecache", "upgrade", "install httpd jq-1.7"], words)
+        self.trial.boot("#cloud-config\npackages: [{apt: [jq]}]\n", instance="i-2")
+        self.assertIn("only dnf packages are known", str(self.status()["errors"]))
+
     def test_package_name_that_is_an_option(self):
         self.trial.boot("#cloud-config\npackages: ['--allow-unauthenticated']\n")
         self.assertEqual([], self.trial.machine.commands)

@@ -145,6 +145,32 @@ def test_forged_packets_do_not_leave(cloud, pair):
         ec2.revoke_security_group_ingress(**rule)
 
 
+def test_a_second_interface_has_a_way_of_its_own(cloud, pair):
+    """Attached while it runs, with an Elastic IP: answers leave by the interface that was asked."""
+    ec2, one = cloud.client("ec2"), described(cloud, pair[0])
+    group = one["SecurityGroups"][0]["GroupId"]
+    rule = {"GroupId": group, "IpProtocol": "tcp", "FromPort": 8000, "ToPort": 8000, "CidrIp": "0.0.0.0/0"}
+    ec2.authorize_security_group_ingress(**rule)
+    interface = ec2.create_network_interface(SubnetId=one["SubnetId"], SecondaryPrivateIpAddressCount=1)["NetworkInterface"]
+    attached = ec2.attach_network_interface(InstanceId=pair[0], NetworkInterfaceId=interface["NetworkInterfaceId"], DeviceIndex=1)["AttachmentId"]
+    addresses = []
+    try:
+        cloud.shell(pair[0], "systemd-run", "-q", "python3", "-m", "http.server", "8000")
+        for private in interface["PrivateIpAddresses"]:
+            address = ec2.allocate_address()
+            addresses.append(address["AllocationId"])
+            ec2.associate_address(AllocationId=address["AllocationId"], NetworkInterfaceId=interface["NetworkInterfaceId"],
+                                  PrivateIpAddress=private["PrivateIpAddress"])
+            ask = ("curl", "-sS", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", f"http://{address['PublicIp']}:8000/")
+            eventually(lambda: cloud.in_namespace("internet", *ask).stdout == "200", "its address answers")
+    finally:
+        for allocation in addresses:
+            ec2.release_address(AllocationId=allocation)
+        ec2.detach_network_interface(AttachmentId=attached)
+        eventually(lambda: ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"]), "it is let go")
+        ec2.revoke_security_group_ingress(**rule)
+
+
 def test_shutdown_from_within_terminates_if_it_is_to(cloud, pair):
     follower = subprocess.Popen([NINES, "console", "-f", pair[1]], env=cloud.environment, stdout=subprocess.DEVNULL)
     try:

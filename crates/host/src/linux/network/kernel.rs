@@ -235,7 +235,11 @@ impl Kernel {
             // What failed is not on record, so the next run tries again.
             match line.does {
                 Does::Delete => continue,
-                Does::Set(Setting::Rule { .. }) if reason.contains("File exists") => continue,
+                Does::Set(Setting::Rule { .. } | Setting::Source { .. })
+                    if reason.contains("File exists") =>
+                {
+                    continue;
+                }
                 Does::Set(setting) => after.settings.retain(|other| other != setting),
                 Does::Link(device) => _ = after.links.remove(device),
                 Does::Raise(device) => _ = after.down.insert(device.to_owned()),

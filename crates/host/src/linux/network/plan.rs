@@ -151,6 +151,11 @@ pub enum Setting {
     Rule {
         table: u32,
     },
+    /// What comes from an address looks into the table of that number.
+    Source {
+        address: Ipv4Addr,
+        table: u32,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -177,6 +182,7 @@ impl Setting {
                 address, device, ..
             } => format!("neigh {address} dev {device}"),
             Self::Rule { table } => format!("rule fwmark {table:#x} table {table}"),
+            Self::Source { address, table } => format!("rule from {address} table {table}"),
         }
     }
 
@@ -220,6 +226,9 @@ impl Setting {
             Self::Rule { table } => {
                 format!("rule add pref 1000 fwmark {table:#x} table {table}")
             }
+            Self::Source { address, table } => {
+                format!("rule add pref {table} from {address} table {table}")
+            }
         }
     }
 
@@ -236,6 +245,9 @@ impl Setting {
                 address, device, ..
             } => format!("neigh del {address} dev {device}"),
             Self::Rule { table } => format!("rule del pref 1000 fwmark {table:#x} table {table}"),
+            Self::Source { address, table } => {
+                format!("rule del pref {table} from {address} table {table}")
+            }
         }
     }
 }

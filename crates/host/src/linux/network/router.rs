@@ -277,16 +277,33 @@ fn guest_settings(interface: &Interface, subnet: &Subnet, device: &str) -> Vec<S
         device: device.into(),
         mac: NEAR,
     });
-    // A second interface is reached on its subnet; the first one is the way out, as on AWS.
-    if device == "eth0" {
-        let hop = Hop::Via {
-            gateway,
-            device: device.into(),
-        };
-        settings.push(route(default_route(), MAIN, hop));
+    // The first one is the way out. What comes from an address of another leaves by that one, since
+    // the VPC drops it elsewhere; on AWS programs in Amazon's and Debian's images see to that.
+    let number = device
+        .strip_prefix("eth")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    let table = match number {
+        0 => MAIN,
+        n => FIRST_OF_INTERFACES + n,
+    };
+    let hop = Hop::Via {
+        gateway,
+        device: device.into(),
+    };
+    settings.push(route(default_route(), table, hop));
+    if table != MAIN {
+        let near = Hop::Device(device.into());
+        settings.push(route(subnet.cidr, table, near));
+        let from = |&address| Setting::Source { address, table };
+        settings.extend(interface.addresses.iter().map(from));
     }
     settings
 }
+
+/// Routing tables in an instance of its second interface and those that follow; the number and
+/// place that Amazon's own programs choose.
+const FIRST_OF_INTERFACES: u32 = 10_000;
 
 pub fn default_route() -> Ipv4Net {
     Ipv4Net::default()

@@ -14,6 +14,8 @@ import socket
 
 APT = ["apt-get", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Options::=--force-unsafe-io",
        "--assume-yes", "--quiet"]
+# The program, and its words for reading the lists and for bringing everything up to date.
+MANAGERS = {"apt": (APT, "update", "dist-upgrade"), "dnf": (["dnf", "--assumeyes", "--quiet"], "makecache", "upgrade")}
 
 KNOWN = {
     "bootcmd", "write_files", "package_update", "package_upgrade", "packages", "runcmd", "hostname", "fqdn",
@@ -141,31 +143,33 @@ def timezone(machine, config):
 
 
 def package_update_upgrade_install(machine, config):
-    wanted = [package_name(entry) for entry in flattened_packages(config.get("packages"))]
+    manager = machine.family()["packages"]
+    wanted = [package_name(entry, manager) for entry in flattened_packages(config.get("packages"), manager)]
     upgrade = config.get("package_upgrade") or config.get("apt_upgrade")
     if not (wanted or upgrade or config.get("package_update") or config.get("apt_update")):
         return
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    machine.must_run([*APT, "update"], **quiet)
+    program, refresh, renew = MANAGERS[manager]
+    machine.must_run([*program, refresh], **quiet)
     if upgrade:
-        machine.must_run([*APT, "dist-upgrade"], **quiet)
+        machine.must_run([*program, renew], **quiet)
     if wanted:
-        machine.must_run([*APT, "install", *wanted], **quiet)
+        machine.must_run([*program, "install", *wanted], **quiet)
 
 
-def flattened_packages(entries):
+def flattened_packages(entries, manager):
     for entry in listed(entries or []):
         if not isinstance(entry, dict):
             yield entry
-        elif set(entry) == {"apt"}:
-            yield from listed(entry["apt"])
+        elif set(entry) == {manager}:
+            yield from listed(entry[manager])
         else:
-            raise ValueError(f"packages: only apt packages are known, not {sorted(entry)}")
+            raise ValueError(f"packages: only {manager} packages are known, not {sorted(entry)}")
 
 
-def package_name(entry):
+def package_name(entry, manager):
     """`name`, or `[name, version]`."""
-    name = "=".join(str(part) for part in entry) if isinstance(entry, list) else str(entry)
+    name = {"apt": "=", "dnf": "-"}[manager].join(str(part) for part in entry) if isinstance(entry, list) else str(entry)
     if name.startswith("-"):
         raise ValueError(f"{name!r} is not a package name")
     return name

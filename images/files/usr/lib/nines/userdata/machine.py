@@ -113,7 +113,7 @@ class Machine:
 
     def family(self):
         """What distributions' AMIs differ in; written when the image was made."""
-        return {"user": "admin", "ssh": "ssh.service"} | json.loads(self.read("usr/lib/nines/family.json") or "{}")
+        return {"user": "admin", "ssh": "ssh.service", "packages": "apt"} | json.loads(self.read("usr/lib/nines/family.json") or "{}")
 
     def set_status(self, status, instance=None):
         """What `cloud-init status` tells; under /run, so that each boot starts anew."""
