@@ -56,7 +56,7 @@ def pair(cloud):
     launched = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=2, MaxCount=2, SubnetId=subnet["SubnetId"], UserData=USER_DATA,
                                  InstanceInitiatedShutdownBehavior="terminate")
     ids = [i["InstanceId"] for i in launched["Instances"]]
-    ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig={"Delay": 1})
+    eventually(lambda: all(status(cloud, i) == ["ok"] for i in ids), "both have booted")
     yield ids
     ec2.terminate_instances(InstanceIds=ids)
     ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig={"Delay": 1})
@@ -164,10 +164,10 @@ def test_a_second_interface_has_a_way_of_its_own(cloud, pair):
             ask = ("curl", "-sS", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", f"http://{address['PublicIp']}:8000/")
             eventually(lambda: cloud.in_namespace("internet", *ask).stdout == "200", "its address answers")
     finally:
-        for allocation in addresses:
-            ec2.release_address(AllocationId=allocation)
         ec2.detach_network_interface(AttachmentId=attached)
         eventually(lambda: ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"]), "it is let go")
+        for allocation in addresses:
+            ec2.release_address(AllocationId=allocation)
         ec2.revoke_security_group_ingress(**rule)
 
 

@@ -305,6 +305,7 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeImages) -> Result<Images> {
 }
 
 /// What an id means to a caller.
+#[expect(clippy::large_enum_variant, reason = "made and taken apart at once")]
 pub(super) enum Named {
     Known(Cow<'static, Image>),
     /// Of another region or account, or no more.
