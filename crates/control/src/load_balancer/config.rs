@@ -1,7 +1,9 @@
 //! The balancer's configuration, from the records.
 
+use super::groups_of;
 use super::log::Kind;
-use super::{Place, cross_zone, groups_of, node_key, place, target_key};
+use super::place::{Place, instance_of, node_key, place, target_key};
+use super::zone::{cross_zone, is_shifted};
 use crate::clock::Speed;
 use ::balancer::config as cfg;
 use jiff::SignedDuration;
@@ -378,13 +380,13 @@ pub fn targets(state: &State, group: &TargetGroup, balancer: &LoadBalancer) -> V
             None => cfg::TargetState::Active,
         };
         let at = |key: String, address: Ipv4Addr, zone: Option<String>, of_target| {
-            let is_shifted = super::is_shifted(state, balancer, group, zone.as_deref());
+            let is_left = is_shifted(state, balancer, group, zone.as_deref());
             cfg::Target {
                 key,
                 address: SocketAddr::from((address, target.port)),
                 zone,
                 state: match of_target {
-                    cfg::TargetState::Active if is_shifted => cfg::TargetState::Shifted,
+                    cfg::TargetState::Active if is_left => cfg::TargetState::Shifted,
                     of_target => of_target,
                 },
             }
@@ -400,7 +402,7 @@ pub fn targets(state: &State, group: &TargetGroup, balancer: &LoadBalancer) -> V
             }
             // Nothing to reach, but a request in flight may still end: keep what address it has.
             Place::Unfit(_) => {
-                let interface = super::instance_of(state, target)
+                let interface = instance_of(state, target)
                     .and_then(|instance| crate::index::primary(state, &instance.id));
                 let unused = match target.draining {
                     Some(_) => registered,

@@ -1,8 +1,9 @@
 //! Network load balancers in the balancer's configuration.
 
 use super::config::{certificate, health_check, minimum_healthy, node, targets, tls};
+use super::groups_of;
 use super::log::Kind;
-use super::{cross_zone, groups_of};
+use super::zone::cross_zone;
 use crate::clock::Speed;
 use ::balancer::config as cfg;
 use ::balancer::config::network as flow;
