@@ -1,8 +1,8 @@
 //! Members move on as their instances do.
 
 use super::super::facts::Fact;
-use super::{Planner, Step};
-use model::autoscaling::{GroupInstance, LifecycleState as L, Transition};
+use super::{Planner, Step, TerminateWhy};
+use model::autoscaling::{GroupInstance, LifecycleState as L, Transition, UnhealthyBecause};
 use model::instance::InstanceState;
 
 impl Planner<'_> {
@@ -37,6 +37,13 @@ impl Planner<'_> {
                 }
                 _ => self.steps.push(Step::EnterService(id)),
             },
+            // It ended on its way in, while a hook held it perhaps: nobody else would look.
+            Some(InstanceState::Stopping | InstanceState::Stopped)
+                if !self.suspended("Terminate") =>
+            {
+                let why = TerminateWhy::Unhealthy(UnhealthyBecause::Ec2State);
+                self.steps.push(Step::Terminate { id, why });
+            }
             _ => {}
         }
     }

@@ -69,7 +69,10 @@ impl<'a> Planner<'a> {
         let active = self.active();
         let ahead = active.iter().filter(|m| self.is_ahead(m)).copied();
         let ahead = units(ahead);
-        let own = units(active.iter().copied()) - ahead;
+        // A heavy member may have come for less than its weight: that takes nobody's room.
+        let heaviest = active.iter().map(|m| m.weight as usize).max();
+        let slack = heaviest.unwrap_or(1).saturating_sub(1);
+        let own = (units(active.iter().copied()) - ahead).saturating_sub(slack);
         own.max(self.group.desired_capacity as usize) + ahead + self.launching
     }
 

@@ -315,6 +315,30 @@ fn a_load_balancers_verdict_counts_after_the_grace_period() {
 }
 
 #[test]
+fn an_instance_that_ends_on_its_way_in_is_replaced() {
+    let (group, mut facts) = group(2, "aS bP");
+    facts.get_mut(&id(1)).unwrap().state = Some(InstanceState::Stopped);
+    assert_eq!(
+        steps(&group, &facts, 1000),
+        "replace 1; launch b,a Replacement"
+    );
+}
+
+/// Two heavy ones for a capacity of three: what is too much does not take the room.
+#[test]
+fn heavy_members_are_replaced_ahead_as_well() {
+    check_with(
+        3,
+        "aS! bS",
+        |g| {
+            g.maintenance_policy = Some((100, 150));
+            g.instances.iter_mut().for_each(|m| m.weight = 2);
+        },
+        "launch a,b Replacement for 0",
+    );
+}
+
+#[test]
 fn an_impaired_instance_is_given_some_minutes_and_its_grace_period() {
     check(2, "aSi bS", "ill 0 Ec2StatusCheck");
     let (mut group, mut facts) = group(2, "aSi bS");
@@ -401,6 +425,22 @@ fn balance_launches_first() {
         (Vec::new(), Some(second(1010))),
         "it failed a moment ago"
     );
+}
+
+/// Else the next one would come for the same reason, for ever.
+#[test]
+fn who_came_for_the_balance_does_not_go_for_it() {
+    let weigh = |newcomer| {
+        move |g: &mut AutoScalingGroup| {
+            let weights = [2, 2, 2, newcomer];
+            for (member, weight) in g.instances.iter_mut().zip(weights) {
+                member.weight = weight;
+            }
+        }
+    };
+    // Only the newcomer is light enough.
+    check_with(6, "aS aS aS bSr", weigh(1), "");
+    check_with(6, "aS aS aS bSr", weigh(2), "terminate 2 Rebalance");
 }
 
 #[test]
