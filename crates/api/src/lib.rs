@@ -12,6 +12,7 @@ pub mod cloudwatch;
 mod context;
 mod coverage;
 pub mod ec2;
+pub mod ecr;
 pub mod elbv2;
 pub mod iam;
 pub mod kms;
@@ -43,6 +44,7 @@ pub fn services() -> Vec<wire::Service<Ctx>> {
         logs::service(),
         kms::service(),
         sqs::service(),
+        ecr::service(),
         service_quotas::service(),
         subnet_group::rds(),
         subnet_group::elasticache(),

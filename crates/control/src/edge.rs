@@ -39,6 +39,13 @@ impl Edge {
         self.held.contains_key(vpc)
     }
 
+    /// Whether what it was told last is in force.
+    pub fn has_all(&self) -> bool {
+        self.pushed
+            .as_ref()
+            .is_some_and(|c| self.applied >= c.revision)
+    }
+
     pub fn report(&mut self, report: cfg::Report) -> Vec<String> {
         match report {
             cfg::Report::Applied { revision, failures } => {
@@ -168,7 +175,12 @@ pub fn desired(
         offline: settings.offline,
         authoritative: vec!["elb.amazonaws.com".into()],
         names: settings.internet_names.clone(),
-        registry: settings.registry.clone(),
+        registry: settings.registry.clone().map(|mut registry| {
+            if let Some(private) = &mut registry.private {
+                private.repositories = crate::repository::served(state, &settings.repositories_dir);
+            }
+            registry
+        }),
         checkip: settings.checkip.clone(),
         api: settings.api.clone(),
         identity: settings.identity.clone(),

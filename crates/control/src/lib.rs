@@ -19,6 +19,7 @@ pub mod nat_gateway;
 pub mod network;
 pub mod policy;
 mod public_access;
+pub mod repository;
 pub mod schedule;
 pub mod snapshot;
 pub mod spot;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub images_dir: PathBuf,
     /// Where load balancers' nodes write access logs until they are delivered.
     pub logs_dir: PathBuf,
+    /// Where repositories of container images lie.
+    pub repositories_dir: PathBuf,
     /// The root file systems that are built or imported.
     pub images: model::image::AtHand,
     /// Root volumes have the size that is asked for; else they share the host's disk.
@@ -153,6 +156,7 @@ pub struct World {
     pub applied: network::Applied,
     pub balancer: load_balancer::Balancer,
     pub edge: edge::Edge,
+    pub(crate) repositories: repository::Repositories,
     pub usage: usage::Usage,
     pub(crate) alarms: alarm::Evaluated,
     pub(crate) rebalancing: group::Rebalancing,
@@ -228,6 +232,7 @@ impl World {
             applied: Default::default(),
             balancer: Default::default(),
             edge: Default::default(),
+            repositories: Default::default(),
             usage: Default::default(),
             alarms: Default::default(),
             rebalancing: Default::default(),
@@ -266,6 +271,8 @@ impl World {
             network::pass,
             public_access::pass,
             edge::pass,
+            // What the edge serves no more is removed.
+            repository::pass,
             // Measures close a period before alarms look at it.
             usage::pass,
             alarm::pass,

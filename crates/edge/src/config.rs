@@ -226,13 +226,42 @@ impl Default for MetadataOptions {
     }
 }
 
-/// A pull-only image registry on the internet side.
+/// Image registries on the internet side: one that anybody may pull from, and, by HTTPS and name,
+/// those of accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registry {
     pub netns: Option<PathBuf>,
     pub address: SocketAddr,
     /// Holds one OCI image layout a repository: `<root>/<name>/index.json`.
     pub root: PathBuf,
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    #[serde(default)]
+    pub private: Option<PrivateRegistries>,
+}
+
+/// Where HTTPS is spoken, and with what: PEM files, read when the socket is opened.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tls {
+    pub address: SocketAddr,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// The registries of accounts, one for each Region: `ACCOUNT.dkr.ecr.REGION.amazonaws.com`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivateRegistries {
+    /// Their tokens are signed with the key in this file.
+    pub token_key: PathBuf,
+    /// By account, Region and name.
+    pub repositories: BTreeMap<String, BTreeMap<String, BTreeMap<String, Repository>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// Its OCI image layout; made by the first push.
+    pub layout: PathBuf,
+    pub tags: oci::TagRule,
 }
 
 /// Tells a caller the address it comes from, as checkip.amazonaws.com does.

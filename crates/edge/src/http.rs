@@ -13,8 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::fs::File;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub type Answer = Response<Content>;
 
@@ -22,8 +21,9 @@ pub type Answer = Response<Content>;
 const HEAD: Duration = Duration::from_secs(30);
 
 /// Serves the requests of one connection.
-pub async fn serve<F, S>(stream: TcpStream, handle: F)
+pub async fn serve<I, F, S>(stream: I, handle: F)
 where
+    I: AsyncRead + AsyncWrite + Unpin,
     F: Fn(Request<Incoming>) -> S,
     S: Future<Output = Answer>,
 {

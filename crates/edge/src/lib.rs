@@ -1,7 +1,7 @@
 //! The edge: one process that serves what instances find on the network itself.
 //!
 //! For each VPC, in its router's namespace: the metadata service and the
-//! resolver. On the internet side: a pull-only image registry, a server that
+//! resolver. On the internet side: image registries, a server that
 //! tells callers their address, and the cloud's APIs. It is a process of its own that lives on
 //! its last configuration, because without it the first name look-up or
 //! metadata call would fail together with the control plane.
@@ -25,6 +25,7 @@ mod registry;
 mod servers;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod view;
 
 use config::{Config, Report};

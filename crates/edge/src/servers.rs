@@ -3,7 +3,7 @@
 use crate::config::{self, Config, Failure};
 use crate::netns::{self, NamespaceId};
 use crate::view::View;
-use crate::{api, checkip, dns, metadata, registry};
+use crate::{api, checkip, dns, metadata, registry, tls};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -38,6 +38,7 @@ enum Service {
     ResolverUdp(String),
     ResolverTcp(String),
     Registry,
+    RegistryTls(config::Tls),
     Checkip,
     Api(config::Api),
     ApiTls(config::Api),
@@ -50,6 +51,7 @@ impl fmt::Display for Service {
             Self::ResolverUdp(vpc) => write!(f, "resolver (UDP) of {vpc}"),
             Self::ResolverTcp(vpc) => write!(f, "resolver (TCP) of {vpc}"),
             Self::Registry => write!(f, "registry"),
+            Self::RegistryTls(_) => write!(f, "registry (HTTPS)"),
             Self::Checkip => write!(f, "checkip"),
             Self::Api(_) => write!(f, "APIs (HTTP)"),
             Self::ApiTls(_) => write!(f, "APIs (HTTPS)"),
@@ -170,9 +172,13 @@ impl Servers {
                 tokio::spawn(dns::udp(socket, zone, upstream, stopped))
             }
             (Service::Registry, Opened::Tcp(listener)) => {
-                let root = Arc::new(move || view.borrow().registry.clone());
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                tokio::spawn(registry::run(listener, root, stopped))
+                tokio::spawn(registry::plain(listener, view, stopped))
+            }
+            (Service::RegistryTls(with), Opened::Tcp(listener)) => {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let acceptor = tls::acceptor(&with.certificate, &with.key)?;
+                tokio::spawn(registry::tls(listener, acceptor, view, stopped))
             }
             (Service::Checkip, Opened::Tcp(listener)) => {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -184,7 +190,7 @@ impl Servers {
             }
             (Service::ApiTls(api), Opened::Tcp(listener)) => {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                let acceptor = api::acceptor(&api.certificate, &api.key)?;
+                let acceptor = tls::acceptor(&api.certificate, &api.key)?;
                 tokio::spawn(api::tls(listener, acceptor, api.upstream, stopped))
             }
             // `open` chooses the kind of socket by the same service.
@@ -212,6 +218,10 @@ fn wanted(config: &Config) -> (BTreeSet<Socket>, Vec<Failure>) {
             registry.netns.as_deref(),
             registry.address,
         ));
+        if let Some(tls) = &registry.tls {
+            let service = Service::RegistryTls(tls.clone());
+            wanted.push((service, registry.netns.as_deref(), tls.address));
+        }
     }
     if let Some(checkip) = &config.checkip {
         wanted.push((Service::Checkip, checkip.netns.as_deref(), checkip.address));

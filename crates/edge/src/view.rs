@@ -1,17 +1,16 @@
 //! The configuration as the servers look it up: by VPC and address, by VPC and name.
 
-use crate::config::{Config, Instance};
+use crate::config::{Config, Instance, Registry};
 use crate::dns::{Shared, Zone};
 use crate::metadata::Identity;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 #[derive(Default)]
 pub struct View {
     vpcs: HashMap<String, Vpc>,
-    pub registry: Option<PathBuf>,
+    pub registry: Option<Arc<Registry>>,
     pub identity: Option<Arc<Identity>>,
 }
 
@@ -36,7 +35,7 @@ impl View {
         });
         Self {
             vpcs: vpcs.collect(),
-            registry: config.registry.as_ref().map(|r| r.root.clone()),
+            registry: config.registry.clone().map(Arc::new),
             identity,
         }
     }

@@ -182,6 +182,8 @@ fn images_are_pulled() {
             netns: None,
             address: server,
             root,
+            tls: None,
+            private: None,
         }),
         ..Config::default()
     };

@@ -9,6 +9,7 @@ pub mod acm;
 pub mod autoscaling;
 pub mod capacity_reservation;
 pub mod cloudwatch;
+pub mod ecr;
 pub mod elbv2;
 pub mod event;
 pub mod flow_log;

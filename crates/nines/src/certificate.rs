@@ -69,7 +69,11 @@ impl Certificates {
             write(&authority_key, &key.serialize_pem())?;
             write(&self.authority(), &params.self_signed(&key)?.pem())?;
         }
-        if !self.endpoint().exists() || !self.endpoint_key().exists() {
+        // One of a version that knew fewer names is made anew.
+        let listed = self.0.join("endpoint.names");
+        let names_text = names.join("\n");
+        let covers = fs::read_to_string(&listed).is_ok_and(|text| text == names_text);
+        if !covers || !self.endpoint().exists() || !self.endpoint_key().exists() {
             let authority = KeyPair::from_pem(&fs::read_to_string(&authority_key)?)?;
             let issuer =
                 Issuer::from_ca_cert_pem(&fs::read_to_string(self.authority())?, authority)?;
@@ -79,6 +83,7 @@ impl Certificates {
             params.use_authority_key_identifier_extension = true;
             write(&self.endpoint_key(), &key.serialize_pem())?;
             write(&self.endpoint(), &params.signed_by(&key, &issuer)?.pem())?;
+            write(&listed, &names_text)?;
         }
         Ok(())
     }
@@ -130,7 +135,17 @@ pub fn names() -> Vec<String> {
     for region in model::zone::REGIONS {
         names.push(format!("*.{}.amazonaws.com", region.name));
         names.push(format!("*.s3.{}.amazonaws.com", region.name));
+        names.push(format!("api.ecr.{}.amazonaws.com", region.name));
         names.push(format!("*.{}.api.aws", region.name));
+    }
+    names
+}
+
+/// Names of accounts' image registries; and of the one that anybody may pull from.
+pub fn registry_names() -> Vec<String> {
+    let mut names = vec!["registry.nines.internal".to_owned()];
+    for region in model::zone::REGIONS {
+        names.push(format!("*.dkr.ecr.{}.amazonaws.com", region.name));
     }
     names
 }

@@ -41,7 +41,12 @@ pub struct Up {
 /// Runs the control plane until a signal or `nines down` ends it; the data plane runs on.
 pub fn run(up: &Up) -> Result<()> {
     let state = State(up.state.clone());
-    for dir in [state.0.clone(), state.0.join("log"), state.registry()] {
+    for dir in [
+        state.0.clone(),
+        state.0.join("log"),
+        state.registry(),
+        api::ecr::root(&state.0),
+    ] {
         std::fs::create_dir_all(&dir)
             .with_context(|| format!("failed to create {}", dir.display()))?;
     }
@@ -53,7 +58,10 @@ pub fn run(up: &Up) -> Result<()> {
         format!("failed to listen on {address}: is a cloud up already (`nines ps`), or another program there? choose --port")
     })?;
     let certificates = state.certificates();
-    certificates.ensure(&up.name, &certificate::names())?;
+    let names = [certificate::names(), certificate::registry_names()].concat();
+    certificates.ensure(&up.name, &names)?;
+    oci::Key::ensure(&api::ecr::token_key(&state.0))
+        .context("failed to make the key that tokens of registries are signed with")?;
     let for_instances = runtime.block_on(async { listen(&state.api_socket()) })?;
     let store = Arc::new(Store::open(&state.0)?);
     // One of an earlier version stays: certificates that it signed are in use.
@@ -227,6 +235,7 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
         public_pool: up.public_pool,
         images_dir: up.images_dir.clone(),
         logs_dir: state.0.join("access-logs"),
+        repositories_dir: api::ecr::root(&state.0),
         images,
         sized_volumes,
         millicores_per_vcpu: up.millicores_per_vcpu,
@@ -241,11 +250,25 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
                 .into_iter()
                 .map(|name_of| (name_of, name(api))),
         )
+        .chain(
+            certificate::registry_names()
+                .into_iter()
+                .map(|name_of| (name_of, name(registry))),
+        )
         .collect(),
         registry: Some(edge::config::Registry {
             netns: internet.clone(),
             address: (registry, 80).into(),
             root: state.registry(),
+            tls: Some(edge::config::Tls {
+                address: (registry, 443).into(),
+                certificate: certificates.endpoint(),
+                key: certificates.endpoint_key(),
+            }),
+            private: Some(edge::config::PrivateRegistries {
+                token_key: api::ecr::token_key(&state.0),
+                repositories: Default::default(),
+            }),
         }),
         checkip: Some(edge::config::Checkip {
             netns: internet.clone(),

@@ -2,10 +2,11 @@
 
 use crate::layout::State;
 use control::{DataPlane, Inbox, Report};
+use host::linux::registry_trust;
 use sidecar::Sidecar;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 type Balancer = Sidecar<balancer::config::Config, balancer::report::Report>;
@@ -16,6 +17,8 @@ pub struct Processes {
     edge: Mutex<Edge>,
     cloud: String,
     hosts_file: Option<PathBuf>,
+    /// The certificate that registries show themselves by was signed with this one's key.
+    authority: PathBuf,
 }
 
 impl Processes {
@@ -72,7 +75,17 @@ impl Processes {
             edge: Mutex::new(edge?),
             cloud: cloud.to_owned(),
             hosts_file,
+            authority: state.certificates().authority(),
         })
+    }
+}
+
+impl Processes {
+    /// Docker on the host trusts the registries' certificates.
+    fn trust(&self, registries: &BTreeSet<String>) -> std::io::Result<()> {
+        let authority = std::fs::read_to_string(&self.authority)?;
+        let directory = Path::new(registry_trust::DIRECTORY);
+        registry_trust::write(directory, &self.cloud, &authority, registries)
     }
 }
 
@@ -97,6 +110,11 @@ impl DataPlane for Processes {
             names.iter().map(|(n, a)| (n.clone(), a.clone())).collect();
         if let Err(error) = host::linux::hosts_file::write_block(path, &self.cloud, &names) {
             tracing::error!(%error, path = %path.display(), "failed to write load balancer names");
+        }
+        let registries = names.iter().map(|(name, _)| name.clone());
+        let registries = registries.filter(|n| n.contains(".dkr.ecr.")).collect();
+        if let Err(error) = self.trust(&registries) {
+            tracing::error!(%error, "failed to write the certificate of image registries");
         }
     }
 

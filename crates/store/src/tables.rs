@@ -7,6 +7,7 @@ use model::autoscaling::{
 };
 use model::capacity_reservation::CapacityReservation;
 use model::cloudwatch::{AlarmHistoryItem, CompositeAlarm, Dashboard, MetricAlarm};
+use model::ecr::{Registry, Repository};
 use model::elbv2::{Listener, LoadBalancer, Rule, TargetGroup, TargetHealth, TrustStore};
 use model::event::{Event, Fault};
 use model::flow_log::FlowLog;
@@ -192,6 +193,8 @@ tables! {
     session_credentials: SessionCredentials, String, |r| r.access_key_id.clone();
     users: User, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
     groups: Group, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
+    registries: Registry, Scope, |r| r.scope.clone();
+    repositories: Repository, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
     kms_keys: Key, String, |r| r.id.clone();
     kms_aliases: KeyAlias, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     queues: Queue, ScopedName, |r| ScopedName::new(&r.scope, &r.name);

@@ -86,6 +86,12 @@ impl<Ctx: ?Sized> Action<Ctx> {
         self
     }
 
+    /// For an action that changes no record whatever its name suggests.
+    pub fn reads(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
     /// Where REST finds it, and the status of its answer.
     pub fn at(mut self, method: &'static str, path: &'static str, status: u16) -> Self {
         self.route = Some(Route {

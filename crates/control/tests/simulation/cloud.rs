@@ -441,6 +441,7 @@ fn world(
             public_pool: context.public_pool,
             images_dir: "images".into(),
             logs_dir: "logs".into(),
+            repositories_dir: std::env::temp_dir().join("nines-no-repositories"),
             images: context.images.clone(),
             sized_volumes: true,
             millicores_per_vcpu: 100,

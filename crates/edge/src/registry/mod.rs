@@ -1,164 +1,127 @@
-//! A pull-only image registry over OCI image layouts on disk.
+//! Image registries over OCI image layouts on disk.
 //!
-//! Enough of the distribution API for `docker pull`, containerd and podman:
-//! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>.
-//! The layout is the store: <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
-//! with tags in `org.opencontainers.image.ref.name`. Blobs are found by their
-//! path only; clients check the digests themselves. Nothing can be pushed.
+//! Enough of the distribution API for docker, containerd, podman and skopeo:
+//! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>. There is one that
+//! anybody may pull from (`pull`), and by HTTPS those of accounts, which take pushes from whoever
+//! has a token of ECR's (`private`, `push`). What is kept on disk is the `oci` crate's business.
 
-mod layout;
+mod private;
+mod pull;
+mod push;
 mod route;
 
-use crate::http::{self, Answer, Content};
+use crate::http::{self, Answer};
 use crate::listener::{Stop, accept};
-use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, StatusCode};
-use layout::{Found, Layout};
-use route::{Reference, Route, route};
+use crate::tls::shake_hands;
+use crate::view::View;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Request, StatusCode};
+use oci::{Digest, Layout};
 use serde_json::json;
-use std::io::{self, SeekFrom};
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
-use tokio::io::AsyncSeekExt;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
-/// Gives the directory of the layouts; none once there is no registry any more.
-pub type CurrentRoot = Arc<dyn Fn() -> Option<PathBuf> + Send + Sync>;
+type Views = watch::Receiver<Arc<View>>;
 
-pub async fn run(listener: TcpListener, root: CurrentRoot, stop: Stop) {
+pub async fn plain(listener: TcpListener, views: Views, stop: Stop) {
+    accept(listener, stop, |stream| serve(stream, views.clone(), false)).await;
+}
+
+pub async fn tls(listener: TcpListener, acceptor: TlsAcceptor, views: Views, stop: Stop) {
     accept(listener, stop, |stream| {
-        let root = root.clone();
+        let (acceptor, views) = (acceptor.clone(), views.clone());
         async move {
-            http::serve(stream, |request| {
-                let root = root();
-                async move {
-                    let mut answer = respond(&request, root).await;
-                    let version = HeaderValue::from_static("registry/2.0");
-                    answer
-                        .headers_mut()
-                        .insert("docker-distribution-api-version", version);
-                    answer
-                }
-            })
-            .await;
+            if let Some(stream) = shake_hands(acceptor, stream).await {
+                serve(stream, views, true).await;
+            }
         }
     })
     .await;
 }
 
-async fn respond<B>(request: &Request<B>, root: Option<PathBuf>) -> Answer {
-    let Some(root) = root else {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, views: Views, secret: bool) {
+    http::serve(stream, |request| {
+        let views = views.clone();
+        async move {
+            let mut answer = respond(request, views, secret).await;
+            let version = HeaderValue::from_static("registry/2.0");
+            answer
+                .headers_mut()
+                .insert("docker-distribution-api-version", version);
+            answer
+        }
+    })
+    .await;
+}
+
+/// `secret`: nobody on the way reads what is said, as tokens demand.
+async fn respond(request: Request<Incoming>, views: Views, secret: bool) -> Answer {
+    let Some(registry) = views.borrow().registry.clone() else {
         return refuse(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "no registry");
     };
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let text = "this registry can only be pulled from";
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", text);
-    }
-    let route = match route(request.uri().path()) {
-        Ok(route) => route,
-        Err(refusal) => return refuse(refusal.status, refusal.code, refusal.message),
-    };
-    let served = match route {
-        Route::Base => Ok(http::answer(StatusCode::OK, JSON, "{}")),
-        Route::Tags { name } => tags(&Layout::of(&root, &name), &name).await,
-        Route::Manifest { name, reference } => manifest(&Layout::of(&root, &name), reference).await,
-        Route::Blob { name, digest } => {
-            let range = request.headers().get(header::RANGE);
-            let range = range.and_then(|value| value.to_str().ok());
-            blob(&Layout::of(&root, &name), &digest, range).await
+    let path = request.uri().path().to_owned();
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    let served = match host.and_then(private::Address::of) {
+        Some(address) if secret => private::respond(request, address, views).await,
+        Some(_) => {
+            let text = "the registries of accounts speak HTTPS only";
+            return refuse(StatusCode::FORBIDDEN, "DENIED", text);
         }
+        None => pull::respond(&request, &registry.root).await,
     };
     served.unwrap_or_else(|error| {
-        tracing::error!(path = request.uri().path(), %error, "serve from an image layout");
+        tracing::error!(path, %error, "serve from an image layout");
         refuse(
             StatusCode::INTERNAL_SERVER_ERROR,
             "UNKNOWN",
-            "the image layout cannot be read",
+            "the image layout cannot be read or written",
         )
     })
 }
 
 const JSON: &str = "application/json";
 
-async fn tags(layout: &Layout, name: &str) -> io::Result<Answer> {
-    Ok(match layout.tags().await? {
-        Some(tags) => {
-            let list = json!({ "name": name, "tags": tags }).to_string();
-            http::answer(StatusCode::OK, JSON, list)
-        }
-        None => refuse(
-            StatusCode::NOT_FOUND,
-            "NAME_UNKNOWN",
-            "repository name not known",
-        ),
-    })
-}
-
-async fn manifest(layout: &Layout, reference: Reference) -> io::Result<Answer> {
-    Ok(match layout.manifest(&reference).await? {
-        Found::Yes(manifest) => {
-            let mut answer = http::answer(StatusCode::OK, JSON, manifest.content);
-            let headers = answer.headers_mut();
-            // Both come from files of ours, which may hold anything.
-            if let Ok(kind) = HeaderValue::from_str(&manifest.media_type) {
-                headers.insert(header::CONTENT_TYPE, kind);
-            }
-            digest_header(headers, manifest.digest.as_str());
-            answer
-        }
-        Found::NoRepository => refuse(
-            StatusCode::NOT_FOUND,
-            "NAME_UNKNOWN",
-            "repository name not known",
-        ),
-        Found::No => refuse(
-            StatusCode::NOT_FOUND,
-            "MANIFEST_UNKNOWN",
-            "manifest unknown",
-        ),
-    })
-}
-
-async fn blob(layout: &Layout, digest: &route::Digest, range: Option<&str>) -> io::Result<Answer> {
-    let Some((mut file, size)) = layout.blob(digest).await? else {
-        let text = "blob unknown to registry";
-        return Ok(refuse(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", text));
-    };
-    let mut answer = http::answer(StatusCode::OK, "application/octet-stream", "");
-    let headers = answer.headers_mut();
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    digest_header(headers, digest.as_str());
-    let (status, start, left) = match range.and_then(|text| route::range(text, size)) {
-        None => (StatusCode::OK, 0, size),
-        Some(Some((first, last))) => {
-            let part = format!("bytes {first}-{last}/{size}");
-            headers.insert(
-                header::CONTENT_RANGE,
-                HeaderValue::try_from(part).map_err(io::Error::other)?,
-            );
-            (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
-        }
-        Some(None) => {
-            let status = StatusCode::RANGE_NOT_SATISFIABLE;
-            let mut answer = refuse(status, "SIZE_INVALID", "the range is outside the blob");
-            let all = HeaderValue::try_from(format!("bytes */{size}")).map_err(io::Error::other)?;
-            answer.headers_mut().insert(header::CONTENT_RANGE, all);
-            return Ok(answer);
-        }
-    };
-    file.seek(SeekFrom::Start(start)).await?;
-    *answer.status_mut() = status;
-    *answer.body_mut() = Content::File { file, left };
-    Ok(answer)
-}
-
-fn digest_header(headers: &mut hyper::HeaderMap, digest: &str) {
-    if let Ok(digest) = HeaderValue::from_str(digest) {
-        headers.insert("docker-content-digest", digest);
-    }
-}
-
 fn refuse(status: StatusCode, code: &str, message: &str) -> Answer {
     let errors = json!({ "errors": [{ "code": code, "message": message, "detail": null }] });
     http::answer(status, JSON, errors.to_string())
+}
+
+fn unknown_blob() -> Answer {
+    let text = "blob unknown to registry";
+    refuse(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", text)
+}
+
+/// An answer of a head alone.
+fn empty(status: StatusCode) -> Answer {
+    let mut answer = http::answer(status, JSON, "");
+    answer.headers_mut().remove(header::CONTENT_TYPE);
+    answer
+}
+
+/// Of text that may hold anything; left out if a header cannot.
+fn set(answer: &mut Answer, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
+}
+
+fn set_digest(answer: &mut Answer, digest: &Digest) {
+    let name = HeaderName::from_static("docker-content-digest");
+    set(answer, name, digest.as_str());
+}
+
+/// Works on a layout where blocking is allowed.
+async fn on<T: Send + 'static>(
+    layout: &Layout,
+    work: impl FnOnce(&Layout) -> T + Send + 'static,
+) -> io::Result<T> {
+    let layout = layout.clone();
+    let done = tokio::task::spawn_blocking(move || work(&layout)).await;
+    done.map_err(io::Error::other)
 }

@@ -1,9 +1,11 @@
-//! What a request asks of the registry: paths, names, digests and ranges, without IO.
+//! What a request asks of the registry: paths and ranges, without IO.
 //!
 //! Everything that becomes part of a file name passes through here, and only
 //! the characters of the specification come out.
 
+use crate::http::Answer;
 use hyper::StatusCode;
+use oci::{Digest, Reference, UploadId, valid_name, valid_tag};
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
@@ -11,17 +13,23 @@ pub enum Route {
     Tags { name: String },
     Manifest { name: String, reference: Reference },
     Blob { name: String, digest: Digest },
+    Uploads { name: String },
+    Upload { name: String, id: UploadId },
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub enum Reference {
-    Tag(String),
-    Digest(Digest),
+impl Route {
+    /// The repository that it is about.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Base => None,
+            Self::Tags { name }
+            | Self::Manifest { name, .. }
+            | Self::Blob { name, .. }
+            | Self::Uploads { name }
+            | Self::Upload { name, .. } => Some(name),
+        }
+    }
 }
-
-/// `sha256:` and 64 lower-case hex digits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Digest(String);
 
 /// Why a path asks for nothing.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,20 +39,9 @@ pub struct Refusal {
     pub message: &'static str,
 }
 
-impl Digest {
-    pub fn parse(text: &str) -> Option<Self> {
-        let hex = text.strip_prefix("sha256:")?;
-        let valid = hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        valid.then(|| Self(text.to_owned()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The digits alone: the name of the blob's file.
-    pub fn hex(&self) -> &str {
-        self.0.strip_prefix("sha256:").unwrap_or_default()
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        super::refuse(refusal.status, refusal.code, refusal.message)
     }
 }
 
@@ -69,6 +66,12 @@ pub fn route(path: &str) -> Result<Route, Refusal> {
     let mut parts = rest.rsplitn(3, '/');
     let (Some(last), Some(kind), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
         return not_found;
+    };
+    // `…/NAME/blobs/uploads/ID` has one part more than all others.
+    let (kind, last, name) = match (kind, last, name.strip_suffix("/blobs")) {
+        ("uploads", id, Some(name)) => ("blobs/uploads", id, name),
+        ("blobs", "uploads", _) => ("blobs/uploads", "", name),
+        _ => (kind, last, name),
     };
     if !valid_name(name) {
         return refuse(
@@ -98,6 +101,15 @@ pub fn route(path: &str) -> Result<Route, Refusal> {
                 reference: Reference::Tag(last.to_owned()),
             }),
         },
+        "blobs/uploads" if last.is_empty() => Ok(Route::Uploads { name }),
+        "blobs/uploads" => match UploadId::parse(last) {
+            Some(id) => Ok(Route::Upload { name, id }),
+            None => refuse(
+                StatusCode::NOT_FOUND,
+                "BLOB_UPLOAD_UNKNOWN",
+                "blob upload unknown to registry",
+            ),
+        },
         "blobs" => match Digest::parse(last) {
             Some(digest) => Ok(Route::Blob { name, digest }),
             None => refuse(
@@ -108,28 +120,6 @@ pub fn route(path: &str) -> Result<Route, Refusal> {
         },
         _ => not_found,
     }
-}
-
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, several with `/` between them.
-fn valid_name(name: &str) -> bool {
-    name.len() <= 255
-        && name.split('/').all(|part| {
-            let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-            let inner = part.starts_with(alphanumeric) && part.ends_with(alphanumeric);
-            inner
-                && part
-                    .split(alphanumeric)
-                    .all(|s| matches!(s, "" | "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
-        })
-}
-
-/// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`
-fn valid_tag(tag: &str) -> bool {
-    (1..=128).contains(&tag.len())
-        && !tag.starts_with(['.', '-'])
-        && tag
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 /// The first and last byte that a `Range` header asks for; `Some(None)` if
@@ -185,6 +175,8 @@ mod tests {
                     format!("manifest {name} digest")
                 }
                 Ok(Route::Blob { name, .. }) => format!("blob {name}"),
+                Ok(Route::Uploads { name }) => format!("uploads {name}"),
+                Ok(Route::Upload { name, id }) => format!("upload {name} {}", id.as_str()),
                 Err(refusal) => refusal.code.to_owned(),
             };
             assert_eq!(text, expected, "{path}");
@@ -206,6 +198,16 @@ mod tests {
         );
         check(&format!("/v2/a/b/c/blobs/sha256:{HEX}"), "blob a/b/c");
         check("/v2/a__b/a.b-c--d/tags/list", "tags a__b/a.b-c--d");
+        check("/v2/a/b/blobs/uploads/", "uploads a/b");
+        check("/v2/a/blobs/uploads", "uploads a");
+        check("/v2/blobs/uploads/blobs/uploads/", "uploads blobs/uploads");
+        let id = "01234567-89ab-cdef-0123-456789abcdef";
+        check(
+            &format!("/v2/a/b/blobs/uploads/{id}"),
+            &format!("upload a/b {id}"),
+        );
+        check("/v2/a/blobs/uploads/../../x", "NAME_INVALID");
+        check("/v2/a/blobs/uploads/x", "BLOB_UPLOAD_UNKNOWN");
         check("/v2/app/manifests/sha512:00", "DIGEST_INVALID");
         check("/v2/app/manifests/-x", "MANIFEST_UNKNOWN");
         check("/v2/app/blobs/latest", "DIGEST_INVALID");

@@ -10,3 +10,4 @@ pub mod namespace;
 pub mod network;
 pub mod program;
 mod reach;
+pub mod registry_trust;

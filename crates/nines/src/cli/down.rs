@@ -52,6 +52,9 @@ pub fn run(directory: &Path, purge: bool) -> Result<()> {
     if let Some(path) = &cloud.hosts_file {
         host::linux::hosts_file::remove_block(path, &cloud.name)
             .with_context(|| format!("failed to clean {}", path.display()))?;
+        let certificates = Path::new(host::linux::registry_trust::DIRECTORY);
+        host::linux::registry_trust::write(certificates, &cloud.name, "", &Default::default())
+            .with_context(|| format!("failed to clean {}", certificates.display()))?;
     }
     if purge {
         for (name, value) in &cloud.sysctls {
@@ -141,6 +144,7 @@ fn remove_state(dir: &Path) -> Result<()> {
         "snapshots",
         "certificates",
         "s3",
+        "ecr",
         "log",
         "namespaces",
     ] {
