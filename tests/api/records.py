@@ -1,4 +1,4 @@
-"""Parameters, logs and subnet groups: services whose things are records, and nothing else.
+"""Parameters, commands to nobody, logs and subnet groups: what needs records, and nothing else.
 
     python tests/api/records.py --endpoint http://127.0.0.1:4566
 """
@@ -138,6 +138,32 @@ def subnet_groups(ec2, rds, cache, redshift):
     rds.delete_db_subnet_group(**name)
 
 
+def commands(ssm):
+    sent = ssm.send_command(DocumentName="AWS-RunShellScript", Targets=[{"Key": "tag:none", "Values": ["x"]}], Parameters={"commands": ["true"]}, Comment="c")["Command"]
+    check("nobody", (sent["Status"], sent["StatusDetails"], sent["TargetCount"]), ("Success", "NoInstancesInTag", 0))
+    listed = ssm.list_commands(CommandId=sent["CommandId"], Filters=[{"key": "Status", "value": "Success"}])["Commands"]
+    check("listed", [c["Comment"] for c in listed], ["c"])
+    check("no invocations", ssm.list_command_invocations(CommandId=sent["CommandId"], Details=True)["CommandInvocations"], [])
+    check("nobody managed", ssm.describe_instance_information()["InstanceInformationList"], [])
+    ssm.cancel_command(CommandId=sent["CommandId"])
+    run = dict(DocumentName="AWS-RunShellScript", Parameters={"commands": ["true"]})
+    there = dict(run, InstanceIds=["i-0123456789abcdef0"])
+    everybody = [{"Key": "InstanceIds", "Values": ["*"]}]
+    refused(
+        (ssm.send_command, there, "InvalidInstanceId"),
+        (ssm.send_command, dict(there, DocumentName="AWS-RunPowerShellScript"), "InvalidDocument"),
+        (ssm.send_command, dict(there, DocumentVersion="7"), "InvalidDocumentVersion"),
+        (ssm.send_command, dict(there, Parameters={"other": ["1"]}), "InvalidParameters"),
+        (ssm.send_command, dict(run, Targets=everybody, MaxErrors="x"), "InvalidParameters"),
+        (ssm.send_command, dict(run, Targets=everybody, TimeoutSeconds=29), "ValidationException"),
+        (ssm.send_command, dict(run, Targets=[{"Key": "resource-groups:Name", "Values": ["x"]}]), "InvalidTarget"),
+        (ssm.send_command, dict(run), "ValidationException"),
+        (ssm.get_command_invocation, dict(CommandId=sent["CommandId"], InstanceId="i-0123456789abcdef0"), "InvocationDoesNotExist"),
+        (ssm.list_commands, dict(CommandId="01234567-0123-0123-0123-0123456789ab"), "InvalidCommandId"),
+        (ssm.cancel_command, dict(CommandId="01234567-0123-0123-0123-0123456789ab"), "InvalidCommandId"),
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--endpoint", required=True)
@@ -147,6 +173,7 @@ def main():
     clients = {name: client(name, endpoint, account) for name in names}
     checkers = [Checker(c) for c in clients.values()]
     parameters(clients["ssm"])
+    commands(clients["ssm"])
     log_groups(clients["logs"])
     subnet_groups(*(clients[name] for name in names[2:]))
     for checker in checkers:

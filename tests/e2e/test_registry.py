@@ -64,10 +64,32 @@ def test_an_image_goes_the_way_it_goes_on_aws(stack, tmp_path):  # noqa: F811
     stack.cloud.shell(instance, "docker", "pull", "-q", f"{url}:1", timeout=120)
     pulled = json.loads(stack.cloud.shell(instance, "docker", "image", "inspect", f"{url}:1"))
     assert pulled[0]["RepoDigests"] == [f"{url}@{described[0]['imageDigest']}"]
+    commands_run(stack.client("ssm", REGION), instance)
     destroyed(stack, REGION)
     assert ecr.describe_repositories()["repositories"] == []
     layouts = stack.cloud.state / "ecr" / ACCOUNT / REGION
     eventually(lambda: list(layouts.iterdir()) == [], "the images are gone")
+
+
+def commands_run(ssm, instance):
+    """Run Command goes where the role let the instance be managed."""
+    known = ssm.describe_instance_information()["InstanceInformationList"]
+    assert [(i["InstanceId"], i["PingStatus"], i["PlatformName"]) for i in known] == [(instance, "Online", "Debian GNU/Linux")]
+
+    def outcome(*commands, **parameters):
+        sent = ssm.send_command(DocumentName="AWS-RunShellScript", InstanceIds=[instance], Parameters={"commands": list(commands)} | parameters)["Command"]
+        asked = {"CommandId": sent["CommandId"], "InstanceId": instance}
+        done = lambda: ssm.get_command_invocation(**asked)["Status"] not in ("Pending", "InProgress", "Delayed")
+        eventually(done, "the command has ended")
+        return ssm.get_command_invocation(**asked)
+
+    good = outcome("#!/bin/bash", "echo $BASH_VERSION | cut -c1; pwd; hostname -I | wc -w", "id -un >&2", workingDirectory=["/etc"])
+    assert (good["Status"], good["ResponseCode"], good["StandardErrorContent"]) == ("Success", 0, "root\n"), good
+    assert good["StandardOutputContent"].split()[:2] == ["5", "/etc"], good
+    bad = outcome("exit 7")
+    assert (bad["Status"], bad["ResponseCode"]) == ("Failed", 7), bad
+    slow = outcome("sleep 100", executionTimeout=["1"])
+    assert (slow["Status"], slow["StatusDetails"]) == ("TimedOut", "Execution Timed Out"), slow
 
 
 def put_manifest(password, name, tag, manifest):

@@ -10,6 +10,7 @@ pub mod alarm;
 mod bell;
 pub mod certificate;
 pub mod clock;
+pub mod command;
 pub mod edge;
 pub mod group;
 mod index;
@@ -255,6 +256,7 @@ impl World {
             spot::pass,
             instance::pass,
             snapshot::pass,
+            command::pass,
             spot_request::pass,
             nat_gateway::pass,
             vpc_endpoint::pass,

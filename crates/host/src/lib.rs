@@ -4,11 +4,13 @@
 //! (the same behaviour in memory, for scenarios on a virtual clock).
 //! Knows neither store nor AWS.
 
+pub mod command;
 pub mod instance;
 pub mod linux;
 pub mod network;
 pub mod sim;
 
+use command::{CommandSpec, CommandState};
 use instance::{InstanceError, InstanceSpec, ObservedInstance, SnapshotOutcome};
 use model::{InstanceId, NetworkInterfaceId, SnapshotId, VpcId};
 use std::collections::BTreeMap;
@@ -37,6 +39,14 @@ pub trait Host: Send + Sync {
     /// The snapshots that have ended, well or not.
     fn snapshots(&self) -> BTreeMap<SnapshotId, SnapshotOutcome>;
     fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<(), InstanceError>;
+    /// Begins a script in a running instance.
+    fn run_command(&self, spec: &CommandSpec) -> Result<(), InstanceError>;
+    /// The scripts that run, and those that have ended and are not forgotten, by their keys.
+    fn commands(&self) -> BTreeMap<String, CommandState>;
+    /// Kills one that runs, with all that it began.
+    fn cancel_command(&self, key: &str);
+    /// Drops what is known of one that has ended.
+    fn forget_command(&self, key: &str);
     /// The last 64 KiB of the console.
     fn console(&self, id: &InstanceId) -> Option<Vec<u8>>;
 }

@@ -232,8 +232,8 @@ pub const AMAZON: &str = "137112412989";
 pub const CANONICAL: &str = "099720109477";
 pub const NINES: &str = "000000000000";
 
-const PLAIN_RECIPE: &str = "debian-12";
-const DOCKER_RECIPE: &str = "debian-12-docker";
+pub const PLAIN_RECIPE: &str = "debian-12";
+pub const DOCKER_RECIPE: &str = "debian-12-docker";
 
 /// The image with this id in whatever region.
 pub fn find(id: &ImageId) -> Option<&'static Image> {

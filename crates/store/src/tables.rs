@@ -26,7 +26,7 @@ use model::s3::{Bucket, MultipartUpload, Object, Part};
 use model::snapshot::{OwnImage, Snapshot};
 use model::spot_request::SpotRequest;
 use model::sqs::Queue;
-use model::ssm::Parameter;
+use model::ssm::{Command, Invocation, Parameter};
 use model::subnet_group::{SubnetGroup, SubnetGroupKey};
 use model::vpc::{
     Address, DhcpOptions, InternetGateway, ManagedPrefixList, NatGateway, NetworkAcl,
@@ -209,6 +209,8 @@ tables! {
     log_streams: LogStream, LogStreamKey, |r| r.key.clone();
     log_events: LogEvent, LogEventKey, |r| r.key.clone();
     parameters: Parameter, ScopedName, |r| ScopedName::new(&r.scope, &r.name), by Scope, |r| vec![&r.scope];
+    commands: Command, String, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    invocations: Invocation, (String, InstanceId), |r| (r.command.clone(), r.instance.clone()), by str, |r| vec![r.command.as_str()];
     capacity_reservations: CapacityReservation, CapacityReservationId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
     spot_requests: SpotRequest, SpotRequestId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
     placement_groups: PlacementGroup, PlacementGroupId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];

@@ -1,9 +1,10 @@
-//! Systems Manager's parameter store: the caller's own parameters, and AWS's public ones
-//! that name AMIs.
+//! Systems Manager: its parameter store with the caller's own parameters and AWS's public ones
+//! that name AMIs, and Run Command.
 //!
 //! A secure string is kept as it was given (nothing here has keys to keep it with) and
 //! answered with its value only to who asks for decryption.
 
+mod command;
 mod history;
 mod label;
 mod parameter;
@@ -37,6 +38,12 @@ pub fn service() -> Service<Ctx> {
             action("GetParameterHistory", history::get),
             action("LabelParameterVersion", label::label),
             action("UnlabelParameterVersion", label::unlabel),
+            action("SendCommand", command::send),
+            action("CancelCommand", command::cancel),
+            action("ListCommands", command::list),
+            action("GetCommandInvocation", command::get),
+            action("ListCommandInvocations", command::list_invocations),
+            action("DescribeInstanceInformation", command::describe_instances),
             action("AddTagsToResource", tag::add),
             action("RemoveTagsFromResource", tag::remove),
             action("ListTagsForResource", tag::list),

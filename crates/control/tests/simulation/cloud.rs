@@ -135,8 +135,28 @@ impl Cloud {
             body: format!("Version={version}&Action={parameters}").into_bytes(),
             ..HttpRequest::default()
         };
+        self.ask(&service, &request)
+    }
+
+    /// The same over JSON.
+    pub fn json(&self, service: Service<Ctx>, action: &str, body: &str) -> Result<String, String> {
+        let target = service.json_target_prefix.unwrap_or_default();
+        let request = HttpRequest {
+            method: "POST".into(),
+            path: "/".into(),
+            headers: vec![
+                ("content-type".into(), "application/x-amz-json-1.1".into()),
+                ("x-amz-target".into(), format!("{target}.{action}")),
+            ],
+            body: body.as_bytes().to_vec(),
+            ..HttpRequest::default()
+        };
+        self.ask(&service, &request)
+    }
+
+    fn ask(&self, service: &Service<Ctx>, request: &HttpRequest) -> Result<String, String> {
         let said = |e: wire::ApiError| format!("{}: {}", e.code, e.message);
-        let call = Call::detect(&request).map_err(said)?;
+        let call = Call::detect(request).map_err(said)?;
         let job = service.prepare(&call).map_err(said)?;
         let name = job.action.name;
         let (answer, commit) = self

@@ -3,6 +3,7 @@
 
 mod certificate;
 mod cloud;
+mod command;
 mod credit;
 mod hook;
 mod image;

@@ -4,6 +4,7 @@ use super::instance::{self, Instances};
 use super::namespace;
 use super::network::{self, Networks};
 use super::reach::{self, Reach};
+use crate::command::{CommandSpec, CommandState};
 use crate::instance::{InstanceError, InstanceSpec, ObservedInstance, RunState, SnapshotOutcome};
 use crate::network::{NatUsage, Network, Owner};
 use crate::{Host, NetworkFailures};
@@ -189,6 +190,22 @@ impl Host for LinuxHost {
 
     fn nat_usage(&self, interface: &NetworkInterfaceId) -> Option<NatUsage> {
         super::network::nat_usage::read(&self.cloud, interface).ok()
+    }
+
+    fn run_command(&self, spec: &CommandSpec) -> Result<(), InstanceError> {
+        self.instances.run_command(spec)
+    }
+
+    fn commands(&self) -> BTreeMap<String, CommandState> {
+        self.instances.commands.list()
+    }
+
+    fn cancel_command(&self, key: &str) {
+        self.instances.commands.cancel(key);
+    }
+
+    fn forget_command(&self, key: &str) {
+        self.instances.commands.forget(key);
     }
 
     fn console(&self, id: &InstanceId) -> Option<Vec<u8>> {

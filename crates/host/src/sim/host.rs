@@ -1,7 +1,9 @@
 //! The simulated machine and the faults a test can put into it.
 
 use super::Clock;
+use super::command::SimCommand;
 use super::instance::{SimInstance, after};
+use crate::command::{CommandSpec, CommandState, Ending};
 use crate::instance::{
     Exit, InstanceError, InstanceSpec, ObservedInstance, RunState, SnapshotOutcome,
 };
@@ -55,6 +57,7 @@ struct Machine {
     blind: bool,
     /// Each is done as soon as it is begun.
     snapshots: BTreeSet<SnapshotId>,
+    commands: BTreeMap<String, SimCommand>,
 }
 
 impl Machine {
@@ -317,6 +320,46 @@ impl Host for SimHost {
         }
         let instances = machine.instances.values_mut();
         Ok(instances.map(|instance| instance.observe(now)).collect())
+    }
+
+    fn run_command(&self, spec: &CommandSpec) -> Result<()> {
+        let now = self.clock.now();
+        let mut machine = self.machine();
+        if machine.get(&spec.instance)?.state(now) != RunState::Running {
+            return Err(InstanceError::Missing(spec.instance.clone()));
+        }
+        let command = SimCommand::begin(spec.clone(), now);
+        machine.commands.insert(spec.key.clone(), command);
+        Ok(())
+    }
+
+    fn commands(&self) -> BTreeMap<String, CommandState> {
+        let now = self.clock.now();
+        let mut machine = self.machine();
+        let Machine {
+            commands,
+            instances,
+            ..
+        } = &mut *machine;
+        for command in commands.values_mut() {
+            let instance = instances.get(&command.spec.instance);
+            if instance.is_none_or(|i| i.state(now) != RunState::Running) {
+                command.cut(now, Ending::Exited(137));
+            }
+        }
+        let state = |(key, command): (&String, &SimCommand)| (key.clone(), command.state(now));
+        commands.iter().map(state).collect()
+    }
+
+    fn cancel_command(&self, key: &str) {
+        let now = self.clock.now();
+        if let Some(command) = self.machine().commands.get_mut(key) {
+            command.cut(now, Ending::Cancelled);
+        }
+    }
+
+    fn forget_command(&self, key: &str) {
+        self.machine().commands.remove(key);
     }
 
     fn console(&self, id: &InstanceId) -> Option<Vec<u8>> {

@@ -6,6 +6,7 @@
 //! as they were applied: whoever simulates traffic reads them.
 
 mod clock;
+mod command;
 mod host;
 mod instance;
 

@@ -45,6 +45,17 @@ impl Watch {
     }
 }
 
+/// Wakes whoever watches, if anybody does.
+pub(super) fn ring(state: &Path) {
+    let send = || {
+        let directory = File::open(state)?;
+        let address = format!("/proc/self/fd/{}/{DOORBELL}", directory.as_raw_fd());
+        UnixDatagram::unbound()?.send_to(b"!", address)
+    };
+    // Nobody listens: whoever begins to looks at everything first.
+    let _ = send();
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         // Both only tidy up: a socket nobody listens on is replaced by the next to listen.

@@ -1,10 +1,12 @@
 //! The cloud's instances on this host: launched, asked, listed and removed.
 
-use super::doorbell::{Waker, Watch};
+use super::command::{self, Commands};
+use super::doorbell::{self, Waker, Watch};
 use super::shim::{self, Order};
 use super::status::{Process, Status};
 use super::wish::Request;
 use super::{SPEC, console, enter, snapshot, usage};
+use crate::command::CommandSpec;
 use crate::instance::{
     During, Exit, InstanceError, InstanceSpec, ObservedInstance, RunState, SnapshotOutcome, Usage,
 };
@@ -22,6 +24,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, InstanceError>;
@@ -43,12 +46,17 @@ pub struct Settings {
 pub struct Instances {
     settings: Settings,
     cgroups: Cgroups,
+    pub(in crate::linux) commands: Commands,
 }
 
 impl Instances {
     pub fn open(settings: Settings) -> Result<Self> {
         let cgroups = Cgroups::detect(&settings.cloud)?;
-        let instances = Self { settings, cgroups };
+        let instances = Self {
+            settings,
+            cgroups,
+            commands: Commands::default(),
+        };
         for directory in [
             instances.settings.state.join("instances"),
             instances.settings.state.join(snapshot::DIRECTORY),
@@ -304,6 +312,16 @@ impl Instances {
         let init = self.status(id)?.and_then(|s| s.init);
         let init = init.ok_or_else(|| InstanceError::Missing(id.clone()))?;
         enter::command(init, &self.cgroups.entrances(id.as_str())?, argv)
+    }
+
+    /// Begins a script in the instance as its root.
+    pub fn run_command(&self, spec: &CommandSpec) -> Result<()> {
+        let command = self.enter(&spec.instance, &command::argv(spec))?;
+        let state = self.settings.state.clone();
+        let waker: Waker = Arc::new(move || doorbell::ring(&state));
+        self.commands
+            .begin(spec, command, waker)
+            .during(|| format!("run a command in {}", spec.instance))
     }
 
     /// Calls `waker` whenever an instance's state changes, until the guard is dropped. Only

@@ -9,6 +9,7 @@
 //! twice the time to start).
 
 mod boot;
+mod command;
 mod confine;
 mod console;
 mod daemon;
