@@ -49,11 +49,14 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     }
     let wanted: BTreeSet<PathBuf> = state.repositories.values().map(|r| r.path()).collect();
     let due = world.repositories.swept.map_or(now, |at| at + interval);
-    if (due <= now || wanted != world.repositories.known) && world.edge.has_all() {
-        if let Err(error) = sweep(&root, &wanted) {
+    let thorough = due <= now;
+    if (thorough || wanted != world.repositories.known) && world.edge.has_all() {
+        if let Err(error) = sweep(&root, &wanted, thorough) {
             tracing::warn!(%error, "sweep repositories of container images");
         }
-        world.repositories.swept = Some(now);
+        if thorough {
+            world.repositories.swept = Some(now);
+        }
         world.repositories.known = wanted;
     }
     again
@@ -148,8 +151,9 @@ fn selects(selection: &Selection, image: &Image) -> bool {
     }
 }
 
-/// Removes directories that are no repository's, and from the others what nobody names.
-fn sweep(root: &Path, wanted: &BTreeSet<PathBuf>) -> io::Result<()> {
+/// Removes directories that are no repository's and, if `thorough`, from the others what nobody
+/// names.
+fn sweep(root: &Path, wanted: &BTreeSet<PathBuf>, thorough: bool) -> io::Result<()> {
     let before = SystemTime::now()
         .checked_sub(FORGOTTEN)
         .unwrap_or(SystemTime::UNIX_EPOCH);
@@ -157,7 +161,11 @@ fn sweep(root: &Path, wanted: &BTreeSet<PathBuf>) -> io::Result<()> {
         for region in directories(&account)? {
             for path in directories(&region)? {
                 match path.strip_prefix(root) {
-                    Ok(own) if wanted.contains(own) => Layout::at(path).sweep(before)?,
+                    Ok(own) if wanted.contains(own) => {
+                        if thorough {
+                            Layout::at(path).sweep(before)?;
+                        }
+                    }
                     _ => fs::remove_dir_all(path)?,
                 }
             }

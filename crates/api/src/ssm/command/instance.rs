@@ -98,7 +98,7 @@ fn shape(ctx: &Ctx, instance: &Instance) -> Shape {
         .contents
         .as_ref()
         .map_or(&instance.image, |c| &c.base);
-    let recipe = backing(base, &ctx.cloud.images).recipe;
+    let recipe = backing(base, &ctx.cloud.images.get()).recipe;
     let (name, version) = platform(&recipe);
     Shape {
         instance_id: instance.id.to_string(),
