@@ -76,7 +76,7 @@ impl Api {
         let response = self
             .service
             .success(job.protocol, name, &*answer, "request");
-        Ok(String::from_utf8(response.body).unwrap())
+        Ok(String::from_utf8(response.body.to_vec()).unwrap())
     }
 
     /// What the first element of that name holds in the answer.

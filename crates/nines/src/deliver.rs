@@ -31,7 +31,7 @@ pub fn deliver(store: Arc<Store>, cloud: Arc<Cloud>) -> Deliver {
         });
         match answer.status {
             200 => Ok(()),
-            _ => Err(String::from_utf8_lossy(&answer.body).into_owned()),
+            _ => Err(String::from_utf8_lossy(&answer.body.to_vec()).into_owned()),
         }
     })
 }

@@ -10,6 +10,7 @@ mod images;
 mod launch;
 mod layout;
 mod machine;
+mod pieces;
 mod plane;
 mod server;
 mod why;

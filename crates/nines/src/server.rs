@@ -2,9 +2,9 @@
 
 use crate::admin;
 use crate::dispatch::Dispatcher;
+use crate::pieces::Pieces;
 use anyhow::Context;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -172,11 +172,7 @@ async fn connection(
     }
 }
 
-async fn answer(
-    server: &Server,
-    request: Request<Incoming>,
-    from_host: bool,
-) -> Response<Full<Bytes>> {
+async fn answer(server: &Server, request: Request<Incoming>, from_host: bool) -> Response<Pieces> {
     let head_only = request.method() == hyper::Method::HEAD;
     let protocol = protocol_of(&request);
     let response = match read(request, protocol).await {
@@ -247,7 +243,7 @@ async fn read(
     Ok((request, room))
 }
 
-fn into_hyper(response: HttpResponse, head_only: bool) -> Response<Full<Bytes>> {
+fn into_hyper(response: HttpResponse, head_only: bool) -> Response<Pieces> {
     let mut builder = Response::builder().status(response.status);
     for (name, value) in &response.headers {
         builder = builder.header(name, value);
@@ -256,14 +252,13 @@ fn into_hyper(response: HttpResponse, head_only: bool) -> Response<Full<Bytes>> 
     if head_only && !named_length {
         builder = builder.header("content-length", response.body.len());
     }
-    let body = if head_only {
-        Bytes::new()
-    } else {
-        Bytes::from(response.body)
+    let body = match head_only {
+        true => Pieces::default(),
+        false => Pieces::from(response.body),
     };
-    builder.body(Full::new(body)).unwrap_or_else(|error| {
+    builder.body(body).unwrap_or_else(|error| {
         tracing::error!(%error, "an answer has a header that HTTP forbids");
-        let mut plain = Response::new(Full::default());
+        let mut plain = Response::new(Pieces::default());
         *plain.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
         plain
     })

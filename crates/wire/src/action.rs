@@ -46,7 +46,7 @@ pub trait Prepared<Ctx: ?Sized>: Send {
 /// What an action returned, not yet encoded.
 pub trait Answer: Send {
     /// Appends the members as elements; false if there is no output at all.
-    fn write_xml(&self, out: &mut String, style: xml::Style) -> Result<bool, ApiError>;
+    fn write_xml(&self, out: &mut xml::Text, style: xml::Style) -> Result<bool, ApiError>;
     fn to_json(&self) -> Result<Vec<u8>, ApiError>;
     fn to_cbor(&self) -> Result<Vec<u8>, ApiError>;
 }
@@ -126,7 +126,7 @@ where
 }
 
 impl<T: Serialize + Send> Answer for T {
-    fn write_xml(&self, out: &mut String, style: xml::Style) -> Result<bool, ApiError> {
+    fn write_xml(&self, out: &mut xml::Text, style: xml::Style) -> Result<bool, ApiError> {
         xml::write_fields(out, self, style).map_err(unwritable)
     }
 

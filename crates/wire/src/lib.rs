@@ -90,7 +90,7 @@ pub use error::{ApiError, ErrorStyle};
 pub use members::{Member, Members, members};
 pub use protocol::{Call, Payload, Protocol};
 pub use rejection::{Fault, Rejection, Step};
-pub use request::{HttpRequest, HttpResponse};
+pub use request::{Body, HttpRequest, HttpResponse};
 pub use rest::Route;
 pub use service::{Job, QueryKind, Service};
 pub use timestamp::Timestamp;

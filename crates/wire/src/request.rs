@@ -1,5 +1,7 @@
 //! A request and an answer as plain data; the HTTP server and the tests both fill them in.
 
+use bytes::Bytes;
+
 /// One request with its whole body. The HTTP layer limits the body's size.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpRequest {
@@ -28,11 +30,58 @@ impl HttpRequest {
     }
 }
 
+/// The body of an answer, in pieces: what is kept from answer to answer is shared, not copied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Body(Vec<Bytes>);
+
+impl Body {
+    pub fn of(mut pieces: Vec<Bytes>) -> Self {
+        pieces.retain(|piece| !piece.is_empty());
+        Self(pieces)
+    }
+
+    /// In bytes.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Its pieces in order, none of them empty.
+    pub fn into_pieces(self) -> Vec<Bytes> {
+        self.0
+    }
+
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.0.concat()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(whole: Vec<u8>) -> Self {
+        Self::of(vec![whole.into()])
+    }
+}
+
+impl From<String> for Body {
+    fn from(whole: String) -> Self {
+        whole.into_bytes().into()
+    }
+}
+
+impl From<&str> for Body {
+    fn from(whole: &str) -> Self {
+        whole.to_owned().into()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpResponse {
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub body: Body,
 }
 
 impl HttpResponse {
@@ -40,7 +89,7 @@ impl HttpResponse {
         Self {
             status,
             headers: Vec::new(),
-            body: Vec::new(),
+            body: Body::default(),
         }
     }
 
@@ -49,7 +98,7 @@ impl HttpResponse {
         self
     }
 
-    pub fn with_body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub fn with_body(mut self, content_type: &str, body: impl Into<Body>) -> Self {
         self.body = body.into();
         self.with_header("content-type", content_type)
     }

@@ -8,9 +8,9 @@ use crate::markup::{DECLARATION, close, open, push_element};
 use crate::protocol::{Call, Payload, Protocol};
 use crate::query::Lists;
 use crate::rejection::{Fault, Rejection, Step};
-use crate::request::{HttpRequest, HttpResponse};
+use crate::request::{Body, HttpRequest, HttpResponse};
 use crate::rest;
-use crate::xml;
+use crate::xml::{self, Text};
 
 pub struct Service<Ctx: ?Sized> {
     /// In the scope of signatures: `ec2`, `elasticloadbalancing`, `monitoring`, …
@@ -201,18 +201,18 @@ impl<Ctx: ?Sized> Service<Ctx> {
         action: &str,
         answer: &dyn Answer,
         request_id: &str,
-    ) -> Result<Vec<u8>, ApiError> {
+    ) -> Result<Body, ApiError> {
         let body = match protocol {
-            Protocol::Ec2 => self.ec2_body(action, answer, request_id)?.into_bytes(),
-            Protocol::Query => self.query_body(action, answer, request_id)?.into_bytes(),
+            Protocol::Ec2 => self.ec2_body(action, answer, request_id)?.into(),
+            Protocol::Query => self.query_body(action, answer, request_id)?.into(),
             Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => match answer.to_json()? {
-                null if null == b"null" => b"{}".to_vec(),
-                body => body,
+                null if null == b"null" => "{}".into(),
+                body => body.into(),
             },
             // An operation without output has no body either; 0xf6 is null.
             Protocol::Cbor => match answer.to_cbor()? {
-                null if null == [0xf6] => Vec::new(),
-                body => body,
+                null if null == [0xf6] => Body::default(),
+                body => body.into(),
             },
             Protocol::RestXml => {
                 return Err(ApiError::internal("REST answers are not made of actions"));
@@ -226,13 +226,14 @@ impl<Ctx: ?Sized> Service<Ctx> {
         action: &str,
         answer: &dyn Answer,
         request_id: &str,
-    ) -> Result<String, ApiError> {
+    ) -> Result<Text, ApiError> {
         let root = format!("{action}Response");
-        let mut out = String::from(DECLARATION);
-        open(&mut out, &root, self.xml_namespace);
-        push_element(&mut out, "requestId", request_id);
+        let mut out = Text::default();
+        out.own.push_str(DECLARATION);
+        open(&mut out.own, &root, self.xml_namespace);
+        push_element(&mut out.own, "requestId", request_id);
         answer.write_xml(&mut out, xml::EC2)?;
-        close(&mut out, &root);
+        close(&mut out.own, &root);
         Ok(out)
     }
 
@@ -241,21 +242,21 @@ impl<Ctx: ?Sized> Service<Ctx> {
         action: &str,
         answer: &dyn Answer,
         request_id: &str,
-    ) -> Result<String, ApiError> {
+    ) -> Result<Text, ApiError> {
         let (root, result) = (format!("{action}Response"), format!("{action}Result"));
-        let mut out = String::new();
-        open(&mut out, &root, self.xml_namespace);
-        let before = out.len();
-        open(&mut out, &result, "");
+        let mut out = Text::default();
+        open(&mut out.own, &root, self.xml_namespace);
+        let before = out.own.len();
+        open(&mut out.own, &result, "");
         if answer.write_xml(&mut out, xml::QUERY)? {
-            close(&mut out, &result);
+            close(&mut out.own, &result);
         } else {
-            out.truncate(before);
+            out.own.truncate(before);
         }
-        out.push_str("<ResponseMetadata>");
-        push_element(&mut out, "RequestId", request_id);
-        out.push_str("</ResponseMetadata>");
-        close(&mut out, &root);
+        out.own.push_str("<ResponseMetadata>");
+        push_element(&mut out.own, "RequestId", request_id);
+        out.own.push_str("</ResponseMetadata>");
+        close(&mut out.own, &root);
         Ok(out)
     }
 }

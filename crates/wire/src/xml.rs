@@ -1,16 +1,21 @@
 //! Writes a serde type as the XML of ec2, Query and REST-XML answers.
 //!
 //! Everything goes straight into one `String`: an element costs no allocation,
-//! since DescribeInstances writes some 100,000 of them for 1,000 instances.
+//! since DescribeInstances writes some 100,000 of them for 1,000 instances. What
+//! a service keeps written from answer to answer ([`Written`]) is not copied into
+//! it, but remembered by its place ([`Text`]).
 //! The protocol holds the rule ([`Style`]), the type only exceptions by serde
 //! renames. `None` writes nothing, an empty list or text an empty element.
 //! A field named `@xsi:type` becomes an attribute of its element; attributes
 //! come first in their struct. `flatten` works, enums with data are refused.
 
 use crate::markup::{DECLARATION, Escaping, close, open, push_escaped};
+use crate::request::Body;
 use crate::timestamp::{self, Millis, push_iso8601};
+use bytes::Bytes;
 use serde::ser::{self, Impossible, Serialize};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt::{self, Write};
 
 /// What differs between the XML protocols.
@@ -60,69 +65,120 @@ impl From<fmt::Error> for Error {
     }
 }
 
+/// XML on its way, and what was written before that comes in at which place of it.
+#[derive(Default)]
+pub struct Text {
+    pub(crate) own: String,
+    /// In order of their places.
+    kept: Vec<(usize, Bytes)>,
+}
+
+impl From<Text> for Body {
+    fn from(text: Text) -> Self {
+        let own = Bytes::from(text.own);
+        let mut pieces = Vec::with_capacity(2 * text.kept.len() + 1);
+        let mut from = 0;
+        for (at, kept) in text.kept {
+            pieces.extend([own.slice(from..at), kept]);
+            from = at;
+        }
+        pieces.push(own.slice(from..));
+        Self::of(pieces)
+    }
+}
+
 /// A whole document: `value` as the element `root`, with a namespace unless that is empty.
+/// Has nothing [`Written`] in it.
 pub fn document<T: Serialize + ?Sized>(
     root: &str,
     namespace: &str,
     value: &T,
     style: Style,
 ) -> Result<String, Error> {
-    let mut out = String::from(DECLARATION);
-    open(&mut out, root, namespace);
+    let mut out = Text {
+        own: String::from(DECLARATION),
+        kept: Vec::new(),
+    };
+    open(&mut out.own, root, namespace);
     write_fields(&mut out, value, style)?;
-    close(&mut out, root);
-    Ok(out)
+    close(&mut out.own, root);
+    whole(out)
 }
 
 /// The fields of `value` as elements, to be put into later answers as [`Written`].
 pub fn fields<T: Serialize + ?Sized>(value: &T, style: Style) -> Result<String, Error> {
-    let mut out = String::new();
+    let mut out = Text::default();
     write_fields(&mut out, value, style)?;
-    Ok(out)
+    whole(out)
+}
+
+fn whole(text: Text) -> Result<String, Error> {
+    match text.kept.is_empty() {
+        true => Ok(text.own),
+        false => Err(ser::Error::custom(
+            "only an answer has room for what is kept",
+        )),
+    }
 }
 
 /// The content of an element, written before by [`fields`]. Only for answers in XML.
-pub struct Written<'a>(pub &'a str);
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written(Bytes);
+
+impl From<String> for Written {
+    fn from(xml: String) -> Self {
+        Self(xml.into())
+    }
+}
 
 const WRITTEN: &str = "$wire::Written";
 
-impl Serialize for Written<'_> {
+thread_local! {
+    /// From [`Written`] to the writer on the same stack: serde passes only what can be copied.
+    static HANDED: Cell<Option<Bytes>> = const { Cell::new(None) };
+}
+
+impl Serialize for Written {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_newtype_struct(WRITTEN, self.0)
+        HANDED.set(Some(self.0.clone()));
+        s.serialize_newtype_struct(WRITTEN, &())
     }
 }
 
 /// Appends the fields of `value` as elements. False if it is a unit, which has no body at all.
 pub(crate) fn write_fields<T: Serialize + ?Sized>(
-    out: &mut String,
+    out: &mut Text,
     value: &T,
     style: Style,
 ) -> Result<bool, Error> {
-    // The writer works on its own string so that it can hand it back whole.
+    // The writer works on its own text so that it can hand it back whole.
+    let text = std::mem::take(out);
     let mut writer = Writer {
-        tag: out.len(),
-        open: out.len(),
-        xml: std::mem::take(out),
+        tag: text.own.len(),
+        open: text.own.len(),
+        xml: text.own,
+        kept: text.kept,
         style,
         in_timestamp: false,
-        is_written: false,
         items: None,
     };
     let wrote = value.serialize(&mut writer);
-    *out = writer.xml;
+    *out = Text {
+        own: writer.xml,
+        kept: writer.kept,
+    };
     Ok(wrote? == Wrote::Element)
 }
 
 struct Writer {
     xml: String,
+    kept: Vec<(usize, Bytes)>,
     /// Where the start tag of the innermost element starts, and where it ends.
     tag: usize,
     open: usize,
     style: Style,
     /// The next number is a timestamp.
     in_timestamp: bool,
-    /// The next text is XML already.
-    is_written: bool,
     /// What the elements of the next list are called, where the protocol's rule does not hold.
     items: Option<&'static str>,
 }
@@ -153,13 +209,17 @@ impl Writer {
         match wrote {
             Wrote::Nothing => self.xml.truncate(start),
             Wrote::Siblings => {}
-            Wrote::Element if self.xml.len() == content => {
+            Wrote::Element if self.xml.len() == content && !self.kept_since(content) => {
                 self.xml.truncate(content - 1);
                 self.xml.push_str("/>");
             }
             Wrote::Element => close(&mut self.xml, name),
         }
         Ok(())
+    }
+
+    fn kept_since(&self, place: usize) -> bool {
+        self.kept.last().is_some_and(|(at, _)| *at >= place)
     }
 
     /// Puts an attribute into the start tag that was written last.
@@ -268,10 +328,7 @@ impl<'a> ser::Serializer for &'a mut Writer {
     }
 
     fn serialize_str(self, v: &str) -> Result<Wrote, Error> {
-        match std::mem::take(&mut self.is_written) {
-            true => self.xml.push_str(v),
-            false => push_escaped(&mut self.xml, v),
-        }
+        push_escaped(&mut self.xml, v);
         Ok(Wrote::Element)
     }
 
@@ -314,8 +371,13 @@ impl<'a> ser::Serializer for &'a mut Writer {
         name: &'static str,
         v: &T,
     ) -> Result<Wrote, Error> {
+        if name == WRITTEN {
+            let at = self.xml.len();
+            let handed = HANDED.take().filter(|text| !text.is_empty());
+            self.kept.extend(handed.map(|text| (at, text)));
+            return Ok(Wrote::Element);
+        }
         self.in_timestamp = name == timestamp::NEWTYPE;
-        self.is_written = name == WRITTEN;
         self.items = name.strip_prefix(ITEMS);
         v.serialize(self)
     }
@@ -485,5 +547,37 @@ impl ser::SerializeMap for MapWriter<'_> {
 
     fn end(self) -> Result<Wrote, Error> {
         Ok(Wrote::Element)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Serialize;
+
+    #[test]
+    fn what_is_kept_comes_in_at_its_place_uncopied() {
+        #[derive(Serialize)]
+        struct Answer {
+            set: Vec<Written>,
+            none: Vec<Written>,
+            after: u8,
+        }
+        let kept = |xml: &str| Written::from(xml.to_owned());
+        let answer = Answer {
+            set: vec![kept("<a>1</a>"), kept(""), kept("<b/>")],
+            none: vec![],
+            after: 1,
+        };
+        let mut out = Text::default();
+        write_fields(&mut out, &answer, EC2).unwrap();
+        let body = Body::from(out);
+        let whole =
+            "<set><item><a>1</a></item><item/><item><b/></item></set><none/><after>1</after>";
+        assert_eq!(body.to_vec(), whole.as_bytes());
+        let pieces = body.into_pieces();
+        let shared = |w: &Written| pieces.iter().any(|p| p.as_ptr() == w.0.as_ptr());
+        assert!(shared(&answer.set[0]) && shared(&answer.set[2]));
+        fields(&answer, EC2).unwrap_err();
     }
 }

@@ -20,7 +20,7 @@ fn call(ctx: &mut Ctx, service: &wire::Service<Ctx>, query: &str) -> String {
     };
     let call = Call::detect(&request).unwrap();
     let response = service.call(ctx, &call, "id");
-    let body = String::from_utf8(response.body).unwrap();
+    let body = String::from_utf8(response.body.to_vec()).unwrap();
     assert_eq!(response.status, 200, "{body}");
     body
 }

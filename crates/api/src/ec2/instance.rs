@@ -1,13 +1,13 @@
 //! DescribeInstances, and the reservation that RunInstances returns.
 
-use super::error::{Result, dry_run};
+use super::error::{Result, dry_run, invalid_combination};
 use super::filter::Filter;
 use super::instance_filter::FILTERS;
 use super::page::{Page, describe};
-use super::reservation::Reservation;
+use super::reservation::Reservations;
 use crate::Ctx;
 use model::instance::Instance;
-use serde::ser::SerializeStruct;
+use serde::ser::{Error, SerializeStruct};
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 use store::State;
@@ -26,41 +26,48 @@ pub struct DescribeInstances {
 }
 
 /// The state as it was, and which of its instances are shown.
-pub struct Reservations {
+pub struct Described {
     state: Arc<State>,
     /// In order of their reservations.
     instances: Vec<Arc<Instance>>,
     next_token: Option<String>,
 }
 
-impl Serialize for Reservations {
+impl Serialize for Described {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut answer = s.serialize_struct("Reservations", 2)?;
+        let mut answer = s.serialize_struct("Described", 2)?;
         answer.serialize_field("reservationSet", &ReservationSet(self))?;
         answer.serialize_field("nextToken", &self.next_token)?;
         answer.end()
     }
 }
 
-struct ReservationSet<'a>(&'a Reservations);
+struct ReservationSet<'a>(&'a Described);
 
 impl Serialize for ReservationSet<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let all = self.0.instances.as_slice();
-        let together = all.chunk_by(|a, b| a.reservation == b.reservation);
-        s.collect_seq(together.filter_map(|some| Reservation::new(&self.0.state, some)))
+        let Described {
+            state, instances, ..
+        } = self.0;
+        let reservations = Reservations::new(state, instances).map_err(S::Error::custom)?;
+        s.collect_seq(reservations.iter())
     }
 }
 
-pub fn describe_all(ctx: &mut Ctx, input: DescribeInstances) -> Result<Reservations> {
+pub fn describe_all(ctx: &mut Ctx, input: DescribeInstances) -> Result<Described> {
     // Instances that AWS services manage do not exist here: in or out is the same.
     let _ = input.include_managed_resources;
     let page = Page::new(input.max_results, input.next_token.as_deref())?;
+    if !input.instance_id.is_empty() && input.max_results.is_some() {
+        return Err(invalid_combination(
+            "The parameter instancesSet cannot be used with the parameter maxResults",
+        ));
+    }
     let (mut instances, next_token) =
         describe(ctx, &input.instance_id, &input.filter, FILTERS, &page)?;
     dry_run(input.dry_run)?;
     instances.sort_by(|a, b| a.reservation.cmp(&b.reservation));
-    Ok(Reservations {
+    Ok(Described {
         state: ctx.tx.state(),
         instances,
         next_token,
@@ -82,6 +89,7 @@ impl Launched {
 
 impl Serialize for Launched {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        Reservation::new(&self.state, &self.instances).serialize(s)
+        let all = Reservations::new(&self.state, &self.instances).map_err(S::Error::custom)?;
+        all.iter().next().serialize(s)
     }
 }

@@ -8,12 +8,19 @@
 use super::instance_shape::{Seen, Versions, shape};
 use model::InstanceId;
 use model::instance::Instance;
-use serde::ser::{Error, SerializeSeq};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use store::State;
 use wire::xml::{self, Written};
+
+/// The reservations that instances are of, in an answer.
+pub struct Reservations<'a> {
+    /// Those of one reservation stand together.
+    instances: &'a [Arc<Instance>],
+    /// Of each of them, in the same order.
+    written: Vec<Written>,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,18 +28,28 @@ pub struct Reservation<'a> {
     reservation_id: &'a str,
     owner_id: &'a str,
     group_set: [(); 0],
-    instances_set: Shapes<'a>,
+    instances_set: &'a [Written],
 }
 
-impl<'a> Reservation<'a> {
-    /// `instances` are of one reservation; without any, there is none.
-    pub fn new(state: &'a State, instances: &'a [Arc<Instance>]) -> Option<Self> {
-        let first = instances.first()?;
-        Some(Self {
-            reservation_id: first.reservation.as_str(),
-            owner_id: &first.scope.account,
-            group_set: [],
-            instances_set: Shapes(state, instances),
+impl<'a> Reservations<'a> {
+    pub fn new(state: &State, instances: &'a [Arc<Instance>]) -> Result<Self, xml::Error> {
+        let written = written(state, instances)?;
+        Ok(Self { instances, written })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Reservation<'_>> {
+        let mut written = self.written.as_slice();
+        let together = (self.instances).chunk_by(|a, b| a.reservation == b.reservation);
+        together.filter_map(move |instances| {
+            let (instances_set, rest) = written.split_at_checked(instances.len())?;
+            written = rest;
+            let first = instances.first()?;
+            Some(Reservation {
+                reservation_id: first.reservation.as_str(),
+                owner_id: &first.scope.account,
+                group_set: [],
+                instances_set,
+            })
         })
     }
 }
@@ -41,13 +58,13 @@ impl<'a> Reservation<'a> {
 struct Kept {
     instance: Arc<Instance>,
     versions: Versions,
-    xml: Box<str>,
+    written: Written,
 }
 
 impl Kept {
     fn new(seen: Seen<'_>, instance: &Arc<Instance>) -> Result<Self, xml::Error> {
         Ok(Self {
-            xml: xml::fields(&shape(seen, instance), xml::EC2)?.into(),
+            written: xml::fields(&shape(seen, instance), xml::EC2)?.into(),
             instance: Arc::clone(instance),
             versions: seen.versions(),
         })
@@ -65,50 +82,33 @@ static KEPT: LazyLock<RwLock<AllKept>> = LazyLock::new(RwLock::default);
 /// Of instances that are gone, at most so many are kept, and once more as many as there are.
 const GONE: usize = 1_000;
 
-struct Shapes<'a>(&'a State, &'a [Arc<Instance>]);
-
-impl Shapes<'_> {
-    /// Writes those of the instances anew of which nothing that holds is kept.
-    fn renew(&self, versions: &Versions) -> Result<(), xml::Error> {
-        let Self(state, instances) = *self;
-        let seen = Seen::of(state);
-        let kept = KEPT.read().unwrap_or_else(PoisonError::into_inner);
-        let outdated = |i: &&Arc<Instance>| !kept.get(&i.id).is_some_and(|k| k.holds(versions, i));
-        let outdated: Vec<_> = instances.iter().filter(outdated).collect();
-        drop(kept);
-        if outdated.is_empty() {
-            return Ok(());
+/// The XML of each instance; made and kept where nothing that holds is kept.
+fn written(state: &State, instances: &[Arc<Instance>]) -> Result<Vec<Written>, xml::Error> {
+    let seen = Seen::of(state);
+    let versions = seen.versions();
+    let mut new = Vec::new();
+    let kept = KEPT.read().unwrap_or_else(PoisonError::into_inner);
+    let each = instances.iter().map(|instance| {
+        if let Some(kept) = kept.get(&instance.id)
+            && kept.holds(&versions, instance)
+        {
+            return Ok(kept.written.clone());
         }
-        let new = outdated.iter().map(|i| Kept::new(seen, i));
-        let new: Vec<Kept> = new.collect::<Result<_, _>>()?;
+        let made = Kept::new(seen, instance)?;
+        let written = made.written.clone();
+        new.push(made);
+        Ok(written)
+    });
+    let each = each.collect();
+    drop(kept);
+    if !new.is_empty() {
         let mut kept = KEPT.write().unwrap_or_else(PoisonError::into_inner);
         kept.extend(new.into_iter().map(|k| (k.instance.id.clone(), k)));
         if kept.len() > 2 * state.instances.len() + GONE {
             kept.retain(|id, _| state.instances.contains_key(id));
         }
-        Ok(())
     }
-}
-
-impl Serialize for Shapes<'_> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let Self(state, instances) = *self;
-        let seen = Seen::of(state);
-        let versions = seen.versions();
-        self.renew(&versions).map_err(S::Error::custom)?;
-        let kept = KEPT.read().unwrap_or_else(PoisonError::into_inner);
-        let mut items = s.serialize_seq(Some(instances.len()))?;
-        for instance in instances {
-            match kept.get(&instance.id) {
-                Some(k) if k.holds(&versions, instance) => {
-                    items.serialize_element(&Written(&k.xml))?;
-                }
-                // An answer from a newer state came between.
-                _ => items.serialize_element(&shape(seen, instance))?,
-            }
-        }
-        items.end()
-    }
+    each
 }
 
 #[cfg(test)]
@@ -121,16 +121,14 @@ mod tests {
     use model::{AddressAssociationId, AllocationId};
     use serde_json::json;
 
-    fn written(ctx: &Ctx) -> String {
+    fn shown(ctx: &Ctx) -> Vec<Written> {
         let state = ctx.tx.state();
         let instances: Vec<_> = state.instances.values().cloned().collect();
-        let reservation = Reservation::new(&state, &instances);
-        let text = xml::fields(&reservation, xml::EC2).unwrap();
-        for instance in &instances {
-            let new = xml::fields(&shape(Seen::of(&state), instance), xml::EC2).unwrap();
-            assert!(text.contains(&new), "{text} has not {new}");
-        }
-        text
+        let kept = written(&state, &instances).unwrap();
+        let new = |i| xml::fields(&shape(Seen::of(&state), i), xml::EC2).unwrap();
+        let new: Vec<Written> = instances.iter().map(|i| new(i).into()).collect();
+        assert_eq!(kept, new);
+        kept
     }
 
     #[test]
@@ -185,11 +183,11 @@ mod tests {
                     ctx.tx.modify::<Volume>(&volume, delete);
                 },
             ];
-            let mut before = written(ctx);
-            assert_eq!(written(ctx), before);
+            let mut before = shown(ctx);
+            assert_eq!(shown(ctx), before);
             for (at, change) in changes.iter().enumerate() {
                 change(ctx);
-                let after = written(ctx);
+                let after = shown(ctx);
                 assert_ne!(after, before, "change {at}");
                 before = after;
             }

@@ -1,7 +1,7 @@
 //! GetObject, HeadObject and GetObjectAttributes.
 
 use super::condition::{self, Read};
-use super::error::{invalid_argument, no_such_key};
+use super::error::{self, invalid_argument, no_such_key};
 use super::range::{self, Range, Span};
 use super::request::{Request, find_bucket, xml};
 use super::{body, checksum, metadata, version};
@@ -27,7 +27,7 @@ pub fn get(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let mut source = body::open(request)?;
     let (mut response, span) = head(request, &source.bucket, &source.object)?;
     if response.status != 304 {
-        response.body = body::read(&mut source.file, span)?;
+        response.body = body::read(&mut source.file, span)?.into();
     }
     Ok(response)
 }
@@ -40,13 +40,14 @@ fn delete_marker(request: &Request<'_>) -> Result<Option<HttpResponse>, ApiError
     if !object.delete_marker {
         return Ok(None);
     }
-    let error = match named {
-        None => no_such_key(&request.key),
-        Some(_) => super::error::method_not_allowed(),
+    let mut response = match named {
+        None => request.refusal(no_such_key(&request.key)),
+        // All that can be done to a delete marker.
+        Some(_) => request
+            .refusal(error::delete_marker(&request.http.method))
+            .with_header("allow", "DELETE"),
     };
-    let response = request
-        .refusal(error)
-        .with_header("x-amz-delete-marker", "true");
+    response = response.with_header("x-amz-delete-marker", "true");
     Ok(Some(
         response.with_header("x-amz-version-id", object.version.clone()),
     ))
@@ -205,6 +206,10 @@ pub fn attributes(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     }
     let asked = |name: &str| asked.contains(&name);
     let mut checksums = checksum::members(&object.checksums);
+    // Here, and only here, that of parts' checksums comes without their count.
+    for sum in checksums.values_mut() {
+        sum.truncate(sum.find('-').unwrap_or(sum.len()));
+    }
     if let Some(kind) = checksum::kind(&object.checksums) {
         checksums.insert("ChecksumType".to_owned(), kind.to_owned());
     }

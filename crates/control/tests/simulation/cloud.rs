@@ -177,7 +177,7 @@ impl Cloud {
             .map_err(said)?;
         commit.forget();
         let response = service.success(job.protocol, name, &*answer, "request");
-        Ok(String::from_utf8(response.body).unwrap())
+        Ok(String::from_utf8(response.body.to_vec()).unwrap())
     }
 
     pub fn ec2(&self, parameters: &str) -> String {

@@ -29,6 +29,7 @@ pub fn object(key: &str, etag: &str) -> Object {
         tags: Default::default(),
         acl: None,
         parts: Vec::new(),
+        upload: None,
     }
 }
 
@@ -124,7 +125,7 @@ impl World {
 }
 
 fn text(response: &HttpResponse) -> String {
-    String::from_utf8_lossy(&response.body).into_owned()
+    String::from_utf8_lossy(&response.body.to_vec()).into_owned()
 }
 
 fn between(text: &str, element: &str) -> Option<String> {
