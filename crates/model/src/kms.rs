@@ -13,6 +13,9 @@ pub struct Key {
     /// 256 bits; never answered.
     pub secret: Vec<u8>,
     pub enabled: bool,
+    /// By AWS, for one of its services.
+    #[serde(default)]
+    pub managed: bool,
     /// When it is gone, once its deletion is scheduled; and the days asked for.
     pub deletion: Option<(Timestamp, u32)>,
     /// Days between rotations; none is made.

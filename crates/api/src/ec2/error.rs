@@ -25,6 +25,11 @@ pub fn invalid_combination(message: impl Into<String>) -> ApiError {
     error("InvalidParameterCombination", message)
 }
 
+/// A parameter that is of no use without another.
+pub fn invalid_dependency(message: impl Into<String>) -> ApiError {
+    error("InvalidParameterDependency", message)
+}
+
 pub fn missing(name: &str) -> ApiError {
     error(
         "MissingParameter",

@@ -4,12 +4,13 @@
 //! attached. Made from a snapshot they are refused, since there are none.
 
 use super::error::{
-    Result, dry_run, error, invalid_parameter, invalid_value, missing, refuse, required,
+    Result, dry_run, error, invalid_dependency, invalid_parameter, invalid_value, missing, refuse,
+    required,
 };
 use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
 use super::{Done, availability_zone, done, ebs_default};
-use crate::Ctx;
+use crate::{Ctx, kms};
 use model::VolumeId;
 use model::event::Severity;
 use model::instance::{Instance, InstanceState, Volume, VolumeAttachment};
@@ -149,10 +150,9 @@ pub fn create(ctx: &mut Ctx, input: CreateVolume) -> Result<CreatedVolume> {
     let throughput = match (kind.as_str(), input.throughput) {
         ("gp3", given) => Some(given.unwrap_or(125)),
         (_, Some(_)) => {
-            return Err(error(
-                "InvalidParameterCombination",
-                format!("The parameter throughput is not supported for {kind} volumes."),
-            ));
+            return Err(invalid_dependency(format!(
+                "The parameter Throughput is not supported for {kind} volumes."
+            )));
         }
         (_, None) => None,
     };
@@ -162,12 +162,12 @@ pub fn create(ctx: &mut Ctx, input: CreateVolume) -> Result<CreatedVolume> {
         ));
     }
     let defaults = ebs_default::of(&ctx.tx, &ctx.scope);
-    let encrypted =
-        input.encrypted.unwrap_or(false) || input.kms_key_id.is_some() || defaults.ebs_encryption;
-    let kms_key = input
-        .kms_key_id
-        .or(defaults.ebs_kms_key)
-        .filter(|_| encrypted);
+    let encrypted = input.encrypted.unwrap_or(false) || defaults.ebs_encryption;
+    if input.kms_key_id.is_some() && !encrypted {
+        return Err(invalid_dependency(
+            "The parameter KmsKeyId requires the parameter Encrypted to be set.",
+        ));
+    }
     let tags = tag::of(&input.tag_specification, Volume::TYPE)?;
     let same = super::idempotent::<Volume>(
         ctx,
@@ -179,6 +179,10 @@ pub fn create(ctx: &mut Ctx, input: CreateVolume) -> Result<CreatedVolume> {
     if let Some(made) = same {
         return Ok(created(&made));
     }
+    let kms_key = input.kms_key_id.or(defaults.ebs_kms_key);
+    let kms_key = encrypted
+        .then(|| kms::of_volume(&mut ctx.tx, &ctx.scope, ctx.now, kms_key.as_deref()))
+        .transpose()?;
     let volume = Volume {
         id: VolumeId::random(),
         scope: ctx.scope.clone(),

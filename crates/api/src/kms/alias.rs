@@ -1,10 +1,12 @@
 //! Aliases: second names of keys.
 
 use super::key::page;
+use super::managed::{self, PREFIX};
 use super::{Result, by_id, check_there, error, validation};
 use crate::Ctx;
 use model::kms::KeyAlias;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::ScopedName;
 use wire::Timestamp;
@@ -24,7 +26,7 @@ fn check_name(name: &str) -> Result<()> {
             "Invalid identifier: an alias begins with alias/ and contains only alphanumeric characters, forward slashes, underscores and dashes.",
         ));
     }
-    if tail.starts_with("aws/") {
+    if name.starts_with(PREFIX) {
         return Err(error(
             "NotAuthorizedException",
             "Aliases that begin with alias/aws/ are reserved.",
@@ -64,6 +66,7 @@ fn find(ctx: &Ctx, name: &str) -> Result<Arc<KeyAlias>> {
 }
 
 pub fn update(ctx: &mut Ctx, input: AliasOfKey) -> Result<()> {
+    check_name(&input.alias_name)?;
     let alias = find(ctx, &input.alias_name)?;
     let key = by_id(ctx, &input.target_key_id)?;
     check_there(&key)?;
@@ -82,6 +85,7 @@ pub struct AliasName {
 }
 
 pub fn delete(ctx: &mut Ctx, input: AliasName) -> Result<()> {
+    check_name(&input.alias_name)?;
     let alias = find(ctx, &input.alias_name)?;
     ctx.tx
         .remove::<KeyAlias>(&ScopedName::new(&alias.scope, &alias.name));
@@ -110,9 +114,13 @@ pub struct Aliases {
 struct Shape {
     alias_name: String,
     alias_arn: String,
-    target_key_id: String,
-    creation_date: Timestamp,
-    last_updated_date: Timestamp,
+    // Of an alias whose key is not made yet there is no more than the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creation_date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_updated_date: Option<Timestamp>,
 }
 
 pub fn list(ctx: &mut Ctx, input: ListAliases) -> Result<Aliases> {
@@ -120,17 +128,22 @@ pub fn list(ctx: &mut Ctx, input: ListAliases) -> Result<Aliases> {
     let aliases = ctx.tx.kms_aliases.values();
     let ours =
         aliases.filter(|a| a.scope == ctx.scope && key.as_ref().is_none_or(|key| a.key == key.id));
-    let name = |a: &&Arc<KeyAlias>| a.name.clone();
-    let (aliases, next_marker) = page(ours, name, input.limit, input.marker)?;
-    let shape = |a: &Arc<KeyAlias>| Shape {
-        alias_name: a.name.clone(),
-        alias_arn: a.scope.arn("kms", &a.name),
-        target_key_id: a.key.clone(),
-        creation_date: a.created.into(),
-        last_updated_date: a.updated.into(),
+    let shape = |name: String, alias: Option<&Arc<KeyAlias>>| Shape {
+        alias_arn: ctx.scope.arn("kms", &name),
+        alias_name: name,
+        target_key_id: alias.map(|a| a.key.clone()),
+        creation_date: alias.map(|a| a.created.into()),
+        last_updated_date: alias.map(|a| a.updated.into()),
     };
+    let mut all: BTreeMap<String, Shape> = BTreeMap::new();
+    if key.is_none() {
+        all.extend(managed::aliases().map(|name| (name.clone(), shape(name, None))));
+    }
+    all.extend(ours.map(|a| (a.name.clone(), shape(a.name.clone(), Some(a)))));
+    let name = |a: &Shape| a.alias_name.clone();
+    let (aliases, next_marker) = page(all.into_values(), name, input.limit, input.marker)?;
     Ok(Aliases {
-        aliases: aliases.into_iter().map(shape).collect(),
+        aliases,
         truncated: next_marker.is_some(),
         next_marker,
     })

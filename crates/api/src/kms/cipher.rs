@@ -111,9 +111,14 @@ pub struct Encrypted {
 
 pub fn encrypt(ctx: &mut Ctx, input: Encrypt) -> Result<Encrypted> {
     check_algorithm(input.encryption_algorithm.as_deref())?;
-    if !(1..=MAX_PLAINTEXT).contains(&input.plaintext.0.len()) {
+    let wanted = match input.plaintext.0.len() {
+        0 => Some("greater than or equal to 1".to_owned()),
+        1..=MAX_PLAINTEXT => None,
+        _ => Some(format!("less than or equal to {MAX_PLAINTEXT}")),
+    };
+    if let Some(wanted) = wanted {
         return Err(validation(format!(
-            "1 validation error detected: Value at 'plaintext' failed to satisfy constraint: Member must have length between 1 and {MAX_PLAINTEXT}"
+            "1 validation error detected: Value at 'plaintext' failed to satisfy constraint: Member must have length {wanted}"
         )));
     }
     let key = usable(ctx, &input.key_id)?;

@@ -1,7 +1,7 @@
 //! Keys: made, described, switched off, deleted after a wait.
 
 use super::tag::{self, Tag};
-use super::{Result, by_id, check_there, error, find, is_gone, validation};
+use super::{Result, by_id, check_there, error, find, is_gone, managed, validation};
 use crate::Ctx;
 use jiff::SignedDuration;
 use model::kms::Key;
@@ -53,7 +53,7 @@ fn metadata(key: &Key) -> Metadata {
         key_state: state(key),
         deletion_date: key.deletion.map(|(at, _)| at.into()),
         origin: "AWS_KMS",
-        key_manager: "CUSTOMER",
+        key_manager: if key.managed { "AWS" } else { "CUSTOMER" },
         key_spec: SYMMETRIC,
         customer_master_key_spec: SYMMETRIC,
         encryption_algorithms: [SYMMETRIC],
@@ -117,6 +117,7 @@ pub fn create(ctx: &mut Ctx, input: CreateKey) -> Result<OneKey> {
         policy: input.policy.unwrap_or_else(|| default_policy(account)),
         secret: super::cipher::random_bytes(32)?,
         enabled: true,
+        managed: false,
         deletion: None,
         rotation: None,
         created: ctx.now,
@@ -163,6 +164,7 @@ pub struct KeyId {
 }
 
 pub fn describe(ctx: &mut Ctx, input: KeyId) -> Result<OneKey> {
+    managed::ensure_named(ctx, &input.key_id)?;
     Ok(OneKey {
         key_metadata: metadata(&*find(ctx, &input.key_id)?),
     })

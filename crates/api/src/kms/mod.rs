@@ -6,7 +6,10 @@
 mod alias;
 mod cipher;
 mod key;
+mod managed;
 mod tag;
+
+pub use managed::of_volume;
 
 use crate::Ctx;
 use model::Timestamp;
@@ -100,8 +103,9 @@ fn find(ctx: &Ctx, id: &str) -> Result<Arc<Key>> {
     by_id(ctx, &alias.key)
 }
 
-/// Refuses to change a key that is on its way out.
+/// Refuses to change or use a key that is on its way out, or is not the caller's to change.
 fn check_there(key: &Key) -> Result<()> {
+    managed::check_own(key)?;
     match key.deletion {
         Some(_) => Err(error(
             "KMSInvalidStateException",

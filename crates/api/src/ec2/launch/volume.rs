@@ -3,8 +3,11 @@
 
 use super::Site;
 use crate::ec2::ebs_default;
-use crate::ec2::error::{Result, error, invalid_combination, invalid_value, missing};
+use crate::ec2::error::{
+    Result, error, invalid_combination, invalid_dependency, invalid_value, missing,
+};
 use crate::ec2::launch_template_data::{EbsBlockDevice, LaunchTemplateData, VolumeType};
+use crate::kms;
 use model::image::Image;
 use model::instance::{Volume, VolumeAttachment};
 use model::vpc::Subnet;
@@ -185,6 +188,25 @@ pub fn not_emulated(volumes: &[PlannedVolume]) -> Option<String> {
     ))
 }
 
+/// Which of them are encrypted and with which key, as the region's defaults have it.
+pub fn encrypt(tx: &mut Tx, site: &Site<'_>, volumes: &mut [PlannedVolume]) -> Result<()> {
+    let defaults = ebs_default::of(tx, site.scope);
+    for volume in volumes {
+        volume.encrypted |= defaults.ebs_encryption;
+        if volume.kms_key.is_some() && !volume.encrypted {
+            return Err(invalid_dependency(
+                "The parameter KmsKeyId requires the parameter Encrypted to be set.",
+            ));
+        }
+        if volume.encrypted {
+            let given = volume.kms_key.as_ref().or(defaults.ebs_kms_key.as_ref());
+            let key = kms::of_volume(tx, site.scope, site.now, given.map(String::as_str))?;
+            volume.kms_key = Some(key);
+        }
+    }
+    Ok(())
+}
+
 /// Makes the records, and returns the root volume's id.
 pub fn attach(
     tx: &mut Tx,
@@ -194,7 +216,6 @@ pub fn attach(
     subnet: &Subnet,
     instance: &InstanceId,
 ) -> VolumeId {
-    let defaults = ebs_default::of(tx, site.scope);
     let mut ids = Vec::with_capacity(volumes.len());
     for planned in volumes {
         let id = VolumeId::random();
@@ -208,11 +229,8 @@ pub fn attach(
             volume_type: planned.kind.name().to_owned(),
             iops: planned.iops,
             throughput: planned.throughput,
-            encrypted: planned.encrypted || defaults.ebs_encryption,
-            kms_key: planned.kms_key.clone().or_else(|| {
-                let wanted = planned.encrypted || defaults.ebs_encryption;
-                defaults.ebs_kms_key.clone().filter(|_| wanted)
-            }),
+            encrypted: planned.encrypted,
+            kms_key: planned.kms_key.clone(),
             snapshot: planned.snapshot.clone(),
             attachment: Some(VolumeAttachment {
                 instance: instance.clone(),
