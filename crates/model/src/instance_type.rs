@@ -6,6 +6,8 @@
 //! prices: `https://aws.amazon.com/ec2/pricing/on-demand/`,
 //! credits: `https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-credits-baseline-concepts.html`.
 
+mod previous;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -22,6 +24,7 @@ pub struct InstanceType {
     pub current_generation: bool,
     /// `nitro` or `xen`.
     pub hypervisor: &'static str,
+    /// 0 where AWS tells none.
     pub clock_ghz: f64,
     pub maximum_interfaces: u32,
     pub addresses_per_interface: u32,
@@ -73,6 +76,19 @@ const WITH_EFA: &[&str] = &[
 ];
 
 impl InstanceType {
+    /// Whether it boots paravirtual images only, of which there are none any more.
+    pub fn is_paravirtual(&self) -> bool {
+        matches!(self.family, "t1" | "m1")
+    }
+
+    /// What its own disks are, if it has any.
+    pub fn disk_type(&self) -> &'static str {
+        match self.family {
+            "m1" => "hdd",
+            _ => "ssd",
+        }
+    }
+
     /// Whether it can have an Elastic Fabric Adapter.
     pub fn efa(&self) -> bool {
         WITH_EFA.contains(&self.name.as_str())
@@ -92,7 +108,9 @@ pub fn all() -> impl Iterator<Item = &'static InstanceType> {
 /// Whether a zone offers the type: every zone but `us-east-1e`, which on AWS
 /// lacks the newer families and is what stacks that filter offerings trip over.
 pub fn offered_in(instance_type: &InstanceType, zone: &str) -> bool {
-    zone != "us-east-1e" || matches!(instance_type.family, "t2" | "m5" | "c5" | "r5")
+    zone != "us-east-1e"
+        || !instance_type.current_generation
+        || matches!(instance_type.family, "t2" | "m5" | "c5" | "r5")
 }
 
 static TYPES: LazyLock<BTreeMap<String, InstanceType>> = LazyLock::new(|| {
@@ -100,6 +118,7 @@ static TYPES: LazyLock<BTreeMap<String, InstanceType>> = LazyLock::new(|| {
     let fixed = FIXED.iter().flat_map(fixed_types);
     burstable
         .chain(fixed)
+        .chain(previous::types())
         .map(|t| (t.name.clone(), t))
         .collect()
 });
@@ -414,6 +433,7 @@ mod tests {
         check("m5.large", 2, 8.0, Architecture::X86_64);
         check("m6g.medium", 1, 4.0, Architecture::Arm64);
         check("c5.9xlarge", 36, 72.0, Architecture::X86_64);
+        check("m4.large", 2, 8.0, Architecture::X86_64);
         check("c5n.large", 2, 5.25, Architecture::X86_64);
         check("c5n.9xlarge", 36, 96.0, Architecture::X86_64);
         check("c6a.4xlarge", 16, 32.0, Architecture::X86_64);

@@ -169,6 +169,9 @@ impl InstanceRequirements {
     }
 
     fn admits(&self, t: &InstanceType) -> bool {
+        if t.is_paravirtual() {
+            return false;
+        }
         let count = |range: &Option<Count>, n| range.as_ref().is_none_or(|r| r.admits(n));
         let ratio = |range: &Option<Ratio>, n| range.as_ref().is_none_or(|r| r.admits(n));
         let listed =
@@ -195,9 +198,8 @@ impl InstanceRequirements {
             Inclusion::Required => t.disks.is_some(),
             Inclusion::Excluded => t.disks.is_none(),
         };
-        // All disks of the table are solid-state.
         let disk_types = self.local_storage_types.is_empty()
-            || (t.disks.is_some() && listed(&self.local_storage_types, "ssd"));
+            || (t.disks.is_some() && listed(&self.local_storage_types, t.disk_type()));
         let local_gb = t.disks.map_or(0, |(count, gb)| count * gb);
         // No type of the table is bare metal, has accelerators, or hibernates.
         let possible = self.bare_metal != Some(Inclusion::Required)
@@ -316,6 +318,7 @@ mod tests {
                 "m6a.large",
                 "m5.large",
                 "m6i.large",
+                "m4.large",
                 "m7i.large",
                 "m5ad.large",
             ],
@@ -328,12 +331,15 @@ mod tests {
                 "m6a.large",
                 "m5.large",
                 "m6i.large",
+                "m4.large",
                 "m7i.large",
                 "m5ad.large",
                 "m5d.large",
                 "r5.large",
                 "r6i.large",
+                "r4.large",
                 "r5d.large",
+                "r3.large",
             ],
         );
         check(

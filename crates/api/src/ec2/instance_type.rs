@@ -61,7 +61,7 @@ struct Shape {
 #[serde(rename_all = "camelCase")]
 struct ProcessorInfo {
     supported_architectures: Vec<&'static str>,
-    sustained_clock_speed_in_ghz: f64,
+    sustained_clock_speed_in_ghz: Option<f64>,
     manufacturer: &'static str,
 }
 
@@ -141,16 +141,34 @@ struct Disk {
 
 fn storage(kind: &InstanceType) -> Option<StorageInfo> {
     let (count, size_in_gb) = kind.disks?;
+    let nitro = is_nitro(kind);
     Some(StorageInfo {
         total_size_in_gb: count * size_in_gb,
         disks: vec![Disk {
             size_in_gb,
             count,
-            r#type: "ssd",
+            r#type: kind.disk_type(),
         }],
-        nvme_support: "required",
-        encryption_support: "required",
+        nvme_support: if nitro { "required" } else { "unsupported" },
+        encryption_support: if nitro { "required" } else { "unsupported" },
     })
+}
+
+fn virtualization(kind: &InstanceType) -> &'static str {
+    match kind.is_paravirtual() {
+        true => "paravirtual",
+        false => "hvm",
+    }
+}
+
+fn ebs_optimized(kind: &InstanceType) -> &'static str {
+    match kind.family {
+        _ if is_nitro(kind) => "default",
+        "m4" | "c4" | "r4" => "default",
+        "m3" | "c3" | "r3" if (4..32).contains(&kind.vcpus) => "supported",
+        "m1" if kind.memory_mib >= 7680 => "supported",
+        _ => "unsupported",
+    }
 }
 
 /// What instances of the type boot with.
@@ -201,12 +219,12 @@ fn shape(kind: &InstanceType) -> Shape {
         free_tier_eligible: is_free(kind),
         supported_usage_classes: vec!["on-demand"],
         supported_root_device_types: vec!["ebs"],
-        supported_virtualization_types: vec!["hvm"],
+        supported_virtualization_types: vec![virtualization(kind)],
         bare_metal: false,
         hypervisor: kind.hypervisor,
         processor_info: ProcessorInfo {
             supported_architectures: vec![kind.architecture.name()],
-            sustained_clock_speed_in_ghz: kind.clock_ghz,
+            sustained_clock_speed_in_ghz: Some(kind.clock_ghz).filter(|clock| *clock > 0.0),
             manufacturer: manufacturer(kind),
         },
         v_cpu_info: VCpuInfo {
@@ -222,7 +240,7 @@ fn shape(kind: &InstanceType) -> Shape {
         instance_storage_supported: kind.disks.is_some(),
         instance_storage_info: storage(kind),
         ebs_info: EbsInfo {
-            ebs_optimized_support: if nitro { "default" } else { "unsupported" },
+            ebs_optimized_support: ebs_optimized(kind),
             encryption_support: "supported",
             nvme_support: if nitro { "required" } else { "unsupported" },
         },
@@ -238,7 +256,7 @@ fn shape(kind: &InstanceType) -> Shape {
             }],
             ipv4_addresses_per_interface: kind.addresses_per_interface,
             ipv6_addresses_per_interface: kind.addresses_per_interface,
-            ipv6_supported: true,
+            ipv6_supported: !matches!(kind.family, "t1" | "m1" | "m3"),
             ena_support: if nitro { "required" } else { "unsupported" },
             efa_supported: kind.efa(),
             encryption_in_transit_supported: false,
@@ -318,7 +336,9 @@ const FILTERS: &[Field<InstanceType>] = &[
     }),
     ("supported-root-device-type", |_, _| one("ebs")),
     ("supported-usage-class", |_, _| one("on-demand")),
-    ("supported-virtualization-type", |_, _| one("hvm")),
+    ("supported-virtualization-type", |_, t| {
+        one(virtualization(t))
+    }),
     ("vcpu-info.default-cores", |_, t| {
         one(t.vcpus / t.threads_per_core.max(1))
     }),

@@ -173,7 +173,8 @@ pub fn run(tx: &mut Tx, site: &Site<'_>, launch: Launch) -> Result<Vec<InstanceI
         .transpose()?
         .flatten();
     let tags = options::tags(&launch, "instance")?;
-    let volumes = volume::plan(image, data)?;
+    let mut volumes = volume::plan(image, data)?;
+    volume::encrypt(tx, site, &mut volumes)?;
     let volume_tags = tag::of(&data.tags_of("volume"), "volume")?;
     let interfaces = interface::plan(tx, site, &launch, instance_type)?;
     let Some(subnet) = interfaces.first().map(|i| i.subnet.clone()) else {
@@ -331,10 +332,16 @@ fn check_count((min, max): (u32, u32)) -> Result<()> {
 }
 
 fn instance_type_of(data: &LaunchTemplateData) -> Result<&'static InstanceType> {
-    // AWS's default of old, which this cloud does not have.
+    // AWS's default, which boots no image of today.
     let name = data.instance_type.as_deref().unwrap_or("m1.small");
-    instance_type::find(name)
-        .ok_or_else(|| invalid_value(format!("Invalid value '{name}' for InstanceType.")))
+    let found = instance_type::find(name)
+        .ok_or_else(|| invalid_value(format!("Invalid value '{name}' for InstanceType.")))?;
+    match found.is_paravirtual() {
+        true => Err(invalid_combination(format!(
+            "Non-Windows instances with a virtualization type of 'hvm' are currently not supported for this instance type: {name}."
+        ))),
+        false => Ok(found),
+    }
 }
 
 /// The id that the launch names, by itself or by a public parameter.

@@ -253,7 +253,11 @@ fn without_a_default_vpc_a_subnet_is_needed() {
 #[test]
 fn bad_launches_are_refused_with_awss_codes() {
     refused(json!({"ImageId": "ami-1"}), "InvalidAMIID.Malformed");
-    refused(json!({"InstanceType": "m1.small"}), "InvalidParameterValue");
+    refused(json!({"InstanceType": "m9.huge"}), "InvalidParameterValue");
+    refused(
+        json!({"InstanceType": "m1.small"}),
+        "InvalidParameterCombination",
+    );
     refused(
         json!({"InstanceType": "t4g.micro"}),
         "InvalidParameterValue",
