@@ -46,6 +46,9 @@ pub struct Object {
     /// Sizes in bytes of the parts it was uploaded in; empty when it came whole.
     #[serde(default)]
     pub parts: Vec<u64>,
+    /// The multipart upload it was completed from.
+    #[serde(default)]
+    pub upload: Option<String>,
 }
 
 /// A multipart upload that is neither completed nor aborted.

@@ -70,6 +70,10 @@ fn find_group(ctx: &Ctx, name: &str) -> Result<Arc<LogGroup>> {
 fn named_group(ctx: &Ctx, name: Option<&str>, identifier: Option<&str>) -> Result<Arc<LogGroup>> {
     match (name, identifier) {
         (Some(name), None) => find_group(ctx, name),
+        // The ARN that ends in `:*` names what is in the group, and is not taken here.
+        (None, Some(id)) if id.contains('*') => Err(invalid(
+            "1 validation error detected: Value at 'logGroupIdentifier' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w#+=/:,.@-]*",
+        )),
         (None, Some(id)) => find_group(ctx, group_of_arn(ctx, id).unwrap_or(id)),
         (None, None) => Err(invalid("A log group name or identifier is required.")),
         (Some(_), Some(_)) => Err(invalid(

@@ -166,10 +166,10 @@ fn region<'a>(endpoint: &'a str, constraint: &'a str) -> Result<&'a str, ApiErro
     };
     match (endpoint, constraint) {
         ("us-east-1", "") => Ok("us-east-1"),
-        (_, "") => refused("unspecified"),
-        (_, "us-east-1") => invalid_location(),
-        (_, named) if zone::region(named).is_none() => invalid_location(),
+        ("us-east-1", "us-east-1") => invalid_location(),
+        ("us-east-1", named) if zone::region(named).is_none() => invalid_location(),
         ("us-east-1", named) => Ok(named),
+        (_, "") => refused("unspecified"),
         (endpoint, named) if endpoint == named => Ok(named),
         (_, named) => refused(named),
     }
@@ -247,6 +247,16 @@ mod tests {
         check("us-east-1", "us-east-1", Err("InvalidLocationConstraint"));
         check("us-east-1", "moon-1", Err("InvalidLocationConstraint"));
         check("eu-west-1", "eu-west-1", Ok("eu-west-1"));
+        check(
+            "eu-west-1",
+            "us-east-1",
+            Err("IllegalLocationConstraintException"),
+        );
+        check(
+            "eu-west-1",
+            "moon-1",
+            Err("IllegalLocationConstraintException"),
+        );
         check("eu-west-1", "", Err("IllegalLocationConstraintException"));
         check(
             "eu-west-1",

@@ -45,6 +45,7 @@ pub fn copy(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     object
         .headers
         .retain(|name, _| !name.starts_with("x-amz-object-lock-"));
+    metadata::redirect(request, &mut object.headers);
     object.tags = match metadata::replaces(request, "x-amz-tagging-directive")? {
         true => tagging::of_header(request)?,
         false => source.object.tags.clone(),

@@ -1,7 +1,7 @@
 //! DeleteObject and DeleteObjects.
 
 use super::document;
-use super::error::{denied, malformed_xml, precondition_failed};
+use super::error::{denied, malformed_xml, no_such_key, precondition_failed};
 use super::request::{Change, Request, find_bucket, xml};
 use super::{object_lock, put_object, schema, version};
 use model::s3::{Bucket, Object};
@@ -79,14 +79,10 @@ fn check_etag(
     let Some(asked) = asked else {
         return Ok(());
     };
-    let current = version::current(change.tx, bucket, key);
-    let holds = current.is_some_and(|object| {
-        asked == "*" || asked.trim_matches('"') == object.etag.trim_matches('"')
-    });
-    if holds {
-        Ok(())
-    } else {
-        Err(precondition_failed("If-Match"))
+    let current = version::current(change.tx, bucket, key).ok_or_else(|| no_such_key(key))?;
+    match asked == "*" || asked.trim_matches('"') == current.etag.trim_matches('"') {
+        true => Ok(()),
+        false => Err(precondition_failed("If-Match")),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Typed structs were rejected for the sub-resources of a bucket: most are only
 //! checked and given back, which a schema says in a few lines.
 
-use super::error::malformed_xml;
+use super::error::{malformed_xml, missing_body};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion, escape};
 use wire::ApiError;
@@ -97,6 +97,9 @@ impl Element {
 
 /// Reads a document whose root is `root`.
 pub fn parse(body: &[u8], root: &str) -> Result<Element, ApiError> {
+    if body.is_empty() {
+        return Err(missing_body());
+    }
     let element = read(body).ok_or_else(malformed_xml)?;
     match element.name == root {
         true => Ok(element),

@@ -39,6 +39,10 @@ pub fn malformed_xml() -> ApiError {
     ApiError::client("MalformedXML", message)
 }
 
+pub fn missing_body() -> ApiError {
+    ApiError::client("MissingRequestBodyError", "Request Body is empty")
+}
+
 pub fn invalid_argument(message: impl Into<String>) -> ApiError {
     ApiError::client("InvalidArgument", message)
 }
@@ -58,6 +62,13 @@ pub fn not_implemented(what: &str) -> ApiError {
 pub fn method_not_allowed() -> ApiError {
     let message = "The specified method is not allowed against this resource.";
     ApiError::new(405, "MethodNotAllowed", message)
+}
+
+/// A version that is a delete marker has nothing to read or change.
+pub fn delete_marker(method: &str) -> ApiError {
+    method_not_allowed()
+        .with_detail("Method", method)
+        .with_detail("ResourceType", "DeleteMarker")
 }
 
 pub fn precondition_failed(condition: &str) -> ApiError {

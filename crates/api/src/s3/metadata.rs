@@ -80,6 +80,16 @@ pub fn of_request(request: &Request<'_>) -> Result<BTreeMap<String, String>, Api
     Ok(kept)
 }
 
+/// Where a copy redirects to is said by the copying request, never by the source.
+pub fn redirect(request: &Request<'_>, kept: &mut BTreeMap<String, String>) {
+    for name in KEPT {
+        match request.header(name) {
+            Some(value) => drop(kept.insert((*name).to_owned(), value.to_owned())),
+            None => drop(kept.remove(*name)),
+        }
+    }
+}
+
 /// Encryption and object lock, which bucket defaults complete.
 pub fn complete(
     request: &Request<'_>,

@@ -9,7 +9,7 @@ use super::owner::Owner;
 use super::request::{Change, Request, find_bucket, xml};
 use super::upload_part::{find, of_upload};
 use super::{acl, condition, metadata, put_object, schema, tagging, version};
-use model::s3::{MultipartUpload, Object, Part};
+use model::s3::{Bucket, MultipartUpload, Object, Part};
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 use std::collections::BTreeMap;
@@ -162,6 +162,13 @@ pub fn complete(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     )?;
     let asked = schema::check(&asked, &schema::COMPLETE)?;
     let state = request.snapshot();
+    let id = request.query("uploadId").unwrap_or_default();
+    let made = |object: &&Object| object.upload.as_deref() == Some(id);
+    if let Some(object) = version::of_key(&state, &request.bucket, &request.key).find(made) {
+        // A client whose first answer was lost asks again.
+        let bucket = find_bucket(&state, &request.bucket)?;
+        return completed(request, bucket, object, &object.version);
+    }
     let upload = find(&state, request)?.clone();
     let parts = chosen(&state, &upload, &asked)?;
     condition::write(
@@ -219,6 +226,7 @@ pub fn complete(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
         tags: upload.tags.clone(),
         acl: upload.acl.clone(),
         parts: parts.iter().map(|part| part.size).collect(),
+        upload: Some(upload.id.clone()),
         ..put_object::blank(request)
     };
     let (bucket, version) = request.transact(|change| {
@@ -233,12 +241,21 @@ pub fn complete(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
         Ok((bucket, version))
     })?;
     body.keep();
+    completed(request, &bucket, &object, &version)
+}
+
+fn completed(
+    request: &Request<'_>,
+    bucket: &Bucket,
+    object: &Object,
+    version: &str,
+) -> Result<HttpResponse, ApiError> {
     let host = request.header("host").unwrap_or_default();
     let completed = Completed {
         location: format!("http://{host}{}", request.http.path),
         bucket: request.bucket.clone(),
         key: request.key.clone(),
-        etag: object.etag,
+        etag: object.etag.clone(),
         checksum_type: checksum::kind(&object.checksums),
         checksums: checksum::members(&object.checksums),
     };
@@ -246,7 +263,7 @@ pub fn complete(request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     response
         .headers
         .extend(metadata::encryption_headers(&object.headers).map(|(n, v)| (n.clone(), v.clone())));
-    Ok(version::mark(response, &bucket, &version))
+    Ok(version::mark(response, bucket, version))
 }
 
 /// The uploaded parts that the document names, in its order.

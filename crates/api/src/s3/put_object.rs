@@ -61,6 +61,7 @@ pub fn blank(request: &Request<'_>) -> Object {
         tags: Default::default(),
         acl: None,
         parts: Vec::new(),
+        upload: None,
     }
 }
 

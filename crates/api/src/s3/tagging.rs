@@ -97,7 +97,11 @@ pub fn of_set(set: &Element, most: usize) -> Result<Tags, ApiError> {
         let text = |name| tag.get(name).unwrap_or_default().to_owned();
         (text("Key"), text("Value"))
     });
-    checked(tags, most)
+    checked(
+        tags,
+        most,
+        "System tags cannot be added/updated by requester",
+    )
 }
 
 /// Tags of the header `x-amz-tagging`, written like a query string.
@@ -108,10 +112,16 @@ pub fn of_header(request: &Request<'_>) -> Result<Tags, ApiError> {
     checked(
         pairs.into_iter().map(|(k, v)| (k.into(), v.into())),
         MAX_OBJECT_TAGS,
+        "Your TagKey cannot be prefixed with aws:",
     )
 }
 
-fn checked(tags: impl Iterator<Item = (String, String)>, most: usize) -> Result<Tags, ApiError> {
+/// `system` is what is said of names that AWS keeps to itself.
+fn checked(
+    tags: impl Iterator<Item = (String, String)>,
+    most: usize,
+    system: &str,
+) -> Result<Tags, ApiError> {
     let invalid = |message: &str| ApiError::client("InvalidTag", message);
     let mut checked = Tags::new();
     for (key, value) in tags {
@@ -122,7 +132,7 @@ fn checked(tags: impl Iterator<Item = (String, String)>, most: usize) -> Result<
             return Err(invalid("The TagValue you have provided is invalid"));
         }
         if key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(invalid("System tags cannot be added/updated by requester"));
+            return Err(invalid(system));
         }
         if checked.insert(key, value).is_some() {
             return Err(invalid("Cannot provide multiple Tags with the same key"));

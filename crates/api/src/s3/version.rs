@@ -1,6 +1,6 @@
 //! Versions of a key, newest first: which one a call means, and how a new one takes its place.
 
-use super::error::{invalid_argument, method_not_allowed, no_such_key, no_such_version};
+use super::error::{delete_marker, invalid_argument, no_such_key, no_such_version};
 use super::request::{Change, Request};
 use model::s3::{Bucket, Object};
 use std::cmp::Reverse;
@@ -68,7 +68,7 @@ pub fn find_body<'s>(state: &'s State, request: &'s Request<'_>) -> Result<&'s O
     match (object.delete_marker, version) {
         (false, _) => Ok(object),
         (true, None) => Err(no_such_key(&request.key)),
-        (true, Some(_)) => Err(method_not_allowed()),
+        (true, Some(_)) => Err(delete_marker(&request.http.method)),
     }
 }
 

@@ -61,8 +61,14 @@ fn not_found(name: &str) -> ApiError {
 }
 
 fn find(ctx: &Ctx, name: &str) -> Result<Arc<Parameter>> {
-    let key = ScopedName::new(&ctx.scope, name);
-    let found = ctx.tx.parameters.get(&key);
+    let named = |name: &str| ctx.tx.parameters.get(&ScopedName::new(&ctx.scope, name));
+    // At the root of the hierarchy a slash in front makes no other name of it.
+    let other = || match name.strip_prefix('/') {
+        Some(bare) if bare.contains('/') => None,
+        Some(bare) => named(bare),
+        None => named(&format!("/{name}")),
+    };
+    let found = named(name).or_else(other);
     found.cloned().ok_or_else(|| not_found(name))
 }
 

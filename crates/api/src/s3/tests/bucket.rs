@@ -82,7 +82,7 @@ fn documents_that_do_not_fit_are_refused() {
         let found = world.refused(&format!("PUT /bkt?{sub}"), "", sent);
         assert_eq!(found, expected, "{sub} {sent}");
     };
-    check("versioning", "", "MalformedXML");
+    check("versioning", "", "MissingRequestBodyError");
     check("versioning", "<Other/>", "MalformedXML");
     check(
         "versioning",
