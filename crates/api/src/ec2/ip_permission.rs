@@ -143,14 +143,21 @@ pub fn same(a: &SecurityGroupRule, b: &SecurityGroupRule) -> bool {
     (a.egress, a.protocol, a.ports, &a.peer) == (b.egress, b.protocol, b.ports, &b.peer)
 }
 
+pub fn protocol(given: Option<&str>) -> Result<i16> {
+    protocol::parse(given.ok_or_else(|| {
+        invalid_value(
+            "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly.",
+        )
+    })?)
+}
+
 fn rules_of(
     ctx: &Ctx,
     group: &SecurityGroup,
     egress: bool,
     permission: &IpPermission,
 ) -> Result<Vec<SecurityGroupRule>> {
-    let text = permission.ip_protocol.as_deref();
-    let protocol = protocol::parse(text.ok_or_else(|| missing("ipProtocol"))?)?;
+    let protocol = protocol(permission.ip_protocol.as_deref())?;
     let ports = ports(protocol, permission.from_port, permission.to_port)?;
     let mut peers = Vec::new();
     for range in &permission.ip_ranges {

@@ -153,7 +153,13 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeLaunchTemplates) -> Result<Lau
     let page = Page::within(1, 200, input.max_results, input.next_token.as_deref())?;
     let mut ids = input.launch_template_id;
     for name in &input.launch_template_name {
-        ids.push(named(&ctx.tx, &ctx.scope, name)?.id.to_string());
+        let found = by_name(&ctx.tx, &ctx.scope, name).ok_or_else(|| {
+            error(
+                "InvalidLaunchTemplateName.NotFoundException",
+                "At least one of the launch templates specified in the request does not exist.",
+            )
+        })?;
+        ids.push(found.id.to_string());
     }
     let (templates, next_token) = describe(ctx, &ids, &input.filter, FILTERS, &page)?;
     dry_run(input.dry_run)?;
@@ -177,6 +183,11 @@ pub struct ModifyLaunchTemplate {
 }
 
 pub fn modify(ctx: &mut Ctx, input: ModifyLaunchTemplate) -> Result<OneLaunchTemplate> {
+    if input.launch_template_id.is_some() && input.launch_template_name.is_some() {
+        return Err(invalid_combination(
+            "Either provide launch template ID or launch template name to modify the template.",
+        ));
+    }
     let template = chosen(
         ctx,
         input.launch_template_id.as_deref(),
@@ -184,7 +195,16 @@ pub fn modify(ctx: &mut Ctx, input: ModifyLaunchTemplate) -> Result<OneLaunchTem
     )?;
     let mut template = LaunchTemplate::clone(&template);
     if let Some(wanted) = &input.set_default_version {
-        let number = version(&template, wanted)?.number;
+        let found = version(&template, wanted).map_err(|e| match &*e.code {
+            VERSION_NOT_FOUND => error(
+                VERSION_NOT_FOUND,
+                format!(
+                    "The launch template version {wanted} is not found for the specified launch template."
+                ),
+            ),
+            _ => e,
+        });
+        let number = found?.number;
         template.default_version = number;
     }
     dry_run(input.dry_run)?;
@@ -290,9 +310,11 @@ pub(super) fn latest(template: &LaunchTemplate) -> u64 {
         .map_or(template.latest_version, |v| v.number)
 }
 
+const VERSION_NOT_FOUND: &str = "InvalidLaunchTemplateId.VersionNotFound";
+
 fn version_not_found(template: &LaunchTemplate, number: u64) -> ApiError {
     error(
-        "InvalidLaunchTemplateId.VersionNotFound",
+        VERSION_NOT_FOUND,
         format!(
             "Could not find the specified version {number} for the launch template with ID {}.",
             template.id

@@ -1,6 +1,6 @@
 //! The versions of a launch template: immutable, numbered upward, never reused.
 
-use super::error::{Result, dry_run, error, invalid_combination, missing};
+use super::error::{Result, dry_run, error, invalid_combination, invalid_value, missing};
 use super::filter::{Field, Filter, Filters, maybe, one};
 use super::launch_template::{chosen, latest, refuse_alias, version};
 use super::launch_template_data::{HttpTokens, LaunchTemplateData, Switch};
@@ -223,6 +223,9 @@ const FILTERS: &[Field<Versioned>] = &[
     }),
 ];
 
+/// AWS's words, quotation marks included.
+const WHICH_VERSIONS: &str = "To describe the launch template data for all your launch templates, for \u{2018}--versions\u{2019} specify \u{2018}$Latest\u{2019}, \u{2018}$Default\u{2019}, or both, and omit \u{2018}--launch-template-id\u{2019}, \u{2018}--launch-template-name\u{2019}, and version numbers. To describe the launch template data for a specific launch template, specify \u{2018}--launch-template-id\u{2019} or \u{2018}--launch-template-name\u{2019}, and for \u{2018}--versions\u{2019} specify one or more of the following values: \u{2018}$Latest\u{2019}, \u{2018}$Default\u{2019}, or one or more version numbers.";
+
 /// One template's versions, or `$Latest` and `$Default` of every template.
 pub fn describe_all(
     ctx: &mut Ctx,
@@ -241,15 +244,12 @@ pub fn describe_all(
     }
     let mut found: Vec<Versioned> = Vec::new();
     if input.launch_template_id.is_none() && input.launch_template_name.is_none() {
-        if wanted.is_empty()
-            || wanted
-                .iter()
-                .any(|w| !matches!(w.as_str(), "$Latest" | "$Default"))
-        {
-            return Err(error(
-                "MissingParameter",
-                "You must specify either a launch template ID or a launch template name unless the versions are $Latest or $Default.",
-            ));
+        if wanted.is_empty() {
+            return Err(error("MissingParameter", WHICH_VERSIONS));
+        }
+        let of_all = |w: &String| matches!(w.as_str(), "$Latest" | "$Default");
+        if !wanted.iter().all(of_all) {
+            return Err(invalid_value(WHICH_VERSIONS));
         }
         for template in owned::<LaunchTemplate>(&ctx.tx, &ctx.scope) {
             add_wanted(&mut found, template, wanted)?;

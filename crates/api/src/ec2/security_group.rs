@@ -8,7 +8,7 @@ use super::resource::{Resource, find, owned};
 use super::tag::{self, Tag, TagSpecification};
 use super::{default_vpc, protocol, quota};
 use crate::Ctx;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::vpc::{SecurityGroup, SecurityGroupPeer, SecurityGroupRule, Vpc};
 use model::{SecurityGroupId, SecurityGroupRuleId, Tags};
 use serde::{Deserialize, Serialize};
@@ -66,23 +66,48 @@ fn allow_all(egress: bool, peer: SecurityGroupPeer) -> SecurityGroupRule {
     }
 }
 
-fn everywhere() -> SecurityGroupPeer {
-    SecurityGroupPeer::Cidr(IpNet::V4(Ipv4Net::default()))
+/// What a new group lets out: everything, over IPv6 too where its VPC has that.
+fn default_egress(vpc: &Vpc) -> Vec<SecurityGroupRule> {
+    let v6 = (!vpc.ipv6_cidrs.is_empty()).then(|| IpNet::V6(Ipv6Net::default()));
+    let everywhere = [IpNet::V4(Ipv4Net::default())].into_iter().chain(v6);
+    everywhere
+        .map(|block| allow_all(true, SecurityGroupPeer::Cidr(block)))
+        .collect()
+}
+
+/// A VPC's first IPv6 block opens those of its groups to IPv6 whose outbound rules nobody changed.
+///
+/// <https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html>
+pub(super) fn allow_ipv6(tx: &mut Tx, vpc: &Vpc) {
+    let everywhere = IpNet::V4(Ipv4Net::default());
+    let untouched = |g: &SecurityGroup| {
+        let mut egress = g.rules.iter().filter(|r| r.egress);
+        let only = egress.next().filter(|_| egress.next().is_none());
+        only.is_some_and(|r| {
+            r.protocol == protocol::ALL && r.peer == SecurityGroupPeer::Cidr(everywhere)
+        })
+    };
+    let groups = tx.security_groups.of(&vpc.scope);
+    let groups = groups.filter(|g| g.vpc == vpc.id && untouched(g));
+    let ids: Vec<SecurityGroupId> = groups.map(|g| g.id.clone()).collect();
+    for id in ids {
+        let everywhere = SecurityGroupPeer::Cidr(IpNet::V6(Ipv6Net::default()));
+        tx.modify::<SecurityGroup>(&id, |g| g.rules.push(allow_all(true, everywhere)));
+    }
 }
 
 /// The group that a VPC comes with: in from its members, out to everywhere.
 pub(super) fn make_default(tx: &mut Tx, vpc: &Vpc) {
     let id = SecurityGroupId::random();
+    let mut rules = vec![allow_all(false, SecurityGroupPeer::Group(id.clone()))];
+    rules.extend(default_egress(vpc));
     tx.put(SecurityGroup {
         id: id.clone(),
         scope: vpc.scope.clone(),
         vpc: vpc.id.clone(),
         name: DEFAULT.into(),
         description: "default VPC security group".into(),
-        rules: vec![
-            allow_all(false, SecurityGroupPeer::Group(id)),
-            allow_all(true, everywhere()),
-        ],
+        rules,
         tags: Tags::new(),
     });
 }
@@ -150,7 +175,7 @@ pub fn create(ctx: &mut Ctx, input: CreateSecurityGroup) -> Result<CreatedSecuri
         vpc: vpc.id.clone(),
         name: name.to_owned(),
         description: input.group_description,
-        rules: vec![allow_all(true, everywhere())],
+        rules: default_egress(&vpc),
         tags,
     };
     let answer = CreatedSecurityGroup {

@@ -4,13 +4,13 @@ use super::error::{Result, dry_run, error, invalid_combination};
 use super::filter::{Field, Filter, Filters, one};
 use super::ip_permission::{self as permission, Flat, IpPermission, find_group, same};
 use super::page::Page;
-use super::resource::owned;
+use super::resource::{Resource, owned};
 use super::tag::{self, Tag, TagSpecification};
 use super::{protocol, quota, vpc_peering};
 use crate::Ctx;
 use ipnet::IpNet;
 use model::vpc::{SecurityGroup, SecurityGroupPeer, SecurityGroupRule, Vpc};
-use model::{SecurityGroupRuleId, Tags};
+use model::{SecurityGroupId, SecurityGroupRuleId, Tags};
 use serde::{Deserialize, Serialize};
 use store::State;
 use wire::ApiError;
@@ -365,12 +365,25 @@ pub struct SecurityGroupRules {
     next_token: Option<String>,
 }
 
+/// Other than most filters, this one takes ids only.
+fn check_groups(filters: &[Filter]) -> Result<()> {
+    let of_groups = filters.iter().filter(|f| f.name == "group-id");
+    for id in of_groups.flat_map(|f| &f.value) {
+        id.parse::<SecurityGroupId>().map_err(|_| {
+            let message = format!("The security group ID '{id}' is malformed");
+            error(SecurityGroup::MALFORMED, message)
+        })?;
+    }
+    Ok(())
+}
+
 pub fn describe_all(
     ctx: &mut Ctx,
     input: DescribeSecurityGroupRules,
 ) -> Result<SecurityGroupRules> {
     let page = Page::new(input.max_results, input.next_token.as_deref())?;
     let filters = Filters::new(&input.filter, &fields())?;
+    check_groups(&input.filter)?;
     let groups = owned::<SecurityGroup>(&ctx.tx, &ctx.scope);
     let mut rules: Vec<InGroup<'_>> = groups
         .flat_map(|g| g.rules.iter().map(move |r| (g.as_ref(), r)))

@@ -2,7 +2,6 @@
 
 use super::error::{Result, dry_run, error, invalid_combination, invalid_value, missing};
 use super::ip_permission::{self as permission, Flat, IpPermission, find_group, same};
-use super::protocol;
 use super::resource::find;
 use super::security_group_rule::{check_new, rule_not_found};
 use crate::Ctx;
@@ -92,10 +91,15 @@ fn changed(
             }
             SecurityGroupPeer::Group(referenced.id.clone())
         }
-        (None, None, None, None) => return Err(missing("cidrIpv4")),
+        (None, None, None, None) => {
+            return Err(error(
+                "MissingParameter",
+                "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId",
+            ));
+        }
         _ => {
             return Err(invalid_combination(
-                "Only one source or destination may be specified for a rule.",
+                "Only one of cidrIp, cidrIpv6, prefixListId, or referencedGroupId can be specified",
             ));
         }
     };
@@ -112,8 +116,7 @@ fn changed(
         )));
     }
     permission::check_description(request.description.as_deref())?;
-    let text = request.ip_protocol.ok_or_else(|| missing("ipProtocol"))?;
-    let protocol = protocol::parse(&text)?;
+    let protocol = permission::protocol(request.ip_protocol.as_deref())?;
     Ok(SecurityGroupRule {
         protocol,
         ports: permission::ports(protocol, request.from_port, request.to_port)?,

@@ -129,6 +129,7 @@ pub fn create(ctx: &mut Ctx, input: CreateVpc) -> Result<OneVpc> {
     let mut vpc = make(&mut ctx.tx, &scope, block, tenancy, tags);
     if input.amazon_provided_ipv6_cidr_block == Some(true) {
         ipv6::give(ctx, &mut vpc)?;
+        security_group::allow_ipv6(&mut ctx.tx, &vpc);
         ctx.tx.put(vpc.clone());
     }
     Ok(OneVpc { vpc: shape(&vpc) })

@@ -4,7 +4,7 @@ use super::error::{Result, error, invalid_combination, refuse, required};
 use super::ipv6::{self, VpcBlock};
 use super::resource::{find, owned};
 use super::vpc::{CidrBlockAssociation, association_id, check_block, check_border_group, range};
-use super::{cidr, quota};
+use super::{cidr, quota, security_group};
 use crate::Ctx;
 use ipnet::Ipv4Net;
 use model::vpc::{Subnet, Vpc};
@@ -48,8 +48,9 @@ pub fn associate(ctx: &mut Ctx, input: AssociateVpcCidrBlock) -> Result<Associat
         let answer = AssociatedCidrBlock {
             vpc_id: vpc.id.to_string(),
             cidr_block_association: None,
-            ipv6_cidr_block_association: Some(VpcBlock::new(&vpc, &given, "associated")),
+            ipv6_cidr_block_association: Some(VpcBlock::new(&vpc, &given, "associating")),
         };
+        security_group::allow_ipv6(&mut ctx.tx, &vpc);
         ctx.tx.put(vpc);
         return Ok(answer);
     }
@@ -76,7 +77,7 @@ pub fn associate(ctx: &mut Ctx, input: AssociateVpcCidrBlock) -> Result<Associat
     vpc.cidrs.push((id.clone(), block));
     let answer = AssociatedCidrBlock {
         vpc_id: vpc.id.to_string(),
-        cidr_block_association: Some(CidrBlockAssociation::new(&id, &block, "associated")),
+        cidr_block_association: Some(CidrBlockAssociation::new(&id, &block, "associating")),
         ipv6_cidr_block_association: None,
     };
     ctx.tx.put(vpc);
@@ -136,7 +137,7 @@ pub fn disassociate(ctx: &mut Ctx, input: DisassociateVpcCidrBlock) -> Result<As
     }
     let answer = AssociatedCidrBlock {
         vpc_id: vpc.id.to_string(),
-        cidr_block_association: Some(CidrBlockAssociation::new(id, &block, "disassociated")),
+        cidr_block_association: Some(CidrBlockAssociation::new(id, &block, "disassociating")),
         ipv6_cidr_block_association: None,
     };
     ctx.tx.put(vpc);
@@ -163,7 +164,7 @@ fn disassociate_ipv6(ctx: &mut Ctx, id: &str) -> Result<Option<AssociatedCidrBlo
     let answer = AssociatedCidrBlock {
         vpc_id: vpc.id.to_string(),
         cidr_block_association: None,
-        ipv6_cidr_block_association: Some(VpcBlock::new(&vpc, &given, "disassociated")),
+        ipv6_cidr_block_association: Some(VpcBlock::new(&vpc, &given, "disassociating")),
     };
     ctx.tx.put(vpc);
     Ok(Some(answer))
