@@ -86,7 +86,7 @@ def launch_configurations(c, stack, ec2):
     check("used", used, "Cannot delete launch configuration plain because it is attached to AutoScalingGroup old")
     c.update_auto_scaling_group(AutoScalingGroupName="old", LaunchTemplate={"LaunchTemplateName": "web"})
     found = one(c, "old")
-    check("template", (found.get("LaunchConfigurationName"), found["LaunchTemplate"]["Version"]), (None, "$Default"))
+    check("template", (found.get("LaunchConfigurationName"), found["LaunchTemplate"].get("Version")), (None, None))
     c.update_auto_scaling_group(AutoScalingGroupName="old", LaunchConfigurationName="other")
     check("back", one(c, "old")["LaunchConfigurationName"], "other")
     c.delete_launch_configuration(LaunchConfigurationName="plain")

@@ -132,6 +132,11 @@ fn has_source(given: &UpdateAutoScalingGroup) -> bool {
 }
 
 pub fn update(ctx: &mut Ctx, input: UpdateAutoScalingGroup) -> Result<()> {
+    let key = ScopedName::new(&ctx.scope, &input.auto_scaling_group_name);
+    if !ctx.tx.auto_scaling_groups.contains_key(&key) {
+        // AWS's words for this call alone.
+        return Err(validation("AutoScalingGroup name not found - null"));
+    }
     let mut group = find_alive(ctx, &input.auto_scaling_group_name)?;
     let (min, max, desired) = setting::sizes(&input, &group)?;
     let shifts = zonal_shift::is_to_be_checked(&input);

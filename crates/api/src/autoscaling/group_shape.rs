@@ -151,11 +151,8 @@ fn shape(group: &AutoScalingGroup, with_instances: bool) -> Shape {
         auto_scaling_group_arn: group.arn.clone(),
         launch_configuration_name: group.template.configuration.clone(),
         launch_template: (mixed.is_none() && group.template.configuration.is_none()).then(|| {
-            LaunchTemplateSpecification {
-                launch_template_id: Some(group.template.id.to_string()),
-                launch_template_name: Some(group.template.name.clone()),
-                version: Some(group.template.version.clone()),
-            }
+            let template = &group.template;
+            LaunchTemplateSpecification::of(&template.id, &template.name, &template.version)
         }),
         mixed_instances_policy: mixed,
         min_size: group.min_size,

@@ -22,11 +22,8 @@ pub struct DesiredConfiguration {
 impl DesiredConfiguration {
     fn of(template: &GroupTemplate) -> Self {
         let mixed_instances_policy = mixed_instances::described(template);
-        let single = LaunchTemplateSpecification {
-            launch_template_id: Some(template.id.to_string()),
-            launch_template_name: Some(template.name.clone()),
-            version: Some(template.version.clone()),
-        };
+        let single =
+            LaunchTemplateSpecification::of(&template.id, &template.name, &template.version);
         Self {
             launch_template: (mixed_instances_policy.is_none() && template.configuration.is_none())
                 .then_some(single),

@@ -64,11 +64,6 @@ struct InstancesDistribution {
 /// The policy of a template as it is described; `None` where it has none.
 pub fn described(template: &GroupTemplate) -> Option<MixedInstancesPolicy> {
     let policy = template.policy.as_ref()?;
-    let named = |id: &dyn ToString, name: &String, version: &String| LaunchTemplateSpecification {
-        launch_template_id: Some(id.to_string()),
-        launch_template_name: Some(name.clone()),
-        version: Some(version.clone()),
-    };
     // One that the template's own attributes stand for was never given.
     let given = |o: &&TypeOverride| !matches!(&o.types, TypeChoice::Attributes { requirements, .. } if requirements.is_empty());
     let overrides = policy.overrides.iter().filter(given).map(|o| {
@@ -85,14 +80,14 @@ pub fn described(template: &GroupTemplate) -> Option<MixedInstancesPolicy> {
             launch_template_specification: o
                 .template
                 .as_ref()
-                .map(|(id, name, version)| named(id, name, version)),
+                .map(|(id, name, version)| LaunchTemplateSpecification::of(id, name, version)),
             image_id: o.image.clone(),
             instance_requirements,
         }
     });
     Some(MixedInstancesPolicy {
         launch_template: Some(MixedLaunchTemplate {
-            launch_template_specification: Some(named(
+            launch_template_specification: Some(LaunchTemplateSpecification::of(
                 &template.id,
                 &template.name,
                 &template.version,

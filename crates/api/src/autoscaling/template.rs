@@ -17,6 +17,17 @@ pub struct LaunchTemplateSpecification {
     pub version: Option<String>,
 }
 
+impl LaunchTemplateSpecification {
+    /// A version that was not named is not shown either: launches take the default one.
+    pub fn of(id: &impl ToString, name: &str, version: &str) -> Self {
+        Self {
+            launch_template_id: Some(id.to_string()),
+            launch_template_name: Some(name.to_owned()),
+            version: (!version.is_empty()).then(|| version.to_owned()),
+        }
+    }
+}
+
 /// The template that a call names; `None` where it names none.
 pub fn of(
     ctx: &Ctx,
@@ -49,6 +60,11 @@ pub fn specified(
     given: &LaunchTemplateSpecification,
 ) -> Result<(GroupTemplate, LaunchTemplateData)> {
     let (id, name) = (&given.launch_template_id, &given.launch_template_name);
+    if id.is_some() == name.is_some() {
+        return Err(validation(
+            "Valid requests must contain either launchTemplateId or LaunchTemplateName",
+        ));
+    }
     let not_formed = |why: &str| {
         validation(format!(
             "You must use a valid fully-formed launch template. {why}"
@@ -63,11 +79,10 @@ pub fn specified(
     if data.image_id.is_none() {
         return Err(not_formed("The request must contain the parameter ImageId"));
     }
-    let default = "$Default".to_owned();
     let group_template = GroupTemplate {
         id: template.id.clone(),
         name: template.name.clone(),
-        version: if wanted.is_empty() { default } else { wanted },
+        version: wanted,
         policy: None,
         configuration: None,
     };

@@ -80,6 +80,9 @@ fn check_one(query: &record::MetricDataQuery) -> Result<()> {
             query.id
         ))),
         (None, None) => Err(missing("MetricDataQueries.member.MetricStat or Expression")),
+        (None, Some(text)) if text.trim_start().starts_with("SELECT ") => Err(invalid(
+            "Metrics Insights queries (SELECT …) are not supported by this cloud; use a metric, metric math or SEARCH.",
+        )),
         (None, Some(_)) => Ok(()),
         (Some(stat), None) => {
             if query.period.is_some_and(|p| p != stat.period) {
