@@ -30,9 +30,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
     let mut again = None;
     let open = |i: &&std::sync::Arc<Invocation>| !i.status.ended();
-    if state.invocations.values().find(open).is_none() {
-        return None;
-    }
+    state.invocations.values().find(open)?;
     let seen = world.host.commands();
     for command in state.commands.values() {
         let invocations: Vec<&Invocation> = state

@@ -132,13 +132,12 @@ fn registered(
     target: &Target,
     shows_anomalies: bool,
 ) -> Description {
-    let record = ctx.tx.get::<TargetHealth>(&TargetHealthKey {
+    let known = ctx.tx.get::<TargetHealth>(&TargetHealthKey {
         target_group: group.arn.clone(),
         target: target.id.clone(),
         port: target.port,
     });
     let because = |code: &str, text: &str| Some((code.to_owned(), text.to_owned()));
-    let known = record.as_deref();
     let seen = known.filter(|_| shows_anomalies);
     let is_http = !group.protocol_version.is_empty();
     let (state, reason) = match known {

@@ -131,7 +131,8 @@ proptest! {
 /// What the search came upon is checked in every test run.
 #[test]
 fn the_corpus() {
-    let checks: [(&str, fn(&[u8])); 8] = [
+    type Check = fn(&[u8]);
+    let checks: [(&str, Check); 8] = [
         ("head", head),
         ("response", response),
         ("body", chunked),

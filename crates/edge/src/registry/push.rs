@@ -139,6 +139,7 @@ async fn finish(
 }
 
 /// Where a piece begins, if its sender says so: `0-99`, as the specification has it, or `bytes 0-99/*`.
+#[expect(clippy::result_large_err)] // the answer itself, made once at most
 fn piece<B>(request: &Request<B>) -> Result<Option<u64>, Answer> {
     let Some(header) = request.headers().get(CONTENT_RANGE) else {
         return Ok(None);

@@ -143,7 +143,8 @@ fn chosen(ctx: &Ctx, targets: &[Target]) -> Result<Vec<InstanceId>> {
     if targets.len() > 5 {
         return Err(super::super::validation("Targets has at most 5 members."));
     }
-    let mut checks: Vec<Box<dyn Fn(&Instance) -> bool + '_>> = Vec::new();
+    type Check<'a> = Box<dyn Fn(&Instance) -> bool + 'a>;
+    let mut checks: Vec<Check<'_>> = Vec::new();
     for target in targets {
         let values = &target.values;
         let key = target.key.as_str();
