@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
-const SEEDS: std::ops::Range<u64> = 0..500;
+const SEEDS: std::ops::Range<u64> = 0..2_000;
 const GROUP: &str = "AutoScalingGroupName=web";
 const IMPAIRED: &str = "AvailabilityZoneImpairmentPolicy";
 

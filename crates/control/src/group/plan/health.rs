@@ -134,6 +134,15 @@ impl Planner<'_> {
                 .unwrap_or(UnhealthyBecause::Ec2State);
             let unexpected = because == UnhealthyBecause::Ec2State;
             match launch_first {
+                // It carries nothing yet that another would have to carry first, and the room is
+                // the next successor's.
+                Some(_) if !unexpected && self.is_ahead(member) => {
+                    self.steps.push(Step::Terminate {
+                        id: member.id.clone(),
+                        why: TerminateWhy::Unhealthy(because),
+                    });
+                    continue;
+                }
                 Some(policy) if !unexpected => {
                     self.launch_ahead(member, policy.high, LaunchWhy::Replacement);
                     continue;

@@ -338,6 +338,22 @@ fn heavy_members_are_replaced_ahead_as_well() {
     );
 }
 
+/// Two ill ones and no room for a third: nobody could ever be replaced (seeds 2960 and 3282).
+#[test]
+fn a_successor_that_fails_makes_room_for_another() {
+    let ill = |g: &mut AutoScalingGroup| {
+        g.maintenance_policy = Some((100, 150));
+        g.instances[3].replaces = Some(id(2));
+    };
+    check_with(3, "aS bS aS! bS!", ill, "replace 3");
+    check_with(
+        3,
+        "aS bS aS!",
+        |g| g.maintenance_policy = Some((100, 150)),
+        "launch a,b Replacement for 2",
+    );
+}
+
 #[test]
 fn an_impaired_instance_is_given_some_minutes_and_its_grace_period() {
     check(2, "aSi bS", "ill 0 Ec2StatusCheck");
