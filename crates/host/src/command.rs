@@ -18,7 +18,7 @@ pub struct CommandSpec {
     /// Where the script lies in the instance while it runs.
     pub directory: PathBuf,
     pub working_directory: Option<String>,
-    /// It is killed after that, with all that it began.
+    /// It is killed after that, with its process group.
     pub timeout: Duration,
 }
 

@@ -120,7 +120,9 @@ fn shape(ctx: &Ctx, instance: &Instance) -> Shape {
 /// What the recipe of an image makes.
 fn platform(recipe: &str) -> (String, String) {
     let (name, version) = match recipe {
-        PLAIN_RECIPE | DOCKER_RECIPE | "debian-12-cloud-init" => ("Debian GNU/Linux", "12"),
+        PLAIN_RECIPE | DOCKER_RECIPE | "debian-12-cloud-init" | "debian-12-plain" => {
+            ("Debian GNU/Linux", "12")
+        }
         "ubuntu-22.04" => ("Ubuntu", "22.04"),
         "ubuntu-24.04" => ("Ubuntu", "24.04"),
         "amazon-linux-2023" => ("Amazon Linux", "2023"),

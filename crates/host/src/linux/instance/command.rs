@@ -1,6 +1,6 @@
 //! Scripts in instances, by the way that `nines shell` goes: begun, watched, ended.
 //!
-//! Each has a thread that waits for it and two that read what it writes. They live with the control
+//! Each has threads that enter, wait, write and read for it. They live with the control
 //! plane; one that ends leaves scripts running whose output nobody reads.
 
 use super::doorbell::Waker;
@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The script comes by standard input and is run as a file, so that its first line may name what
 /// runs it. Without one, `sh` does.
@@ -68,11 +68,9 @@ impl Commands {
 
     /// Kills one that runs; its end comes as any other's.
     pub fn cancel(&self, key: &str) {
-        if let Some(entry) = self.entries().get_mut(key)
-            && let Some(group) = entry.group
-        {
+        if let Some(entry) = self.entries().get_mut(key) {
             entry.cancelled = true;
-            kill(group);
+            entry.group.into_iter().for_each(kill);
         }
     }
 
@@ -87,29 +85,80 @@ impl Commands {
         if self.entries().contains_key(&spec.key) {
             return Ok(());
         }
-        let mut child = command
+        command
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let group = Pid::from_raw(child.id() as i32);
+            .stderr(Stdio::piped());
         let entry = Entry {
             state: CommandState::Running,
-            group: Some(group),
+            group: None,
             cancelled: false,
         };
         self.entries().insert(spec.key.clone(), entry);
-        let (commands, spec) = (self.clone(), spec.clone());
+        let (commands, followed) = (self.clone(), spec.clone());
         let name = thread::Builder::new().name("run-command".into());
-        name.spawn(move || {
-            let end = follow(&commands, &spec, &mut child, group);
-            if let Some(entry) = commands.entries().get_mut(&spec.key) {
+        let begun = name.spawn(move || {
+            let end = commands.run(&followed, command);
+            if let Some(entry) = commands.entries().get_mut(&followed.key) {
                 entry.state = CommandState::Ended(end);
             }
             waker();
-        })?;
-        Ok(())
+        });
+        if begun.is_err() {
+            self.entries().remove(&spec.key);
+        }
+        begun.map(drop)
+    }
+
+    /// Who enters an instance waits while it is frozen, be it for a snapshot or by its own root,
+    /// and for CPU time that it may not have: that holds up nobody but this script, and counts.
+    fn run(&self, spec: &CommandSpec, mut command: Command) -> CommandEnd {
+        let deadline = Instant::now() + spec.timeout;
+        let (entered, inside) = mpsc::channel();
+        let (commands, key) = (self.clone(), spec.key.clone());
+        thread::spawn(move || {
+            let spawned = command.spawn();
+            let mut entries = commands.entries();
+            let wanted = entries.get_mut(&key).filter(|entry| !entry.cancelled);
+            match (spawned, wanted) {
+                (Ok(child), Some(entry)) => {
+                    entry.group = Some(Pid::from_raw(child.id() as i32));
+                    let _ = entered.send(Ok(child));
+                }
+                (Ok(mut child), None) => {
+                    drop(entries);
+                    kill(Pid::from_raw(child.id() as i32));
+                    let _ = child.wait();
+                }
+                (Err(error), _) => drop(entered.send(Err(error))),
+            }
+        });
+        let mut child = inside.recv_timeout(spec.timeout);
+        let timed_out = child.is_err() && Instant::now() >= deadline;
+        if child.is_err() {
+            // Either it has been sent by now, or it ends with nobody waiting for it.
+            let mut entries = self.entries();
+            child = inside.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+            if let Some(entry) = entries.get_mut(&spec.key).filter(|_| child.is_err()) {
+                entry.cancelled = true;
+            }
+        }
+        let over = |how, stderr| CommandEnd {
+            at: Timestamp::now(),
+            how,
+            stdout: String::new(),
+            stderr,
+        };
+        match child {
+            Ok(Ok(mut child)) => follow(self, spec, &mut child, deadline),
+            Ok(Err(error)) => {
+                let why = format!("failed to enter {}: {error}", spec.instance);
+                over(Ending::Exited(-1), why)
+            }
+            Err(_) if timed_out => over(Ending::TimedOut, String::new()),
+            Err(_) => over(Ending::Cancelled, String::new()),
+        }
     }
 }
 
@@ -118,14 +167,21 @@ fn kill(group: Pid) {
     let _ = killpg(group, Signal::SIGKILL);
 }
 
-fn follow(commands: &Commands, spec: &CommandSpec, child: &mut Child, group: Pid) -> CommandEnd {
+fn follow(
+    commands: &Commands,
+    spec: &CommandSpec,
+    child: &mut Child,
+    deadline: Instant,
+) -> CommandEnd {
+    let group = Pid::from_raw(child.id() as i32);
     let (stdout, told) = mpsc::channel();
     let stderr = stdout.clone();
     let stdout = read(child.stdout.take(), OUTPUT, stdout);
     let stderr = read(child.stderr.take(), ERRORS, stderr);
     if let Some(mut stdin) = child.stdin.take() {
-        // It may end before it has read everything.
-        let _ = stdin.write_all(spec.script.as_bytes());
+        let script = spec.script.clone();
+        // It may end before it has read everything, or read nothing.
+        thread::spawn(move || stdin.write_all(script.as_bytes()));
     }
     let (ended, end) = mpsc::channel();
     thread::spawn(move || {
@@ -135,7 +191,8 @@ fn follow(commands: &Commands, spec: &CommandSpec, child: &mut Child, group: Pid
         {}
         let _ = ended.send(());
     });
-    let timed_out = end.recv_timeout(spec.timeout) == Err(RecvTimeoutError::Timeout);
+    let timed_out = end.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        == Err(RecvTimeoutError::Timeout);
     if timed_out {
         kill(group);
         let _ = end.recv();
@@ -203,7 +260,6 @@ fn text(kept: &Kept, characters: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     /// On this host instead of in an instance; what became of it.
     fn run(script: &str, timeout: Duration, cancel: bool) -> CommandEnd {
