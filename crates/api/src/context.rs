@@ -16,6 +16,8 @@ pub struct Ctx {
     pub now: Timestamp,
     /// The access key id of the caller; any key works.
     pub access_key: String,
+    /// Whether the call comes from the host itself, not from an instance.
+    pub from_host: bool,
     pub cloud: Arc<Cloud>,
 }
 

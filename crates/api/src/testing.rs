@@ -27,6 +27,7 @@ pub fn run<T>(f: impl FnOnce(&mut Ctx) -> T) -> T {
         scope,
         now,
         access_key: "test".into(),
+        from_host: true,
         cloud: Arc::new(cloud),
     };
     f(&mut ctx)

@@ -65,6 +65,7 @@ impl Api {
                     scope: scope.clone(),
                     now,
                     access_key: account.into(),
+                    from_host: true,
                     cloud: self.cloud.clone(),
                 };
                 let answer = job.input.run(&mut ctx)?;

@@ -162,8 +162,8 @@ fn sweep(root: &Path, wanted: &BTreeSet<PathBuf>, thorough: bool) -> io::Result<
             for path in directories(&region)? {
                 match path.strip_prefix(root) {
                     Ok(own) if wanted.contains(own) => {
-                        if thorough {
-                            Layout::at(path).sweep(before)?;
+                        if thorough && let Err(error) = Layout::at(path.clone()).sweep(before) {
+                            tracing::warn!(repository = %own.display(), %error, "failed to sweep a repository");
                         }
                     }
                     _ => fs::remove_dir_all(path)?,

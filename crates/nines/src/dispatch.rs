@@ -30,7 +30,7 @@ impl Dispatcher {
         }
     }
 
-    pub async fn answer(&self, request: HttpRequest) -> HttpResponse {
+    pub async fn answer(&self, request: HttpRequest, from_host: bool) -> HttpResponse {
         // By the thread's generator: a system call for each would be felt.
         let request_id = uuid::Builder::from_random_bytes(rand::random())
             .into_uuid()
@@ -69,7 +69,8 @@ impl Dispatcher {
         let done = match service.prepare(&call) {
             Ok(job) => {
                 let name = job.action.name;
-                self.run(job.action.read_only, scope, |ctx| job.input.run(ctx))
+                let caller = (scope.0, scope.1, from_host);
+                self.run(job.action.read_only, caller, |ctx| job.input.run(ctx))
                     .await
                     .map(|answer| (name, answer))
             }
@@ -172,7 +173,7 @@ impl Dispatcher {
     async fn run<T>(
         &self,
         read_only: bool,
-        (scope, access_key): (Scope, String),
+        (scope, access_key, from_host): (Scope, String, bool),
         action: impl FnOnce(&mut Ctx) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
         let now = Timestamp::now();
@@ -181,6 +182,7 @@ impl Dispatcher {
             scope,
             now,
             access_key,
+            from_host,
             cloud: Arc::clone(&self.cloud),
         };
         if read_only {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What `images/build` builds; a machine in memory has them all.
+/// What `make images` builds; a machine in memory has these.
 pub const RECIPES: [&str; 2] = ["debian-12-docker", "debian-12"];
 
 /// Where each name leads to. A version's directory never changes, so what is known of it holds

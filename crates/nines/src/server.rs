@@ -180,7 +180,7 @@ async fn answer(server: &Server, request: Request<Incoming>, from_host: bool) ->
             server.admin.answer(&request)
         }
         // The room of the body is taken until the answer is there.
-        Ok((request, _room)) => server.dispatcher.answer(request).await,
+        Ok((request, _room)) => server.dispatcher.answer(request, from_host).await,
         Err(error) => error.into_response(protocol, ErrorStyle::default(), "-"),
     };
     into_hyper(response, head_only)

@@ -341,7 +341,11 @@ impl Layout {
         for directory in [self.0.join("blobs/sha256"), self.uploads()] {
             for entry in fs::read_dir(directory)? {
                 let entry = entry?;
-                let old = entry.metadata()?.modified()? < before;
+                // One that a client completes or ends meanwhile is nobody's leftover.
+                let Ok(metadata) = entry.metadata() else {
+                    continue;
+                };
+                let old = metadata.modified()? < before;
                 let unnamed = entry
                     .file_name()
                     .to_str()

@@ -8,6 +8,7 @@ use crate::name::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +92,14 @@ impl<'a> Upload<'a> {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(UploadError::Busy),
             Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        // It may have become a blob between the opening and the lock, and blobs do not change.
+        let (own, named) = (
+            file.metadata()?,
+            fs::metadata(self.path()).map_err(unknown)?,
+        );
+        if own.ino() != named.ino() {
+            return Err(UploadError::Unknown);
         }
         let length = file.seek(io::SeekFrom::End(0))?;
         match start {

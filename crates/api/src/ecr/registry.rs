@@ -13,9 +13,10 @@ use wire::Timestamp;
 /// As AWS's; never shrunk, since a login stands for real software.
 const LIFE: SignedDuration = SignedDuration::from_hours(12);
 
-/// From now on the registry's name means something on the host.
+/// From now on the registry's name means something on the host, which is for the host alone to
+/// ask: an instance could have it trust a name that is somebody else's in the open.
 pub(super) fn ensure(ctx: &mut Ctx) {
-    if !ctx.tx.registries.contains_key(&ctx.scope) {
+    if ctx.from_host && !ctx.tx.registries.contains_key(&ctx.scope) {
         let scope = ctx.scope.clone();
         ctx.tx.put(Registry { scope });
     }

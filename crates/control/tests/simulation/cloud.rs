@@ -168,6 +168,7 @@ impl Cloud {
                     scope: self.scope.clone(),
                     now: self.now(),
                     access_key: "test".into(),
+                    from_host: true,
                     cloud: self.context.clone(),
                 };
                 let answer = job.input.run(&mut ctx)?;
