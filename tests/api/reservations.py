@@ -135,6 +135,11 @@ def public_access(ec2):
 
 
 def kms(kms):
+    managed = kms.describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]
+    check("AWS's", (managed["KeyManager"], managed["Enabled"]), ("AWS", True))
+    check("the same again", kms.describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]["Arn"], managed["Arn"])
+    aliases = {a["AliasName"]: a.get("TargetKeyId") for a in kms.get_paginator("list_aliases").paginate().search("Aliases")}
+    check("its alias", (aliases["alias/aws/ebs"], aliases["alias/aws/s3"]), (managed["KeyId"], None))
     key = kms.create_key(Description="d", Tags=[{"TagKey": "a", "TagValue": "b"}])["KeyMetadata"]
     kms.create_alias(AliasName="alias/mine", TargetKeyId=key["KeyId"])
     sealed = kms.encrypt(KeyId="alias/mine", Plaintext=b"secret", EncryptionContext={"a": "b"})
@@ -153,7 +158,7 @@ def kms(kms):
     kms.enable_key(KeyId=key["KeyId"])
     kms.schedule_key_deletion(KeyId=key["KeyId"], PendingWindowInDays=7)
     check("state", kms.describe_key(KeyId="alias/mine")["KeyMetadata"]["KeyState"], "PendingDeletion")
-    check("keys", [k["KeyId"] for k in kms.list_keys()["Keys"]], [key["KeyId"]])
+    check("keys", {k["KeyId"] for k in kms.list_keys()["Keys"]}, {key["KeyId"], managed["KeyId"]})
     refused(
         (kms.describe_key, dict(KeyId="alias/none"), "NotFoundException"),
         (kms.describe_key, dict(KeyId="00000000-0000-0000-0000-000000000000"), "NotFoundException"),

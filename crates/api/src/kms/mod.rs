@@ -26,7 +26,8 @@ pub fn service() -> Service<Ctx> {
         json_target_prefix: Some("TrentService"),
         actions: vec![
             action("CreateKey", key::create),
-            action("DescribeKey", key::describe),
+            // It makes the key of an alias of AWS's.
+            action("DescribeKey", key::describe).writes(),
             action("ListKeys", key::list),
             action("EnableKey", key::enable),
             action("DisableKey", key::disable),
