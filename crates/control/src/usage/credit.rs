@@ -35,6 +35,16 @@ const NAMESPACE: &str = "AWS/EC2";
 #[derive(Default)]
 pub struct Readings(BTreeMap<InstanceId, Reading>);
 
+impl Readings {
+    /// The limit could not be set: what was known before is true still.
+    pub fn take_back(&mut self, limit: &Limit) {
+        if let Some(reading) = self.0.get_mut(&limit.id) {
+            reading.share = None;
+            reading.is_slowed ^= limit.news.is_some();
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Reading {
     started: Timestamp,

@@ -81,7 +81,9 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     instance::measure(&world.metrics, readings, &state, &members, &seen, period);
     let credits = &mut world.usage.credits;
     let limits = credit::measure(&world.metrics, credits, &state, &seen, period);
-    limits.into_iter().for_each(|limit| slow(world, limit, now));
+    for limit in limits {
+        slow(world, limit, now);
+    }
     let counts = std::mem::take(&mut world.usage.balancer);
     load_balancer::measure(&world.metrics, &state, &counts, start);
     let flows = std::mem::take(&mut world.usage.flows);
@@ -104,15 +106,13 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// Slows an instance down whose credits are gone, or lets it go.
-fn slow(world: &World, limit: credit::Limit, now: Timestamp) {
-    let credit::Limit {
-        id,
-        usec_per_sec,
-        news,
-    } = limit;
-    if let Err(error) = world.host.limit_cpu(&id, usec_per_sec) {
-        tracing::warn!(%id, %error, "failed to limit the CPU time of an instance");
+fn slow(world: &mut World, limit: credit::Limit, now: Timestamp) {
+    if let Err(error) = world.host.limit_cpu(&limit.id, limit.usec_per_sec) {
+        tracing::warn!(id = %limit.id, %error, "failed to limit the CPU time of an instance; it is tried again");
+        world.usage.credits.take_back(&limit);
+        return;
     }
+    let credit::Limit { id, news, .. } = limit;
     let (severity, told) = match news {
         None => return,
         Some(credit::News::Slowed(baseline)) => (
