@@ -174,8 +174,8 @@ impl Cgroups {
     fn tell(&self, id: &str, file: &str, value: &str) -> Result<()> {
         let file = self.instance(id).join(file);
         match fs::write(&file, value) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
+            Err(e) if is_gone(&e) => Ok(()),
+            written => written,
         }
         .during(|| format!("write {value} to {}", file.display()))
     }
@@ -392,6 +392,11 @@ fn delegate(dir: &Path, owner: u32) -> Result<()> {
         chown(&dir.join(file))?;
     }
     Ok(())
+}
+
+/// A group that is removed while one of its files is open says that there is no such device.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
 
 fn wait_until_empty(dir: &Path) -> Result<()> {

@@ -271,7 +271,11 @@ fn outlives_the_control_plane() {
     assert!(lives());
     let stopped = cloud.instances.stop(&cloud.spec.id, true, PATIENCE);
     stopped.expect("its processes end");
-    assert!(!lives());
+    // Its group is empty a moment before the kernel calls it a zombie.
+    while lives() {
+        assert!(Instant::now() < deadline, "its init lives on");
+        std::thread::yield_now();
+    }
     assert_ne!(cloud.boot().init_pid, before.init_pid);
 }
 

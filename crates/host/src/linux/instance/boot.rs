@@ -164,11 +164,13 @@ fn own_clock(offsets: io::Result<File>) -> Result<()> {
     let monotonic = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
         .during(|| "read the clock".into())?;
     unshare(NEW_TIME).during(|| "make a time namespace".into())?;
-    let text = format!(
-        "boottime -{} 0\nmonotonic -{} 0\n",
-        now.tv_sec(),
-        monotonic.tv_sec()
-    );
+    // To the nanosecond: whoever began before the uptime that its file tells would be of an age
+    // below nil, which `ps` prints as 131 years.
+    let back = |at: nix::sys::time::TimeSpec| match at.tv_nsec() {
+        0 => format!("-{} 0", at.tv_sec()),
+        part => format!("-{} {}", at.tv_sec() + 1, 1_000_000_000 - part),
+    };
+    let text = format!("boottime {}\nmonotonic {}\n", back(now), back(monotonic));
     offsets
         .write_all(text.as_bytes())
         .during(|| "set the clock of the boot".into())

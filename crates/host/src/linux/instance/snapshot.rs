@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 type Result<T> = std::result::Result<T, InstanceError>;
 
@@ -124,7 +124,25 @@ fn copy(id: &str, instance: &Path, new: &Path, cgroups: Option<&Cgroups>) -> Res
     if let Some(cgroups) = cgroups {
         cgroups.freeze(id, true)?;
     }
-    let done = Command::new("unshare")
+    let mut done = run_copy(instance, &source, new);
+    // Ended meanwhile, it has taken the device of its volume with it.
+    let failed = done.as_ref().is_ok_and(|done| !done.status.success());
+    if failed && source.starts_with("/dev/") && !new.join("upper").exists() {
+        done = run_copy(instance, &file.display().to_string(), new);
+    }
+    if let Some(cgroups) = cgroups {
+        cgroups.freeze(id, false)?;
+    }
+    let done = done?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+    Err(InstanceError::refused("copy a root volume", said))
+}
+
+fn run_copy(instance: &Path, source: &str, new: &Path) -> Result<Output> {
+    Command::new("unshare")
         .args([
             "--mount",
             "--propagation",
@@ -140,16 +158,7 @@ fn copy(id: &str, instance: &Path, new: &Path, cgroups: Option<&Cgroups>) -> Res
         .arg(new)
         .stdin(Stdio::null())
         .output()
-        .during(|| "run unshare".into());
-    if let Some(cgroups) = cgroups {
-        cgroups.freeze(id, false)?;
-    }
-    let done = done?;
-    if done.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-    Err(InstanceError::refused("copy a root volume", said))
+        .during(|| "run unshare".into())
 }
 
 pub fn list(state: &Path) -> BTreeMap<SnapshotId, SnapshotOutcome> {

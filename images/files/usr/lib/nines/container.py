@@ -103,7 +103,9 @@ def main(arguments):
 
     def change(spec):
         spec = mounts(spec, bundle)
-        return spec | {"process": process(spec.get("process", {}), bundle, rights)}
+        # Without the file (`--volume /dev:/dev`) nothing may name it.
+        there = any(mount.get("destination") == INSIDE for mount in spec["mounts"])
+        return spec | {"process": process(spec.get("process", {}), bundle if there else None, rights)}
 
     adapt(os.path.join(directory, "config.json"), change)
 
