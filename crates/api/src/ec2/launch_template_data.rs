@@ -56,7 +56,6 @@ shapes! {
         #[serde(rename(serialize = "securityGroupSet", deserialize = "SecurityGroup"), alias = "SecurityGroupSet", skip_serializing_if = "Vec::is_empty")]
         security_groups: Vec<String>,
         instance_market_options: Option<InstanceMarketOptions>,
-        #[serde(deserialize_with = "wire::stored")]
         credit_specification: Option<CreditSpecification>,
         #[serde(deserialize_with = "wire::stored")]
         cpu_options: Option<CpuOptions>,
@@ -68,7 +67,6 @@ shapes! {
         #[serde(deserialize_with = "wire::stored")]
         enclave_options: Option<EnclaveOptions>,
         private_dns_name_options: Option<PrivateDnsNameOptions>,
-        #[serde(deserialize_with = "wire::stored")]
         maintenance_options: Option<MaintenanceOptions>,
         #[serde(deserialize_with = "wire::stored")]
         network_performance_options: Option<NetworkPerformanceOptions>,
