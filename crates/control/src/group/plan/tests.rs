@@ -338,7 +338,7 @@ fn heavy_members_are_replaced_ahead_as_well() {
     );
 }
 
-/// Two ill ones and no room for a third: nobody could ever be replaced (seeds 2960 and 3282).
+/// Two ill ones and no room for a third: nobody could ever be replaced (seed 3282).
 #[test]
 fn a_successor_that_fails_makes_room_for_another() {
     let ill = |g: &mut AutoScalingGroup| {
