@@ -8,7 +8,6 @@ mod network;
 mod place;
 mod zone;
 
-pub use self::health::state_name;
 pub use self::zone::{Failover, in_service};
 
 use self::place::target_keys;

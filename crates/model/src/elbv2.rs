@@ -300,3 +300,17 @@ pub enum TargetState {
     Draining,
     Unavailable,
 }
+
+impl TargetState {
+    /// As AWS spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Unused => "unused",
+            Self::Draining => "draining",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}

@@ -96,7 +96,7 @@ impl Admin {
             .values()
             .map(|h| {
                 let group = state.target_groups.get(&h.target_group).map_or("", |g| g.name.as_str());
-                json!({ "group": group, "target": h.target, "port": h.port, "state": control::load_balancer::state_name(h.state), "since": h.since, "reason": h.reason })
+                json!({ "group": group, "target": h.target, "port": h.port, "state": h.state.name(), "since": h.since, "reason": h.reason })
             })
             .collect();
         let groups: Vec<Value> = state

@@ -89,17 +89,6 @@ impl AdministrativeOverride {
     }
 }
 
-fn state_name(state: TargetState) -> &'static str {
-    match state {
-        TargetState::Initial => "initial",
-        TargetState::Healthy => "healthy",
-        TargetState::Unhealthy => "unhealthy",
-        TargetState::Unused => "unused",
-        TargetState::Draining => "draining",
-        TargetState::Unavailable => "unavailable",
-    }
-}
-
 pub fn describe(ctx: &mut Ctx, input: DescribeTargetHealth) -> Result<TargetHealthDescriptions> {
     let group = find::<TargetGroup>(ctx, &input.target_group_arn)?;
     for include in &input.include {
@@ -172,7 +161,7 @@ fn registered(
         },
         health_check_port: Some(health_check_port),
         target_health: HealthShape {
-            state: state_name(state),
+            state: state.name(),
             reason,
             description,
         },
@@ -189,7 +178,7 @@ fn unregistered(asked: TargetShape, port: u16) -> Description {
         },
         health_check_port: None,
         target_health: HealthShape {
-            state: state_name(TargetState::Unused),
+            state: TargetState::Unused.name(),
             reason: Some("Target.NotRegistered".into()),
             description: Some("Target is not registered to the target group".into()),
         },

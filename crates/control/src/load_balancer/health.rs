@@ -99,7 +99,7 @@ pub fn record(world: &mut World, now: Timestamp) {
                     severity,
                     &new.target,
                     "target-health",
-                    format!("is {} in target group {name}{why}", state_name(new.state)),
+                    format!("is {} in target group {name}{why}", new.state.name()),
                 );
             }
             let mut new = new.clone();
@@ -114,17 +114,6 @@ pub fn record(world: &mut World, now: Timestamp) {
             tx.remove::<TargetHealth>(key);
         }
     });
-}
-
-pub fn state_name(state: TargetState) -> &'static str {
-    match state {
-        TargetState::Initial => "initial",
-        TargetState::Healthy => "healthy",
-        TargetState::Unhealthy => "unhealthy",
-        TargetState::Unused => "unused",
-        TargetState::Draining => "draining",
-        TargetState::Unavailable => "unavailable",
-    }
 }
 
 /// The one state that `DescribeTargetHealth` shows for a target that several nodes probe.

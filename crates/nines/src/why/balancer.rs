@@ -81,7 +81,7 @@ pub fn target_group(walk: &mut Walk, state: &State, name: &str) -> Result<(), St
                 check.path, check.port, check.interval, check.timeout, check.matcher
             ),
         };
-        let is = control::load_balancer::state_name(health.state);
+        let is = health.state.name();
         let since = health.since.strftime("%H:%M:%S");
         walk.step(
             "target",
