@@ -13,14 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from checks import check, failures
 from strict import Checker, client, code_of
-
-failures = []
-
-
-def check(what, got, expected):
-    if got != expected:
-        failures.append(f"{what}: got {got!r}, expected {expected!r}")
 
 
 def make(names, *options):

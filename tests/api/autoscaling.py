@@ -11,14 +11,8 @@ import random
 import sys
 
 from botocore.exceptions import ClientError
+from checks import check, failures
 from strict import Checker, client, code_of
-
-failures = []
-
-
-def check(what, got, expected):
-    if got != expected:
-        failures.append(f"{what}: got {got!r}, expected {expected!r}")
 
 
 def message_of(call, **arguments):

@@ -11,7 +11,8 @@ import datetime
 import random
 import sys
 
-from autoscaling import Stack, check, failures, message_of, one
+from autoscaling import Stack, message_of, one
+from checks import check, failures
 from strict import Checker, client, code_of
 
 GROUP = {"AutoScalingGroupName": "web"}

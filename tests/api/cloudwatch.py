@@ -13,15 +13,10 @@ import time
 
 import botocore.config
 import botocore.session
+from checks import check, failures
 from strict import Checker, code_of
 
-failures = []
 PROTOCOLS = ("query", "json", "smithy-rpc-v2-cbor")
-
-
-def check(what, got, expected):
-    if got != expected:
-        failures.append(f"{what}: got {got!r}, expected {expected!r}")
 
 
 def client(protocol, endpoint):

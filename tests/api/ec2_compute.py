@@ -14,9 +14,9 @@ import random
 import sys
 import time
 
+from checks import check, failures
 from strict import Checker, client, code_of
 
-failures = []
 
 ED25519 = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINhLMy2bJVM17gjWU3JzjyEbMabSTbKIErUNIMNsP2Se someone"
 MAY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
@@ -33,11 +33,6 @@ TRUST = json.dumps(
     }
 )
 NOBODY = "i-0123456789abcdef0"
-
-
-def check(what, got, expected):
-    if got != expected:
-        failures.append(f"{what}: got {got!r}, expected {expected!r}")
 
 
 def tags(kind, **pairs):

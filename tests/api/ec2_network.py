@@ -10,14 +10,8 @@ import random
 import sys
 import time
 
+from checks import check, failures
 from strict import Checker, client, code_of
-
-failures = []
-
-
-def check(what, got, expected):
-    if got != expected:
-        failures.append(f"{what}: got {got!r}, expected {expected!r}")
 
 
 def tags(kind, **pairs):

@@ -10,20 +10,10 @@ import json
 import random
 import sys
 
+from checks import check, failures, refused
 from strict import Checker, client, code_of
 
-failures = []
 EXPIRE = {"type": "expire"}
-
-
-def check(what, got, expected):
-    if got != expected:
-        failures.append(f"{what}: got {got!r}, expected {expected!r}")
-
-
-def refused(*cases):
-    for call, arguments, code in cases:
-        check(f"{call.__name__} {arguments}", code_of(call, **arguments), code)
 
 
 def digest(content):

@@ -13,21 +13,11 @@ import sys
 import boto3
 import botocore.exceptions
 
+from checks import check, failures, refused
 from strict import Checker, client, code_of
 
-failures = []
 MANAGED = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 DOCUMENT = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
-
-
-def check(what, got, expected):
-    if got != expected:
-        failures.append(f"{what}: got {got!r}, expected {expected!r}")
-
-
-def refused(*cases):
-    for call, arguments, code in cases:
-        check(f"{call.__name__} {arguments}", code_of(call, **arguments), code)
 
 
 def users(iam, account):

@@ -8,19 +8,8 @@ import random
 import sys
 import time
 
-from strict import Checker, client, code_of
-
-failures = []
-
-
-def check(what, got, expected):
-    if got != expected:
-        failures.append(f"{what}: got {got!r}, expected {expected!r}")
-
-
-def refused(*cases):
-    for call, arguments, code in cases:
-        check(f"{call.__name__} {arguments}", code_of(call, **arguments), code)
+from checks import check, failures, refused
+from strict import Checker, client
 
 
 def parameters(ssm):
