@@ -138,7 +138,7 @@ fn a_socket_that_cannot_be_opened_is_reported_and_tried_again() {
     assert_eq!(failures.len(), 1);
     assert!(failures[0].listener.contains("checkip"), "{failures:?}");
     drop(holder);
-    assert_eq!(edge.applied(1), []);
+    edge.recovered(1);
     assert_eq!(body(server, "GET /"), "127.0.0.1\n");
 
     let gone = Config {

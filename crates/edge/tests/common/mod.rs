@@ -80,6 +80,12 @@ impl Edge {
         }
     }
 
+    /// Waits until a revision is applied without a failure. What was applied is
+    /// told again after each connection, so that an earlier outcome may be seen twice.
+    pub fn recovered(&self, wanted: u64) {
+        while !self.applied(wanted).is_empty() {}
+    }
+
     pub fn next_report(&self) -> Report {
         self.reports.recv_timeout(PATIENCE).unwrap()
     }
