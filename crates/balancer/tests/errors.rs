@@ -109,8 +109,11 @@ fn smuggling() {
     check(Defensive, get_with_body, Some("\r\n\r\nabc"), true);
     let suspicious = "POST / HTTP/1.1\r\nHost: h\r\nTransfer_Encoding: chunked\r\n\r\n";
     check(Strictest, suspicious, None, true);
+    // Whoever reads this as chunked and whoever does not: the target gets neither.
+    let spaced = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n";
+    check(Defensive, spaced, Some("\r\n\r\n"), true);
+    check(Strictest, spaced, None, true);
     for line in [
-        "Transfer-Encoding : chunked",
         "Transfer-Encoding:\u{b}chunked",
         " Transfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\n , identity",
@@ -335,8 +338,17 @@ fn answers_of_rules() {
     assert!(client.head().unwrap().contains("Content-Length: 2\r\n"));
     client.send(GET);
     assert_eq!(client.response().body, "one");
+    let long = "a".repeat(9_000);
+    client.send(&format!("GET /old/{long} HTTP/1.1\r\nHost: h\r\n\r\n"));
+    assert_eq!(client.response().status, 507);
+    balancer.wait_count("redirects, too long", 1, |node| {
+        node.http_redirect_url_limit_exceeded_count
+    });
+    balancer.wait_count("5XX", 1, |node| node.elb_5xx);
     balancer.wait_count("redirects", 1, |node| node.http_redirect_count);
     balancer.wait_count("fixed responses", 2, |node| node.http_fixed_response_count);
     balancer.wait_count("3XX", 1, |node| node.elb_3xx);
-    balancer.wait_count("evaluations", 2 + 1 + 1 + 2, |node| node.rule_evaluations);
+    balancer.wait_count("evaluations", 2 + 1 + 1 + 2 + 2, |node| {
+        node.rule_evaluations
+    });
 }

@@ -2,8 +2,8 @@
 //! (`routing.http.desync_mitigation_mode`).
 //!
 //! Tiers and reasons are AWS's, as its access logs name them. Whatever the mode, a forwarded head is
-//! written anew with one framing, and a head that cannot be parsed is refused: `monitor` therefore
-//! lets through every request that has one possible reading, and no other.
+//! written anew with one framing, and a severe one, of which nobody can tell where it ends, is
+//! refused: `monitor` therefore lets through every request that has one possible reading, and no other.
 
 use crate::config::DesyncMode;
 

@@ -44,6 +44,11 @@ pub fn field(name: &str) -> Field {
     }
 }
 
+/// Whether a field's name may have it (RFC 9110 §5.6.2).
+pub fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// The comma-separated elements of a field value, trimmed, empty ones left out.
 pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value

@@ -227,9 +227,11 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
     }
     let is_bodiless = matches!(request.method, "GET" | "HEAD");
     match (codings, lengths) {
-        // An HTTP/1.0 recipient in front of us would not have seen the chunks.
-        (1.., _) if request.minor == 0 => return Err(Refused::Malformed("BadTransferEncoding")),
         (2.., _) => return Err(Refused::Malformed("MultipleTransferEncodingChunked")),
+        // An HTTP/1.0 recipient in front of us would not have seen the chunks.
+        (1, _) if request.minor == 0 => {
+            found.note(Tier::Ambiguous, "UndefinedTransferEncodingSemantics")
+        }
         (1, Some(_)) => found.note(Tier::Ambiguous, "BothTeClPresent"),
         (1, None) if is_bodiless => {
             found.note(Tier::Ambiguous, "UndefinedTransferEncodingSemantics")
@@ -255,7 +257,7 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
 }
 
 /// Line limits, also of a head that is still coming.
-fn check_limits(head: &[u8]) -> Result<(), Refused> {
+pub fn check_limits(head: &[u8]) -> Result<(), Refused> {
     if head.len() <= LINE_LIMIT {
         return Ok(());
     }

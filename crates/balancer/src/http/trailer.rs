@@ -5,7 +5,7 @@
 //! the content is, and all that the load balancer says itself.
 
 use super::desync::is_suspicious_name;
-use super::field::{Field, field};
+use super::field::{Field, field, is_token};
 
 /// Fields that stand at the start of a message or nowhere; a `*` at the end stands for any rest.
 const NEVER: [&str; 23] = [
@@ -38,7 +38,6 @@ const NEVER: [&str; 23] = [
 pub fn may_follow(line: &[u8]) -> Option<bool> {
     let colon = line.iter().position(|&byte| byte == b':')?;
     let name = std::str::from_utf8(&line[..colon]).ok()?;
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
         return None;
     }

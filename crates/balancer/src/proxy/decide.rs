@@ -13,6 +13,7 @@ use crate::http::answer::Answer;
 use crate::http::body::Body;
 use crate::http::desync::{Classification, Mitigation, Tier};
 use crate::http::field::{Field, field};
+use crate::http::mend::mend;
 use crate::http::request::{self, Refused, Request};
 use crate::http::target::host_name;
 use crate::pick;
@@ -94,11 +95,41 @@ pub struct Plan {
 /// is appended to `out`.
 pub fn decide(context: &Context<'_>, input: &[u8], out: &mut Vec<u8>) -> Option<Decision> {
     let mut fields = request::fields();
-    let parsed = match request::parse(input, &mut fields) {
-        Ok(parsed) => parsed?,
-        Err(refused) => return Some(refuse(context, refused, input.len())),
+    match request::parse(input, &mut fields) {
+        Ok(parsed) => Some(decide_on(context, parsed?, out)),
+        Err(refused) => decide_on_mended(context, refused, input, out),
+    }
+}
+
+/// The same of a head that the parser refused.
+#[cold]
+fn decide_on_mended(
+    context: &Context<'_>,
+    refused: Refused,
+    input: &[u8],
+    out: &mut Vec<u8>,
+) -> Option<Decision> {
+    let refuse = |refused| Some(refuse(context, refused, input.len()));
+    let Ok(mended) = mend(input) else {
+        return refuse(refused);
     };
-    Some(decide_on(context, parsed, out))
+    let length = mended.as_ref().map_or(input.len(), |mended| mended.length);
+    if let Err(refused) = request::check_limits(&input[..length]) {
+        return refuse(refused);
+    }
+    let mended = mended?;
+    let mut fields = request::fields();
+    let mut parsed = match request::parse(&mended.head, &mut fields) {
+        Ok(Some(parsed)) => parsed,
+        Ok(None) => return refuse(refused),
+        Err(refused) => return refuse(refused),
+    };
+    let Classification { tier, reason } = mended.classification;
+    parsed.classification.note(tier, reason);
+    Some(Decision {
+        length: mended.length,
+        ..decide_on(context, parsed, out)
+    })
 }
 
 /// Decides on a request that is understood.

@@ -11,6 +11,7 @@ use super::h2::head as http2;
 use crate::config::{Attributes, Protocol};
 use crate::http::body::{Body, Keep};
 use crate::http::field::{Field, field};
+use crate::http::mend::mend;
 use crate::http::request::{self, fields};
 use crate::http::target::{decode_unreserved, is_host, normal_path};
 use crate::http::{desync, response, trailer};
@@ -40,16 +41,41 @@ fn rewritten(head: &request::Request<'_, '_>) -> Option<Vec<u8>> {
 /// complete head change nothing of it.
 pub fn head(input: &[u8]) {
     let mut room = fields();
-    let Ok(Some(head)) = request::parse(input, &mut room) else {
+    match request::parse(input, &mut room) {
+        Ok(None) => {}
+        Ok(Some(head)) => {
+            assert!(head.length <= input.len());
+            let longer = [input, b"more"].concat();
+            let mut room = fields();
+            let again = request::parse(&longer, &mut room).unwrap().unwrap();
+            assert_eq!(again.length, head.length);
+            assert_eq!(again.raw_target, head.raw_target);
+            one_reading(&head);
+        }
+        Err(_) => mended(input),
+    }
+}
+
+/// What was mended is a whole head, and more bytes change nothing of it.
+fn mended(input: &[u8]) {
+    let Ok(Some(mended)) = mend(input) else {
         return;
     };
-    assert!(head.length <= input.len());
+    assert!(mended.length <= input.len());
+    assert_ne!(mended.classification.tier, desync::Tier::Compliant);
     let longer = [input, b"more"].concat();
+    let again = mend(&longer).unwrap().unwrap();
+    assert_eq!((again.length, &again.head), (mended.length, &mended.head));
     let mut room = fields();
-    let again = request::parse(&longer, &mut room).unwrap().unwrap();
-    assert_eq!(again.length, head.length);
-    assert_eq!(again.raw_target, head.raw_target);
-    let Some(out) = rewritten(&head) else { return };
+    if let Ok(head) = request::parse(&mended.head, &mut room) {
+        let head = head.expect("a whole head");
+        assert_eq!(head.length, mended.head.len());
+        one_reading(&head);
+    }
+}
+
+fn one_reading(head: &request::Request<'_, '_>) {
+    let Some(out) = rewritten(head) else { return };
     let mut room = fields();
     let parsed = request::parse(&out, &mut room);
     let parsed = parsed.expect("a head of ours").expect("a whole head");
