@@ -339,7 +339,7 @@ pub struct TargetGroup {
     pub relay: Option<Arc<network::TargetGroup>>,
 }
 
-/// `Http2` and `Grpc` groups answer 464 to the HTTP/1.1 requests that are all we accept, as AWS does.
+/// Of the requests to targets. `Http2` and `Grpc` groups answer 464 to HTTP/1.1, as AWS does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProtocolVersion {
     #[default]

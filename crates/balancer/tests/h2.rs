@@ -4,6 +4,7 @@ mod common;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use balancer::config::*;
 use balancer::report::HealthState;
@@ -169,6 +170,22 @@ fn many_streams_share_a_connection() {
     });
     drop(balancer);
     target.stop();
+}
+
+#[test]
+fn a_connection_ends_when_it_is_old() {
+    let target = Server::start("one");
+    let (balancer, made) = start(&[&target], |config| {
+        config.balancer().attributes.client_keep_alive = Duration::ZERO;
+    });
+    block_on(async {
+        let sender = connect(&balancer, &made).await;
+        assert_eq!(ask(&sender, get("/"), &[]).await.status, 200);
+        // Told to go away, it takes no more.
+        while sender.clone().ready().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    });
 }
 
 #[test]

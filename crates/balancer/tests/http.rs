@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -32,6 +34,20 @@ fn one_connection_serves_many_requests_on_both_sides() {
         head.contains("X-Forwarded-Port: 8080\r\nHost: test:8080\r\nX-Amzn-Trace-Id: Root=1-"),
         "{head}"
     );
+}
+
+#[test]
+fn a_connection_ends_when_it_is_old() {
+    let target = Server::start("one");
+    let balancer = Balancer::start(&[&target], |config| {
+        config.balancer().attributes.client_keep_alive = Duration::ZERO;
+    });
+    let mut client = balancer.connect();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let response = client.response();
+    assert_eq!((response.status, response.body.as_str()), (200, "one"));
+    assert_eq!(response.header("connection"), Some("close"));
+    assert!(client.is_closed());
 }
 
 #[test]

@@ -278,6 +278,45 @@ fn weights_share_between_groups() {
 }
 
 #[test]
+fn sessions_stay_with_their_group() {
+    let (blue, green) = (Server::start("blue"), Server::start("green"));
+    let mut balancer = Balancer::start(&[&blue], |config| {
+        let mut second = config.group().clone();
+        second.key = "targetgroup/green/2".into();
+        second.targets = vec![green.as_target()];
+        config.target_groups.insert(second.key.clone(), second);
+        let weighted = |key: &str| WeightedGroup {
+            target_group: key.into(),
+            weight: 1,
+        };
+        config.balancer().listeners[0].default_action = Action::Forward(Forward {
+            groups: vec![weighted(GROUP), weighted("targetgroup/green/2")],
+            stickiness: Some(Duration::from_secs(60)),
+        });
+    });
+    let first = balancer.get("/");
+    assert!(first.head.contains("Set-Cookie: AWSALBTGCORS="));
+    let cookie = first
+        .header("set-cookie")
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap();
+    assert!(cookie.starts_with("AWSALBTG="), "{cookie}");
+    let request = format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: {cookie}\r\n\r\n");
+    for _ in 0..20 {
+        assert_eq!(balancer.ask(&request).body, first.body);
+    }
+    // No other group stands in for it.
+    let key = match first.body.as_str() {
+        "blue" => GROUP,
+        _ => "targetgroup/green/2",
+    };
+    balancer.change(|config| config.target_groups.get_mut(key).unwrap().targets.clear());
+    assert_eq!(balancer.ask(&request).status, 503);
+}
+
+#[test]
 fn zones_with_and_without_cross_zone() {
     let (near, far) = (Server::start("near"), Server::start("far"));
     let mut balancer = Balancer::start(&[&near, &far], |config| {

@@ -1,8 +1,11 @@
 //! What all connections of a worker share.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::http::answer::http_date;
 
@@ -21,9 +24,28 @@ pub struct Core {
     serial: Cell<u64>,
     /// Another process accepts; connections end with their next answer.
     pub is_leaving: Cell<bool>,
+    /// Descriptors from here on are kept for connections to targets and for checks.
+    reserved_from: Option<RawFd>,
 }
 
 impl Core {
+    pub fn new() -> Core {
+        Core {
+            reserved_from: getrlimit(Resource::RLIMIT_NOFILE)
+                .ok()
+                .and_then(|(limit, _)| RawFd::try_from(limit - limit / 8).ok()),
+            ..Core::default()
+        }
+    }
+
+    /// Whether so many connections are open that this client's is one too many. Those who are in could
+    /// not be served otherwise: requests need connections to targets. A new descriptor is the lowest
+    /// free number, so that the number tells how many are open, without counting them.
+    pub fn is_one_too_many(&self, client: &impl AsRawFd) -> bool {
+        let number = client.as_raw_fd();
+        self.reserved_from.is_some_and(|first| first <= number)
+    }
+
     /// An empty buffer. Connections hold one only while bytes are in flight.
     pub fn buffer(&self) -> Vec<u8> {
         self.buffers

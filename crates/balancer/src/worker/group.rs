@@ -44,6 +44,9 @@ pub struct Target {
     health: Cell<HealthState>,
     /// When slow start began.
     ramping_since: Cell<Option<Instant>>,
+    /// It came when the group was empty, with others or alone, and has not been healthy yet: nobody
+    /// is there to carry the load meanwhile.
+    starts_whole: Cell<bool>,
     in_flight: Cell<u32>,
     is_anomalous: Cell<bool>,
     /// Of weighted random choice; 1 is the whole.
@@ -96,6 +99,7 @@ impl Group {
             .flat_map(|group| &group.targets)
             .map(|target| (target.key.as_str(), target))
             .collect();
+        let is_first = old.is_empty();
         let targets = config
             .targets
             .iter()
@@ -103,8 +107,10 @@ impl Group {
                 let same = old
                     .get(target.key.as_str())
                     .filter(|old| old.address == target.address && old.zone == target.zone);
-                let kept =
-                    same.map_or_else(|| Rc::new(Target::new(target)), |target| Rc::clone(target));
+                let kept = same.map_or_else(
+                    || Rc::new(Target::new(target, is_first)),
+                    |target| Rc::clone(target),
+                );
                 kept.state.set(target.state);
                 let relay = config.relay.as_ref();
                 kept.outlives
@@ -142,10 +148,12 @@ impl Group {
         if health == HealthState::Healthy && target.health.get() != HealthState::Healthy {
             // Ramping needs somebody else to carry the load (A/load-balancer-target-groups.html).
             let others = self.eligible.borrow();
-            let is_needed = !self.config.slow_start.is_zero()
+            let carries = |&place: &usize| self.share(&self.targets[place]) >= 1.0;
+            let ramps = !target.starts_whole.take()
+                && !self.config.slow_start.is_zero()
                 && !others.fail_open
-                && !others.targets.is_empty();
-            target.ramping_since.set(is_needed.then(Instant::now));
+                && others.targets.iter().any(carries);
+            target.ramping_since.set(ramps.then(Instant::now));
         }
         let failed = target.health.replace(health) == HealthState::Healthy
             && health == HealthState::Unhealthy;
@@ -170,6 +178,14 @@ impl Group {
             pick::eligible(candidates, self.config.unhealthy_state_routing, serves);
     }
 
+    /// The part of its turns that a target takes.
+    fn share(&self, target: &Target) -> f64 {
+        match target.ramping_since.get() {
+            Some(since) => pick::ramp(since.elapsed(), self.config.slow_start),
+            None => 1.0,
+        }
+    }
+
     /// The target for a new request; `None` if there is none to try.
     pub fn pick(&self) -> Option<Rc<Target>> {
         let eligible = self.eligible.borrow();
@@ -181,10 +197,6 @@ impl Group {
             self.unhealthy_routing.set(self.unhealthy_routing.get() + 1);
         }
         let target = |place: usize| &self.targets[eligible.targets[place]];
-        let share = |place: usize| match target(place).ramping_since.get() {
-            Some(since) => pick::ramp(since.elapsed(), self.config.slow_start),
-            None => 1.0,
-        };
         if self.is_mitigating.get() {
             let weights = (0..count).map(|place| target(place).weight.get());
             let place = pick::by_weight(weights, rand::random())?;
@@ -197,7 +209,7 @@ impl Group {
             count,
             rand::random,
             outstanding,
-            share,
+            |place| self.share(target(place)),
         );
         self.cursor.set((self.cursor.get() % count) + 1);
         Some(target(place).clone())
@@ -282,7 +294,7 @@ impl Group {
 }
 
 impl Target {
-    fn new(target: &config::Target) -> Target {
+    fn new(target: &config::Target, is_first: bool) -> Target {
         Target {
             key: target.key.clone(),
             address: target.address,
@@ -290,6 +302,7 @@ impl Target {
             state: Cell::new(target.state),
             health: Cell::new(HealthState::Initial),
             ramping_since: Cell::new(None),
+            starts_whole: Cell::new(is_first),
             in_flight: Cell::new(0),
             is_anomalous: Cell::new(false),
             weight: Cell::new(1.0),
@@ -366,6 +379,54 @@ impl Target {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    /// Of so many requests, how many a target gets.
+    fn share_of(group: &Group, key: &str, requests: usize) -> usize {
+        let picked = (0..requests).map(|_| group.pick().unwrap());
+        picked.filter(|target| target.key == key).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_later_starts_slowly() {
+        let with = |keys: &[&str], before: Option<&Group>| {
+            let target = |key: &&str| config::Target {
+                key: (*key).into(),
+                address: ([10, 0, 0, 1], 80).into(),
+                zone: None,
+                state: TargetState::Active,
+            };
+            let settings = config::TargetGroup {
+                slow_start: Duration::from_secs(100),
+                targets: keys.iter().map(target).collect(),
+                ..config::TargetGroup::default()
+            };
+            Group::new(Arc::new(settings), vec![], before)
+        };
+        let group = with(&["a", "b"], None);
+        for key in ["a", "b"] {
+            group.set_health(key, HealthState::Healthy);
+        }
+        assert_eq!(share_of(&group, "b", 100), 50, "they came together");
+        let group = with(&["a", "b", "c"], Some(&group));
+        let comes = || {
+            group.set_health("c", HealthState::Unhealthy);
+            group.set_health("c", HealthState::Healthy);
+        };
+        comes();
+        // A tenth of its third, and six standard deviations around it.
+        let is_slow = |share| (40..160).contains(&share);
+        assert!(is_slow(share_of(&group, "c", 3000)));
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert_eq!(share_of(&group, "c", 300), 100);
+        comes();
+        assert!(is_slow(share_of(&group, "c", 3000)), "as often as it comes");
+        // Nobody else could carry the load.
+        for key in ["a", "b"] {
+            group.set_health(key, HealthState::Unhealthy);
+        }
+        group.set_health("a", HealthState::Healthy);
+        assert_eq!(group.targets[0].ramping_since.get(), None);
+    }
 
     /// Rounds of requests of which one target answers each with 500; how many of the last it got.
     async fn failing_one_gets(mitigation: bool) -> usize {

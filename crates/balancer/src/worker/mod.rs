@@ -64,7 +64,7 @@ pub enum Event {
 /// Serves until the command channel closes, then closes everything.
 pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSender<Event>) {
     let mut worker = Worker {
-        core: Rc::new(Core::default()),
+        core: Rc::new(Core::new()),
         nodes: BTreeMap::new(),
         config: Arc::default(),
         compiled: BTreeMap::new(),

@@ -396,6 +396,8 @@ async fn close(listening: BTreeMap<u16, Listening>) {
 async fn accept(core: Rc<Core>, node: Rc<Node>, listener: Rc<TcpListener>, port: u16) {
     loop {
         match listener.accept().await {
+            // Closed as it is.
+            Ok((stream, _)) if core.is_one_too_many(&stream) => bump(&node.counters.rejected),
             Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
                 proxy::arrive(&core, &node, port, stream, peer);
