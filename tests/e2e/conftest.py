@@ -65,8 +65,9 @@ class Cloud:
     def nines(self, *arguments, **options):
         return run(NINES, *arguments, env=self.environment, **options).stdout
 
-    def up(self):
-        return self.nines("up", "-d", "--name", NAME, "--images", IMAGES, "--speed", str(SPEED), "--public-pool", POOL)
+    def up(self, program=NINES):
+        options = ("--name", NAME, "--images", IMAGES, "--speed", str(SPEED), "--public-pool", POOL)
+        return run(program, "up", "-d", *options, env=self.environment).stdout
 
     def ps(self):
         return json.loads(self.nines("ps", "--json"))

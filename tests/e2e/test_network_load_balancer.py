@@ -1,9 +1,16 @@
 """A Network Load Balancer by Terraform: flows reach targets under their clients' addresses."""
 
+import gzip
+import http.client
 import ipaddress
 import json
+import os
+import re
+import shutil
+import signal
 import socket
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,19 +19,31 @@ from conftest import NINES, POOL, ROOT, eventually, run
 
 CONFIGURATION = f"{ROOT}/tests/e2e/network_load_balancer"
 HOST = str(next(ipaddress.ip_network(POOL).hosts()))
+NAME = "flows.example"
+SUBNETS = ipaddress.ip_network("10.90.0.0/16")
 
 
 class Flows:
     def __init__(self, cloud, directory):
         self.cloud = cloud
         self.state = f"-state={directory}/terraform.tfstate"
-        self.environment = cloud.environment | {"TF_DATA_DIR": f"{directory}/data", "TF_IN_AUTOMATION": "1"}
+        self._outputs = {}
+        self.certificate = directory / "certificate.pem"
+        self.environment = cloud.environment | {
+            "TF_DATA_DIR": f"{directory}/data",
+            "TF_IN_AUTOMATION": "1",
+            "TF_VAR_keys": str(directory),
+        }
+        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3"]
+        run(*make, "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", directory / "key.pem", "-out", self.certificate)
 
     def tf(self, *arguments, **options):
         return run(NINES, "tf", f"-chdir={CONFIGURATION}", *arguments, env=self.environment, timeout=900, **options)
 
     def output(self, name):
-        return json.loads(self.tf("output", self.state, "-json", name).stdout)
+        if not self._outputs:
+            self._outputs = json.loads(self.tf("output", self.state, "-json").stdout)
+        return self._outputs[name]["value"]
 
     def healthy(self, group):
         elbv2 = self.cloud.client("elbv2")
@@ -45,7 +64,7 @@ def flows(cloud):
         finally:
             lock.unlink(missing_ok=True)
         left = cloud.client("elbv2").describe_load_balancers()["LoadBalancers"]
-        assert not [b for b in left if b["Type"] == "network"]
+        assert not [b for b in left if b["Type"] == "network" or b["LoadBalancerName"] == "site"]
 
 
 def ask_tcp(address):
@@ -68,6 +87,10 @@ def serving(flows):
     outer, inner = flows.output("groups")
     eventually(lambda: flows.healthy(outer) == instances, "all targets pass their checks", within=180)
     eventually(lambda: len(flows.healthy(inner)) == len(instances), "so do those by address", within=60)
+    for group in flows.output("relayed"):
+        eventually(lambda: flows.healthy(group) == instances, f"so do those of {group}", within=60)
+    sites = flows.output("sites")
+    eventually(lambda: flows.healthy(sites["group"]) == {sites["target"]}, "so does the load balancer behind", within=60)
     return flows
 
 
@@ -94,6 +117,140 @@ def test_an_inner_one_is_known_by_its_group(serving):
     # Without cross-zone each node serves its own zone; a client cannot be its own target.
     seen = serving.cloud.shell(client, "python3", "-c", ask, "10.90.1.200").split()
     assert seen[0] == own and seen[1] != serving.cloud.shell(client, "hostname").strip()
+
+
+def curl(*arguments):
+    """The words of an answer."""
+    return run("curl", "-sS", "-m", "5", "--noproxy", "*", *arguments).stdout.split()
+
+
+def test_tls_ends_at_the_node_and_targets_see_the_client(serving):
+    for address in serving.output("addresses"):
+        client, _, forwarded = curl("--cacert", serving.certificate, "--resolve", f"{NAME}:443:{address}", f"https://{NAME}/")
+        assert (client, forwarded) == (HOST, "None"), "nobody looked into the request"
+
+
+def test_a_target_is_told_of_the_client(serving):
+    for address in serving.output("addresses"):
+        with socket.create_connection((address, 8082), timeout=5) as stream:
+            stream.sendall(b"?")
+            client, _, connected = stream.recv(1000).decode().split()
+        assert client == HOST and ipaddress.ip_address(connected) in SUBNETS
+
+
+def test_an_application_load_balancer_is_a_target(serving):
+    for address in serving.output("addresses"):
+        connected, _, forwarded = curl(f"http://{address}:8080/")
+        assert forwarded == HOST and ipaddress.ip_address(connected) in SUBNETS
+
+
+def test_flows_and_checks_are_logged(serving):
+    elbv2, s3 = serving.cloud.client("elbv2"), serving.cloud.client("s3")
+    site = serving.output("sites")["target"]
+    settings = {"enabled": "true", "bucket": "flow-logs", "prefix": "site"}
+    attributes = [{"Key": f"health_check_logs.s3.{key}", "Value": value} for key, value in settings.items()]
+    elbv2.modify_load_balancer_attributes(LoadBalancerArn=site, Attributes=attributes)
+    outer = elbv2.describe_load_balancers(Names=["outer"])["LoadBalancers"][0]["LoadBalancerArn"]
+    listeners = elbv2.describe_listeners(LoadBalancerArn=outer)["Listeners"]
+    secure = next(l for l in listeners if l["Port"] == 443)
+    account = serving.output("account")
+
+    def pattern(balancer, prefix, mark, node):
+        name = re.escape(balancer.split(":loadbalancer/")[1].replace("/", "."))
+        day = r"\d{4}/\d\d/\d\d"
+        file = rf"{mark}{account}_elasticloadbalancing_us-east-1_{name}_\d{{8}}T\d{{4}}Z_{node}\w+\.log\.gz"
+        return rf"{prefix}AWSLogs/{account}/elasticloadbalancing/us-east-1/{day}/{file}"
+
+    def lines(form):
+        """Of the first object whose whole key is of that form."""
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket="flow-logs").get("Contents", [])]
+        found = next((key for key in keys if re.fullmatch(form, key)), None)
+        body = found and s3.get_object(Bucket="flow-logs", Key=found)["Body"].read()
+        return body and gzip.decompress(body).decode().splitlines()
+
+    # Flows of its own, lest it depend on the tests before.
+    test_tls_ends_at_the_node_and_targets_see_the_client(serving)
+    flows = eventually(lambda: lines(pattern(outer, "flows/", "", "")), "a log of flows is delivered")
+    second, node = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d", r"10\.90\.[01]\.\d+"
+    form = (
+        rf"tls 2\.0 {second} {outer.split(':loadbalancer/')[1]} {secure['ListenerArn'].split('/')[-1]} {re.escape(HOST)}:\d+ {node}:443 "
+        rf"\d+ \d+ \d+ \d+ - {secure['Certificates'][0]['CertificateArn']} - TLS_AES_\w+ tlsv13 - {re.escape(NAME)} http/1\.1 - "
+        rf'"h2","http/1\.1" {second}'
+    )
+    assert re.fullmatch(form, flows[0]), flows[0]
+    time = r"20\S+\.\d{6}Z"
+    checks = eventually(lambda: lines(pattern(site, "site/", "health_check_log_", rf"{node}_")), "a log of checks is delivered")
+    assert re.fullmatch(rf"http {time} \d+\.\d{{9}} {node}:8083 site PASS 200 -", checks[0]), checks[0]
+    connections = eventually(lambda: lines(pattern(site, "", r"conn_log\.", rf"{node}_")), "a log of connections is delivered")
+    form = rf'{time} (\S+) \d+ 80 - - - "-" - - - TID_[0-9a-f]{{16}}'
+    assert all(re.fullmatch(form, line) for line in connections), connections
+
+
+class Visitors:
+    """Ask without a pause, one on a connection that it keeps and one on a new connection each time."""
+
+    def __init__(self, address, port):
+        self.address, self.port = address, port
+        self.answers, self.failures = 0, []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(keeps,), daemon=True) for keeps in (True, False)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, keeps):
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=10)
+        while not self._stop.is_set():
+            try:
+                connection.request("GET", "/")
+                response = connection.getresponse()
+                response.read()
+                assert response.status == 200, response.status
+                self.answers += 1
+            except (OSError, http.client.HTTPException, AssertionError) as error:
+                self.failures.append(repr(error))
+                connection.close()
+            if not keeps:
+                connection.close()
+
+    def more(self, count):
+        wanted = self.answers + count
+        eventually(lambda: self.answers > wanted, f"{count} more answers")
+
+
+def test_another_program_takes_over_and_nobody_notices(serving, tmp_path):
+    """A copy of the program is another one to the cloud; then back to the first."""
+    cloud = serving.cloud
+    address = serving.output("addresses")[0]
+    copy = shutil.copy(NINES, tmp_path / "nines")
+    balancer = lambda: (cloud.state / "balancer" / "pid").read_text()
+
+    def ask(stream):
+        stream.sendall(b"?")
+        return stream.recv(1000)
+
+    # One that the kernel passes on, and one that the balancer's process does.
+    flows = [socket.create_connection((address, port), timeout=5) for port in (80, 8082)]
+    before = [ask(flow) for flow in flows]
+    with Visitors(address, 8080) as visitors:
+        visitors.more(20)
+        for program in (copy, NINES):
+            old = balancer()
+            os.kill(cloud.control_plane(), signal.SIGKILL)
+            cloud.up(program)
+            assert balancer() != old, "it is another process"
+            visitors.more(50)
+            assert [ask(flow) for flow in flows] == before
+    assert not visitors.failures, visitors.failures[:10]
+    for flow in flows:
+        flow.close()
 
 
 def test_a_target_that_fails_loses_its_flows(serving):
@@ -125,5 +282,5 @@ def test_a_target_that_fails_loses_its_flows(serving):
 def test_what_flowed_is_measured(serving):
     cloudwatch = serving.cloud.client("cloudwatch")
     seen = lambda: {m["MetricName"] for m in cloudwatch.list_metrics(Namespace="AWS/NetworkELB")["Metrics"]}
-    wanted = {"NewFlowCount", "ProcessedBytes", "ActiveFlowCount", "HealthyHostCount", "UnHealthyHostCount", "ConsumedLCUs", "PeakPacketsPerSecond"}
+    wanted = {"NewFlowCount", "ProcessedBytes", "ActiveFlowCount", "HealthyHostCount", "UnHealthyHostCount", "ConsumedLCUs", "PeakPacketsPerSecond", "NewFlowCount_TLS", "ProcessedBytes_TLS"}
     eventually(lambda: wanted <= seen(), "the metrics of a period", within=60)

@@ -1,5 +1,6 @@
 # Two targets in two zones behind a Network Load Balancer that has Elastic IPs: TCP under the
 # clients' addresses, UDP, and a second one inside that has a security group and fixed addresses.
+# relayed.tf has what the kernel cannot pass on by itself.
 
 terraform {
   required_providers {
@@ -73,6 +74,13 @@ resource "aws_security_group" "target" {
   }
 
   ingress {
+    protocol    = "tcp"
+    from_port   = 8082
+    to_port     = 8083
+    cidr_blocks = ["198.18.0.0/15", aws_vpc.this.cidr_block]
+  }
+
+  ingress {
     protocol        = "tcp"
     from_port       = 8081
     to_port         = 8081
@@ -116,7 +124,7 @@ resource "aws_instance" "target" {
   user_data = <<-SCRIPT
     #!/bin/sh
     cat > /usr/local/bin/serve <<'PYTHON'
-    import socket, socketserver, threading
+    import http.server, socket, socketserver, threading
 
     def answer(peer):
         return f"{peer[0]} {socket.gethostname()}\n".encode()
@@ -130,12 +138,30 @@ resource "aws_instance" "target" {
         def handle(self):
             self.request[1].sendto(answer(self.client_address), self.client_address)
 
+    class Told(socketserver.BaseRequestHandler):
+        """Answers whom a PROXY header names, and after the name who connected."""
+        def handle(self):
+            head = self.request.recv(16, socket.MSG_WAITALL)
+            if len(head) == 16 and head.startswith(b"\r\n\r\n\0\r\nQUIT\n") and head[12] == 0x21:
+                rest = self.request.recv(int.from_bytes(head[14:16], "big"), socket.MSG_WAITALL)
+                while self.request.recv(1000):
+                    told = answer((socket.inet_ntoa(rest[:4]),)).strip()
+                    self.request.sendall(told + b" " + self.client_address[0].encode())
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            text = answer(self.client_address).strip() + f" {self.headers['X-Forwarded-For']}".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
     class Server(socketserver.ThreadingTCPServer):
         allow_reuse_address = True
         request_queue_size = 100
 
-    for port in (8080, 8081):
-        threading.Thread(target=Server(("", port), Stream).serve_forever).start()
+    for port, handler in ((8080, Stream), (8081, Stream), (8082, Told), (8083, Page)):
+        threading.Thread(target=Server(("", port), handler).serve_forever).start()
     socketserver.UDPServer(("", 8080), Datagram).serve_forever()
     PYTHON
     systemd-run --unit serve python3 /usr/local/bin/serve
@@ -162,7 +188,13 @@ resource "aws_lb" "outer" {
     }
   }
 
-  depends_on = [aws_internet_gateway.this]
+  access_logs {
+    bucket  = aws_s3_bucket.logs.id
+    prefix  = "flows"
+    enabled = true
+  }
+
+  depends_on = [aws_internet_gateway.this, aws_s3_bucket_policy.logs]
 }
 
 resource "aws_lb_target_group" "outer" {
