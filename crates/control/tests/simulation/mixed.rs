@@ -74,6 +74,7 @@ fn spot_and_on_demand_keep_their_shares_out_and_in() {
             "InstancesDistribution.OnDemandAllocationStrategy",
             "prioritized",
         ),
+        ("InstancesDistribution.SpotMaxPrice", "0.005"),
     ];
     group(
         &mut cloud,
@@ -91,6 +92,12 @@ fn spot_and_on_demand_keep_their_shares_out_and_in() {
     check(&cloud, &[("t3.micro", 2), ("t3.micro spot", 1)]);
     let instances = cloud.ec2("DescribeInstances&Filter.1.Name=instance-lifecycle&Filter.1.Value.1=spot&Filter.2.Name=instance-state-name&Filter.2.Value.1=running");
     assert_eq!(instances.matches("<instanceLifecycle>spot<").count(), 1);
+    let requests = cloud.ec2("DescribeSpotInstanceRequests");
+    let priced = requests.matches("<spotPrice>0.005").count();
+    assert_eq!(priced, requests.matches("<state>").count(), "{requests}");
+    let told = cloud.state();
+    let mut told = told.events.values();
+    assert!(told.any(|e| e.message.contains("every price is met")));
 }
 
 #[test]
@@ -134,6 +141,41 @@ fn weights_make_up_the_capacity_and_nobody_goes_who_would_be_missed() {
     let activities = cloud.state().activities.len();
     cloud.run(600.0);
     assert_eq!(cloud.state().activities.len(), activities, "at rest");
+}
+
+/// Two that count twice are in one zone, and what is launched counts once (seed 2960).
+#[test]
+fn two_light_ones_balance_what_one_cannot() {
+    let mut cloud = Cloud::new(1.0);
+    let policy = [
+        (MICRO, "t3.micro"),
+        ("LaunchTemplate.Overrides.member.1.WeightedCapacity", "1"),
+        (SMALL, "t3.small"),
+        ("LaunchTemplate.Overrides.member.2.WeightedCapacity", "2"),
+    ];
+    let sizes = "MinSize=0&MaxSize=10&DesiredCapacity=0";
+    group(&mut cloud, sizes, &policy, "");
+    let b = cloud.group("mixed").subnets[1].clone();
+    let run = format!(
+        "RunInstances&LaunchTemplate.LaunchTemplateName=mixed&InstanceType=t3.small&MinCount=2&MaxCount=2&SubnetId={b}"
+    );
+    let heavy: Vec<String> = cloud
+        .ec2(&run)
+        .split("<instanceId>")
+        .skip(1)
+        .map(|rest| rest.split('<').next().unwrap_or_default().to_owned())
+        .collect();
+    cloud.run(30.0);
+    cloud.autoscaling(&format!(
+        "AttachInstances&AutoScalingGroupName=mixed&InstanceIds.member.1={}&InstanceIds.member.2={}",
+        heavy[0], heavy[1]
+    ));
+    assert_eq!(cloud.group("mixed").desired_capacity, 4);
+    cloud.until("balanced", 300.0, |c| c.at_rest("mixed"));
+    check(&cloud, &[("t3.micro", 2), ("t3.small", 1)]);
+    let activities = cloud.state().activities.len();
+    cloud.run(600.0);
+    assert_eq!(cloud.state().activities.len(), activities, "and rests");
 }
 
 #[test]

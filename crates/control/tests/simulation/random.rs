@@ -10,7 +10,7 @@ use host::Host;
 use model::InstanceId;
 use model::autoscaling::{AutoScalingGroup, UnhealthyBecause};
 use model::event::Fault;
-use model::instance::DesiredInstance;
+use model::instance::{DesiredInstance, InstanceState};
 use model::instance_refresh::RefreshStatus;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -513,6 +513,10 @@ fn always(cloud: &Cloud) {
             );
         }
     };
+    check(
+        (group.min_size..=group.max_size).contains(&group.desired_capacity),
+        "a desired capacity beyond the group's limits",
+    );
     // Who came ahead under another policy is still there.
     let ahead = group.instances.iter().filter(|m| m.replaces.is_some());
     let ahead: usize = ahead.map(|m| m.weight as usize).sum();
@@ -546,9 +550,10 @@ fn always(cloud: &Cloud) {
         );
     }
     for seen in cloud.host.instances().into_iter().flatten() {
+        let record = state.instances.get(&seen.id);
         check(
-            state.instances.contains_key(&seen.id),
-            "an instance on the machine that no record knows",
+            record.is_some_and(|i| i.state != InstanceState::Terminated),
+            "an instance on the machine that no record knows, or whose record says that it is over",
         );
     }
     for instance in state

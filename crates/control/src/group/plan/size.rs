@@ -49,6 +49,12 @@ impl Planner<'_> {
         let mut left: Vec<&GroupInstance> = active.iter().filter(|m| !ahead(m)).copied().collect();
         let too_much = left.iter().any(|m| m.weight as usize <= excess);
         let waiting = self.group.retry_at.filter(|at| self.now < *at);
+        let rests = self.steps.is_empty()
+            && surplus == 0
+            && self.refresh.is_none()
+            && active
+                .iter()
+                .all(|m| m.lifecycle == L::InService && m.healthy);
         // How long to wait is known once the failure is noted.
         if self
             .steps
@@ -123,6 +129,10 @@ impl Planner<'_> {
                 let stays = |m: &&&GroupInstance| !(rebalance && m.rebalancing);
                 let leaving: Vec<_> = left.iter().filter(stays).copied().collect();
                 let Some(victim) = self.victim(&leaving, counted - desired) else {
+                    // Its counterpart is heavier: it takes another one for that to go.
+                    if rebalance && rests && self.steps.is_empty() {
+                        self.balance(&per_zone, excess);
+                    }
                     break;
                 };
                 left.retain(|m| m.id != victim.id);
@@ -130,14 +140,8 @@ impl Planner<'_> {
                 let id = victim.id.clone();
                 self.steps.push(Step::Terminate { id, why });
             }
-        } else if self.steps.is_empty()
-            && surplus == 0
-            && self.refresh.is_none()
-            && active
-                .iter()
-                .all(|m| m.lifecycle == L::InService && m.healthy)
-        {
-            self.rebalance(&per_zone);
+        } else if rests && 2 <= unevenness(&per_zone) {
+            self.balance(&per_zone, excess);
         }
         // A change of capacity that others undid explains nothing that comes later.
         if self.steps.is_empty()
@@ -149,31 +153,55 @@ impl Planner<'_> {
         }
     }
 
-    /// Launch first in the smallest zone; the largest then loses one.
-    pub(super) fn rebalance(&mut self, per_zone: &BTreeMap<&str, usize>) {
-        if ["AZRebalance", "Launch", "Terminate"]
-            .iter()
-            .any(|p| self.suspended(p))
-        {
+    /// Launch first in the smallest zone, as many as it takes for the lightest of the largest zone to
+    /// go; `excess` are units that are too many already. Zones that this would only leave as uneven
+    /// the other way round stay as they are.
+    fn balance(&mut self, per_zone: &BTreeMap<&str, usize>, excess: usize) {
+        if self.suspended("AZRebalance") || self.suspended("Launch") {
             return;
         }
-        let (Some(least), Some(most)) = (per_zone.values().min(), per_zone.values().max()) else {
+        // With nobody going for it, a group grows beyond its maximum by the tenth that balancing
+        // may take, and no further.
+        let most = self.group.max_size as usize;
+        if self.suspended("Terminate") && most + (most / 10).max(1) <= units(self.active()) {
+            return;
+        }
+        let zones = by_fewest(per_zone);
+        let (Some(smallest), Some(largest)) = (zones.first(), zones.last()) else {
             return;
         };
-        if most - least < 2 {
-            return;
-        }
         if let Some(at) = self.rebalance_at.filter(|at| self.now < *at) {
             return self.look_again(at);
         }
-        let smallest = per_zone
-            .iter()
-            .filter(|(_, n)| *n == least)
-            .map(|(z, _)| (*z).to_owned())
-            .take(1)
-            .collect();
-        self.launch(smallest, LaunchWhy::Rebalance, None);
+        let goes = |m: &&&GroupInstance| m.zone == *largest && !m.protected_from_scale_in;
+        let active = self.active();
+        let lightest = active.iter().filter(goes).map(|m| m.weight as usize).min();
+        let mut missing = lightest.unwrap_or(1).saturating_sub(excess);
+        let mut after = per_zone.clone();
+        if let Some(count) = after.get_mut(largest.as_str()) {
+            *count -= 1;
+        }
+        let begun = (self.steps.len(), self.launching);
+        loop {
+            let units = self.launch(vec![smallest.clone()], LaunchWhy::Rebalance, None);
+            *after.entry(smallest.as_str()).or_default() += 1;
+            missing = missing.saturating_sub(units);
+            if unevenness(per_zone).max(2) <= unevenness(&after) {
+                self.steps.truncate(begun.0);
+                (self.launching, self.fleet) = (begun.1, None);
+                return;
+            }
+            if missing == 0 {
+                return;
+            }
+        }
     }
+}
+
+/// How many more the fullest zone has than the emptiest.
+fn unevenness(per_zone: &BTreeMap<&str, usize>) -> usize {
+    let most = per_zone.values().max().copied().unwrap_or(0);
+    most - per_zone.values().min().copied().unwrap_or(0)
 }
 
 /// Zones, the one with the fewest instances first.
