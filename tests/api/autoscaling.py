@@ -312,12 +312,17 @@ def policies(c, cloudwatch):
     for what, more in (
         ("no adjustment", {"AdjustmentType": "ChangeInCapacity"}),
         ("no type", {"ScalingAdjustment": 1}),
-        ("predictive", {"PolicyType": "PredictiveScaling"}),
         ("no configuration", {"PolicyType": "TargetTrackingScaling"}),
         ("no steps", {"PolicyType": "StepScaling", "AdjustmentType": "ExactCapacity"}),
     ):
         code = code_of(c.put_scaling_policy, **group, PolicyName="bad", **more)
         check(what, code, "ValidationError")
+    pair = {"PredefinedMetricType": "ASGCPUUtilization"}
+    forecast = {"MetricSpecifications": [{"TargetValue": 40, "PredefinedMetricPairSpecification": pair}]}
+    for more in ({}, {"PredictiveScalingConfiguration": forecast}):
+        predictive = {**group, "PolicyName": "bad", "PolicyType": "PredictiveScaling", **more}
+        refused = "The policy type PredictiveScaling, which forecasts from days of metrics, is not supported by this cloud."
+        check("predictive", message_of(c.put_scaling_policy, **predictive), refused)
     label = {"PredefinedMetricType": "ALBRequestCountPerTarget", "ResourceLabel": "app/x/1"}
     tracking["PredefinedMetricSpecification"] = label
     check("label", code_of(put), "ValidationError")

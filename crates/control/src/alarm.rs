@@ -63,7 +63,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
                 state: alarm.state,
                 reason: alarm.state_reason.clone(),
                 data: alarm.state_reason_data.clone(),
-                newest: newest(&points),
+                points: judge(alarm, &points).map_or_else(Vec::new, |seen| seen.points),
             };
             world.store.update(|tx| {
                 tx.modify::<MetricAlarm>(key, |a| a.actions_due = false);
@@ -112,17 +112,13 @@ fn points(world: &World, alarm: &MetricAlarm, end: Timestamp, minute_ms: i64) ->
     }
 }
 
-fn newest(points: &Points) -> Option<f64> {
-    points.values.iter().rev().find_map(|(_, v)| *v)
-}
-
 /// What an evaluation found.
 struct Seen {
     state: AlarmState,
     reason: String,
     data: String,
-    /// The newest point, which scaling policies measure by.
-    newest: Option<f64>,
+    /// The points that it was judged by, oldest first: scaling policies measure by them.
+    points: Vec<f64>,
 }
 
 fn judge(alarm: &MetricAlarm, points: &Points) -> Option<Seen> {
@@ -141,7 +137,6 @@ fn judge(alarm: &MetricAlarm, points: &Points) -> Option<Seen> {
             Some((*at, (*value)?))
         })
         .collect();
-    let newest = chosen.last().map(|(_, v)| *v);
     let breaching = |v: &f64| rule.comparison.breaches(*v, rule.threshold);
     // The points that speak for the state, the newest first.
     let speaking: Vec<String> = chosen
@@ -175,7 +170,7 @@ fn judge(alarm: &MetricAlarm, points: &Points) -> Option<Seen> {
         state,
         reason,
         data: data.to_string(),
-        newest,
+        points: chosen.into_iter().map(|(_, v)| v).collect(),
     })
 }
 

@@ -17,8 +17,8 @@ use store::{ScopedName, Tx};
 pub enum Trigger<'a> {
     Alarm {
         alarm: &'a MetricAlarm,
-        /// The newest point of its metric.
-        value: Option<f64>,
+        /// The points of its metric that it was judged by, oldest first.
+        points: &'a [f64],
     },
     /// `ExecutePolicy`; step policies are given a metric value and a threshold to compare it with.
     User {
@@ -142,10 +142,12 @@ fn wanted(
             min_magnitude,
             steps,
             warmup,
-            ..
+            aggregation,
         } => {
             let (value, threshold) = match trigger {
-                Trigger::Alarm { alarm, value } => ((*value)?, alarm.threshold),
+                Trigger::Alarm { alarm, points } => {
+                    (aggregated(points, aggregation)?, alarm.threshold)
+                }
                 Trigger::User {
                     value, threshold, ..
                 } => ((*value)?, (*threshold)?),
@@ -171,10 +173,10 @@ fn wanted(
             warmup,
             ..
         } => {
-            let Trigger::Alarm { alarm, value } = trigger else {
+            let Trigger::Alarm { alarm, points } = trigger else {
                 return None;
             };
-            let (value, target) = ((*value)?, *target);
+            let (value, target) = (*points.last()?, *target);
             let warming = warming(group, *warmup, speed, now);
             let measured = group.desired_capacity.saturating_sub(warming).max(1);
             // Rounded up both ways: removing half an instance removes none.
@@ -200,7 +202,6 @@ fn wanted(
             }
             Some(fit.min(group.desired_capacity))
         }
-        PolicyKind::Predictive(_) => None,
     }
 }
 
@@ -230,6 +231,15 @@ fn out_or_in(desired: u32, out: u32, inward: u32, warming: u32) -> Option<u32> {
     Some(out.max(desired))
 }
 
+/// What steps are compared with: `MetricAggregationType` of the points that made the alarm ring.
+fn aggregated(points: &[f64], aggregation: &str) -> Option<f64> {
+    match aggregation {
+        "Minimum" => points.iter().copied().reduce(f64::min),
+        "Maximum" => points.iter().copied().reduce(f64::max),
+        _ => (!points.is_empty()).then(|| points.iter().sum::<f64>() / points.len() as f64),
+    }
+}
+
 /// An activity that adds or removes an instance is under way.
 fn busy(group: &AutoScalingGroup) -> bool {
     group
@@ -253,7 +263,9 @@ fn warming(group: &AutoScalingGroup, warmup: Option<u32>, speed: Speed, now: Tim
         }
         _ => false,
     };
-    group.instances.iter().filter(warms).map(|m| m.weight).sum()
+    let warming: u32 = group.instances.iter().filter(warms).map(|m| m.weight).sum();
+    // What another policy has asked for at this very moment is not launched yet.
+    warming + group.desired_capacity.saturating_sub(group.units())
 }
 
 /// Bounds are relative to the threshold. Above it the lower bound belongs to a step, below it the upper one.
@@ -323,6 +335,15 @@ mod tests {
         check(2, "PercentChangeInCapacity", -10, None, 1);
         check(10, "PercentChangeInCapacity", -25, None, 8);
         check(10, "PercentChangeInCapacity", 10, Some(3), 13);
+    }
+
+    #[test]
+    fn aggregations_of_points() {
+        let of = |points: &[f64], how| aggregated(points, how);
+        assert_eq!(of(&[61.0, 95.0, 90.0], "Average"), Some(82.0));
+        assert_eq!(of(&[61.0, 95.0, 90.0], "Minimum"), Some(61.0));
+        assert_eq!(of(&[61.0, 95.0, 90.0], "Maximum"), Some(95.0));
+        assert_eq!(of(&[], "Average"), None);
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub struct AutoScalingGroup {
     /// Launch failures in a row, for back-off, and when to try again.
     pub launch_failures: u32,
     pub retry_at: Option<Timestamp>,
+    /// The first of them.
+    #[serde(default)]
+    pub failing_since: Option<Timestamp>,
     /// By name.
     pub hooks: Vec<LifecycleHook>,
     /// By topic.
@@ -181,6 +184,7 @@ impl AutoScalingGroup {
             measured_boot_ms: None,
             booted_versions: Vec::new(),
             launch_failures: 0,
+            failing_since: None,
             retry_at: None,
             hooks: Vec::new(),
             notifications: Vec::new(),
@@ -323,6 +327,10 @@ pub struct GroupInstance {
     pub to_pool: bool,
     /// No hooks apply on its way: attached, back from standby, or they have been completed.
     pub past_hooks: bool,
+    /// Came into service while `AddToLoadBalancer` was suspended: whoever wants it in the target
+    /// groups registers it there.
+    #[serde(default)]
+    pub left_out: bool,
 }
 
 fn one() -> u32 {
@@ -527,8 +535,6 @@ pub enum PolicyKind {
         warmup: Option<u32>,
         metric: TrackedMetric,
     },
-    /// As it was put, in JSON that only `api` reads: no forecast is made.
-    Predictive(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

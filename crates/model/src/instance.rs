@@ -275,6 +275,8 @@ pub struct TemplateLaunch {
     pub image: Option<String>,
     /// As a Spot Instance, whatever the template says.
     pub spot: bool,
+    /// The most to pay for one, as given.
+    pub spot_max_price: Option<String>,
     /// Win over tags of the template with the same key.
     pub tags: Tags,
 }

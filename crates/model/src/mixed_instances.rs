@@ -17,7 +17,7 @@ pub struct MixedInstances {
     pub spot_strategy: SpotStrategy,
     /// Cheapest types per zone among which `lowest-price` spreads.
     pub spot_pools: Option<u32>,
-    /// Kept and given back: there is no market here, so every price is met.
+    /// US dollars an hour, as given; there is no market here, so every price is met.
     pub spot_max_price: Option<String>,
 }
 

@@ -40,11 +40,6 @@ pub fn execute(ctx: &mut Ctx, input: ExecutePolicy) -> Result<()> {
                 "Executing a policy of type TargetTrackingScaling is not supported.",
             ));
         }
-        PolicyKind::Predictive(_) => {
-            return Err(validation(
-                "Executing a policy of type PredictiveScaling is not supported.",
-            ));
-        }
         PolicyKind::Simple { cooldown, .. } => {
             if compares {
                 return Err(validation(

@@ -11,6 +11,7 @@ use crate::Ctx;
 use crate::ec2::instance_requirements::{InstanceRequirements as Ec2Requirements, PricePer};
 use crate::ec2::launch::{self, Site};
 use crate::ec2::launch_template_data::LaunchTemplateData;
+use crate::ec2::spot_launch::is_price;
 use model::autoscaling::GroupTemplate;
 use model::instance_type::{self, Architecture};
 use model::mixed_instances::{
@@ -56,7 +57,7 @@ struct InstancesDistribution {
     on_demand_percentage_above_base_capacity: Option<i64>,
     spot_allocation_strategy: Option<String>,
     spot_instance_pools: Option<i64>,
-    /// There is no market: every price is met.
+    /// There is no market: every price is met, which an event says at each launch.
     #[serde(default, deserialize_with = "wire::stored")]
     spot_max_price: Option<String>,
 }
@@ -362,7 +363,13 @@ fn distribution(
         spot_pools,
         // Empty is none: the On-Demand price.
         spot_max_price: match given.spot_max_price {
-            Some(price) => Some(price).filter(|p| !p.is_empty()),
+            Some(price) if price.is_empty() => None,
+            Some(price) if is_price(&price) => Some(price),
+            Some(price) => {
+                return Err(validation(format!(
+                    "SpotMaxPrice must be a price above zero, which {price} is not."
+                )));
+            }
             None => old.and_then(|o| o.spot_max_price.clone()),
         },
     })
@@ -391,6 +398,8 @@ mod tests {
             json!({"SpotAllocationStrategy": "cheap"}),
             json!({"OnDemandAllocationStrategy": "capacity-optimized"}),
             json!({"SpotAllocationStrategy": "capacity-optimized", "SpotInstancePools": 3}),
+            json!({"SpotMaxPrice": "0"}),
+            json!({"SpotMaxPrice": "cheap"}),
         ] {
             assert!(read(bad.clone()).is_err(), "{bad}");
         }

@@ -31,7 +31,6 @@ mod page;
 mod placement;
 mod policy;
 mod policy_shape;
-mod predictive;
 mod scheduled_action;
 mod setting;
 mod standby;

@@ -1,17 +1,17 @@
-//! Scaling policies: simple, step and target tracking. Alarms set them off.
+//! Scaling policies: simple, step and target tracking. Alarms set them off. Predictive ones are refused:
+//! they forecast from days of a group's metrics, which no cloud here lives long enough to have.
 
-use super::error::{Result, refuse, validation};
+use super::error::{Result, refuse, unsupported, validation};
 use super::group::find_alive;
 use super::kind::ADJUSTMENT_TYPES;
 use super::policy_shape::{Alarm, StepAdjustment, alarms_of};
-use super::predictive::{self, PredictiveScalingConfiguration};
 use super::target_tracking::{self, TargetTrackingConfiguration};
 use super::{check, group};
 use crate::Ctx;
 use crate::cloudwatch;
 use model::autoscaling::{PolicyKind, ScalingPolicy};
-use model::event::Severity;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::sync::Arc;
 
 const TYPES: &[&str] = &[
@@ -43,8 +43,8 @@ pub struct PutScalingPolicy {
     estimated_instance_warmup: Option<i64>,
     target_tracking_configuration: Option<TargetTrackingConfiguration>,
     enabled: Option<bool>,
-    #[serde(default, deserialize_with = "wire::stored")]
-    predictive_scaling_configuration: Option<PredictiveScalingConfiguration>,
+    #[serde(default, deserialize_with = "wire::refused")]
+    predictive_scaling_configuration: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -100,14 +100,6 @@ pub fn put(ctx: &mut Ctx, input: PutScalingPolicy) -> Result<Put> {
     target_tracking::set_alarms(ctx, &mut policy);
     let alarms = alarms_of(ctx, &policy.arn);
     let policy_arn = policy.arn.clone();
-    if matches!(policy.kind, PolicyKind::Predictive(_)) {
-        let said = format!(
-            "{}: no forecast is made here, so it never scales",
-            policy.name
-        );
-        ctx.tx
-            .event(ctx.now, Severity::Warning, &group.name, "policy", said);
-    }
     ctx.tx.put(policy);
     Ok(Put { policy_arn, alarms })
 }
@@ -116,6 +108,11 @@ fn kind(ctx: &Ctx, input: PutScalingPolicy) -> Result<PolicyKind> {
     refuse(&input.min_adjustment_step, "MinAdjustmentStep")?;
     let policy_type = input.policy_type.as_deref().unwrap_or("SimpleScaling");
     check::one_of(policy_type, "policyType", TYPES)?;
+    if policy_type == "PredictiveScaling" {
+        return Err(unsupported(
+            "The policy type PredictiveScaling, which forecasts from days of metrics, is",
+        ));
+    }
     let warmup = seconds(input.estimated_instance_warmup, "estimatedInstanceWarmup")?;
     let steps = input.step_adjustments.filter(|steps| !steps.is_empty());
     let misplaced = |what: &str| {
@@ -126,7 +123,6 @@ fn kind(ctx: &Ctx, input: PutScalingPolicy) -> Result<PolicyKind> {
     // What belongs to one type of policy is refused with the others; a 0 is a
     // placeholder that AWS takes anywhere, and Terraform sends it on updates.
     let tracking = policy_type == "TargetTrackingScaling";
-    let predictive = policy_type == "PredictiveScaling";
     let simple = policy_type == "SimpleScaling";
     let step = policy_type == "StepScaling";
     let given = [
@@ -141,11 +137,11 @@ fn kind(ctx: &Ctx, input: PutScalingPolicy) -> Result<PolicyKind> {
             "MetricAggregationType",
         ),
         (
-            input.adjustment_type.is_some() && (tracking || predictive),
+            input.adjustment_type.is_some() && tracking,
             "AdjustmentType",
         ),
         (
-            warmup.unwrap_or(0) != 0 && (simple || predictive),
+            warmup.unwrap_or(0) != 0 && simple,
             "EstimatedInstanceWarmup",
         ),
         (
@@ -153,15 +149,12 @@ fn kind(ctx: &Ctx, input: PutScalingPolicy) -> Result<PolicyKind> {
             "TargetTrackingConfiguration",
         ),
         (
-            input.predictive_scaling_configuration.is_some() && !predictive,
+            input.predictive_scaling_configuration.is_some(),
             "PredictiveScalingConfiguration",
         ),
     ];
     if let Some((_, what)) = given.iter().find(|(wrong, _)| *wrong) {
         return Err(misplaced(what));
-    }
-    if predictive {
-        return predictive::kind(input.predictive_scaling_configuration);
     }
     if tracking {
         let Some(configuration) = input.target_tracking_configuration else {

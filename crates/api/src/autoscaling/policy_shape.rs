@@ -4,7 +4,6 @@ use super::error::{Result, validation};
 use super::group;
 use super::page::page;
 use super::policy::owned;
-use super::predictive::{self, PredictiveScalingConfiguration};
 use super::target_tracking::TargetTrackingConfiguration;
 use crate::Ctx;
 use model::autoscaling::{PolicyKind, ScalingPolicy};
@@ -93,7 +92,6 @@ struct Shape {
     estimated_instance_warmup: Option<u32>,
     alarms: Vec<Alarm>,
     target_tracking_configuration: Option<TargetTrackingConfiguration>,
-    predictive_scaling_configuration: Option<PredictiveScalingConfiguration>,
     enabled: bool,
 }
 
@@ -127,7 +125,6 @@ fn policy_type(kind: &PolicyKind) -> &'static str {
         PolicyKind::Simple { .. } => "SimpleScaling",
         PolicyKind::Step { .. } => "StepScaling",
         PolicyKind::TargetTracking { .. } => "TargetTrackingScaling",
-        PolicyKind::Predictive(_) => "PredictiveScaling",
     }
 }
 
@@ -146,7 +143,6 @@ fn shape(ctx: &Ctx, policy: &ScalingPolicy) -> Shape {
         estimated_instance_warmup: None,
         alarms: alarms_of(ctx, &policy.arn),
         target_tracking_configuration: None,
-        predictive_scaling_configuration: None,
         enabled: policy.enabled,
     };
     match &policy.kind {
@@ -181,10 +177,6 @@ fn shape(ctx: &Ctx, policy: &ScalingPolicy) -> Shape {
                 .collect(),
             metric_aggregation_type: Some(aggregation.clone()),
             estimated_instance_warmup: *warmup,
-            ..common
-        },
-        PolicyKind::Predictive(kept) => Shape {
-            predictive_scaling_configuration: predictive::described(kept),
             ..common
         },
         PolicyKind::TargetTracking {

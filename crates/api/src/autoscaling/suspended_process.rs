@@ -82,6 +82,9 @@ pub fn resume(ctx: &mut Ctx, input: ScalingProcesses) -> Result<()> {
     let resumed = chosen(&input.scaling_processes)?;
     let suspended = &mut group.suspended_processes;
     suspended.retain(|(name, _)| !resumed.contains(&name.as_str()));
+    if resumed.contains(&"Launch") {
+        group.failing_since = None;
+    }
     ctx.tx.put(group);
     Ok(())
 }

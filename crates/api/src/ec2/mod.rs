@@ -4,6 +4,7 @@
 //! same name as in the model. [`resource`], [`filter`], [`page`] and [`tag`]
 //! hold what all Describe and Create calls share.
 
+mod absent;
 pub mod account;
 pub mod address;
 mod address_association;
@@ -244,6 +245,7 @@ fn compute_actions() -> Vec<Action<Ctx>> {
         action("RequestSpotInstances", spot_request::create),
         action("DescribeSpotInstanceRequests", spot_request::describe_all),
         action("CancelSpotInstanceRequests", spot_request::cancel),
+        action("DescribeSpotPriceHistory", absent::spot_price_history),
         action("GetLaunchTemplateData", instance_template::get),
         action("CreateKeyPair", key_pair::create),
         action("ImportKeyPair", key_pair::import),

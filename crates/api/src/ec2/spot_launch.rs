@@ -18,12 +18,9 @@ pub const FULFILLED: (&str, &str) = ("fulfilled", "Your Spot request is fulfille
 /// What is said of a request besides what it launches.
 pub fn check(options: &SpotOptions) -> Result<()> {
     super::error::refuse(&options.block_duration_minutes, "BlockDurationMinutes")?;
-    if let Some(price) = &options.max_price {
-        let number = price.parse::<f64>().ok();
-        if !number.is_some_and(|n| n.is_finite() && n > 0.0) {
-            let why = "Expecting a price above zero.";
-            return Err(invalid_parameter(price, "spotPrice", why));
-        }
+    if let Some(price) = options.max_price.as_ref().filter(|p| !is_price(p)) {
+        let why = "Expecting a price above zero.";
+        return Err(invalid_parameter(price, "spotPrice", why));
     }
     let persistent = is_persistent(options.spot_instance_type.as_deref())?;
     match options.instance_interruption_behavior.as_deref() {
@@ -52,6 +49,12 @@ pub fn check(options: &SpotOptions) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// US dollars an hour.
+pub fn is_price(text: &str) -> bool {
+    let number = text.parse::<f64>();
+    number.is_ok_and(|n| n.is_finite() && n > 0.0)
 }
 
 pub fn is_persistent(kind: Option<&str>) -> Result<bool> {

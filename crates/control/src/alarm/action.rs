@@ -154,7 +154,7 @@ pub fn run(
         Action::Scale => {
             let trigger = policy::Trigger::Alarm {
                 alarm,
-                value: seen.newest,
+                points: &seen.points,
             };
             // Asked again each minute: only what changed something is worth a line.
             if let Some(change) = policy::run(tx, arn, &trigger, speed, now) {

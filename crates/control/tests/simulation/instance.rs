@@ -200,20 +200,44 @@ fn a_crash_stops_and_a_vanished_process_recovers() {
     assert!(cloud.host.ready_at(&vanishes).is_some());
 }
 
+/// Two minutes of a failing status check have an alarm do that to the instance.
+fn alarm(cloud: &Cloud, id: &InstanceId, verb: &str) {
+    let alarm = format!(
+        "PutMetricAlarm&AlarmName=check&Namespace=AWS%2FEC2&MetricName=StatusCheckFailed_Instance\
+         &Dimensions.member.1.Name=InstanceId&Dimensions.member.1.Value={id}&Statistic=Maximum&Period=60\
+         &EvaluationPeriods=2&Threshold=1&ComparisonOperator=GreaterThanOrEqualToThreshold\
+         &AlarmActions.member.1=arn:aws:automate:us-east-1:ec2:{verb}"
+    );
+    cloud
+        .call(api::cloudwatch::service(), "2010-08-01", &alarm)
+        .expect("an alarm");
+}
+
+#[test]
+fn alarms_stop_terminate_and_recover() {
+    for (verb, expected, reboots) in [
+        ("stop", S::Stopped, 0),
+        ("terminate", S::Terminated, 0),
+        ("recover", S::Running, 1),
+    ] {
+        let mut cloud = Cloud::new(1.0);
+        let id = launch(&cloud, "");
+        alarm(&cloud, &id, verb);
+        cloud.run(200.0);
+        assert_eq!(state(&cloud, &id), Some(S::Running), "{verb}: too early");
+        cloud.host.deafen(&id, true).expect("deaf");
+        cloud.run(300.0);
+        assert_eq!(state(&cloud, &id), Some(expected), "{verb}");
+        assert_eq!(cloud.state().instances[&id].reboots_done, reboots, "{verb}");
+    }
+}
+
 #[test]
 fn an_impaired_instance_is_rebooted_by_an_alarm() {
     let mut cloud = Cloud::new(1.0);
     let id = launch(&cloud, "");
     cloud.run(10.0);
-    let alarm = format!(
-        "PutMetricAlarm&AlarmName=check&Namespace=AWS%2FEC2&MetricName=StatusCheckFailed_Instance\
-         &Dimensions.member.1.Name=InstanceId&Dimensions.member.1.Value={id}&Statistic=Maximum&Period=60\
-         &EvaluationPeriods=2&Threshold=1&ComparisonOperator=GreaterThanOrEqualToThreshold\
-         &AlarmActions.member.1=arn:aws:automate:us-east-1:ec2:reboot"
-    );
-    cloud
-        .call(api::cloudwatch::service(), "2010-08-01", &alarm)
-        .expect("an alarm");
+    alarm(&cloud, &id, "reboot");
     let status = |cloud: &Cloud, of: &str| {
         let answer = cloud.ec2(&format!("DescribeInstanceStatus&InstanceId.1={id}"));
         let from = answer.find(&format!("<{of}>")).expect(of);

@@ -151,6 +151,27 @@ fn launches_that_fail_back_off() {
 }
 
 #[test]
+fn launches_that_fail_for_a_day_are_given_up_until_somebody_resumes_them() {
+    let mut cloud = Cloud::new(100.0);
+    let zones = ["us-east-1a", "us-east-1b"];
+    for zone in zones {
+        cloud.host.refuse_launches(zone, Some("no room"));
+    }
+    stack::group(&cloud, "web", (1, 1, 1));
+    let suspended = |c: &Cloud| c.group("web").suspended("Launch");
+    let took = cloud.until("given up", 900.0, suspended);
+    assert!((864.0..880.0).contains(&took), "{took}");
+    for zone in zones {
+        cloud.host.refuse_launches(zone, None);
+    }
+    cloud.run(60.0);
+    assert!(cloud.group("web").instances.is_empty());
+    cloud.autoscaling("ResumeProcesses&AutoScalingGroupName=web");
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    assert!(cloud.group("web").failing_since.is_none());
+}
+
+#[test]
 fn a_member_whose_record_vanished_leaves_and_is_replaced() {
     let mut cloud = Cloud::new(1.0);
     stack::web(&cloud, "web", (2, 4, 2), 60);

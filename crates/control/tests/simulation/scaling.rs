@@ -79,6 +79,38 @@ fn step_policies_scale_out_without_stacking_and_in_to_the_minimum() {
     insta::assert_snapshot!(timeline::of(&cloud));
 }
 
+/// Both act at the same moment, and the second sees what the first has asked for.
+#[test]
+fn of_two_policies_the_larger_capacity_wins() {
+    let mut cloud = Cloud::new(1.0);
+    cloud.demand = 1.0;
+    stack::web(&cloud, "web", (2, 8, 2), 60);
+    for (name, more) in [("one", 1), ("two", 2)] {
+        let arn = stack::policy(
+            &cloud,
+            "web",
+            name,
+            step(&[(Some(0.0), None, more)], 180),
+            &[],
+        );
+        stack::cpu_alarm(
+            &cloud,
+            "web",
+            name,
+            "GreaterThanOrEqualToThreshold",
+            60.0,
+            2,
+            &arn,
+        );
+    }
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    cloud.run(300.0);
+    cloud.demand = 1.9;
+    cloud.until("scaled out", 300.0, |c| c.group("web").desired_capacity > 2);
+    cloud.run(1.0);
+    assert_eq!(cloud.group("web").desired_capacity, 4);
+}
+
 fn tracking(cloud: &Cloud, target: f64) {
     let kind = PolicyKind::TargetTracking {
         target,

@@ -89,8 +89,6 @@ pub struct Launch {
     pub template: Option<(LaunchTemplateId, u64)>,
     /// Win over the instance tags of `data`; keys that users may not set are allowed.
     pub tags: Tags,
-    /// As Spot Instances, whether or not `data` says so.
-    pub spot: bool,
     /// The Spot request that the one instance is for; others get a request of their own.
     pub spot_request: Option<SpotRequestId>,
 }
@@ -131,13 +129,15 @@ fn one_from_template(
         data.instance_type = Some(requirements.choose(architecture)?.name.clone());
     }
     options::once_only(&data)?;
+    if request.spot {
+        data.instance_market_options = Some(options::as_spot(request.spot_max_price.clone()));
+    }
     let mut subnet = Some(request.subnet.to_string());
     if let Some(primary) = data.network_interfaces.first_mut() {
         primary.subnet_id = subnet.take();
     }
     let number = version.number;
     let launch = Launch {
-        spot: request.spot,
         data,
         subnet,
         count: (1, 1),

@@ -4,7 +4,8 @@ use super::Launch;
 use crate::ec2::error::{Result, invalid_combination, invalid_value, unsupported};
 use crate::ec2::launch_template_data::{
     AutoRecovery, HostnameType, HttpTokens, IamInstanceProfile, InstanceMarketOptions,
-    LaunchTemplateData, NetworkInterfaceSpecification, ShutdownBehavior, Switch, Tenancy,
+    LaunchTemplateData, NetworkInterfaceSpecification, ShutdownBehavior, SpotOptions, Switch,
+    Tenancy,
 };
 use crate::ec2::tag;
 use model::image::Image;
@@ -100,13 +101,24 @@ pub fn once_only(data: &LaunchTemplateData) -> Result<()> {
     }
 }
 
+/// What an Auto Scaling group asks for where its policy wants a Spot Instance.
+pub fn as_spot(max_price: Option<String>) -> InstanceMarketOptions {
+    InstanceMarketOptions {
+        market_type: Some("spot".into()),
+        spot_options: Some(SpotOptions {
+            max_price,
+            ..SpotOptions::default()
+        }),
+    }
+}
+
 /// What the launch makes of an instance, if that is a Spot Instance.
 pub fn spot(launch: &Launch) -> Option<Spot> {
     let market = launch.data.instance_market_options.as_ref();
     let asked = market.and_then(|m| m.market_type.as_deref()) == Some("spot");
     let options = market.and_then(|m| m.spot_options.as_ref());
     let is = |text: Option<&String>, value: &str| text.is_some_and(|t| t == value);
-    (launch.spot || asked).then(|| Spot {
+    asked.then(|| Spot {
         request: launch
             .spot_request
             .clone()

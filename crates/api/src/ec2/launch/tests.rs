@@ -338,6 +338,7 @@ fn a_group_launches_from_its_template_in_its_subnet() {
             instance_type: Some("t2.micro".into()),
             image: None,
             spot: false,
+            spot_max_price: None,
             tags: Tags::from([
                 ("Name".into(), "group".into()),
                 ("aws:autoscaling:groupName".into(), "g".into()),
@@ -377,6 +378,7 @@ fn a_group_launches_what_meets_its_templates_requirements() {
             instance_type: None,
             image: None,
             spot: false,
+            spot_max_price: None,
             tags: Tags::new(),
         };
         let site = Site::new(&ctx.cloud, &ctx.scope, ctx.now);

@@ -12,6 +12,8 @@ use model::{InstanceId, LaunchTemplateId, SubnetId, Tags};
 
 /// Waits between launches that fail, in seconds: doubled each time up to the last (assumption; AWS gives no figures).
 const BACK_OFF: [u32; 5] = [10, 20, 40, 80, 160];
+/// For so long launches fail before they are given up.
+const FAILING_SECS: u32 = 24 * 3600;
 
 /// The facts of one launch.
 struct Launched<'a> {
@@ -38,6 +40,8 @@ impl Apply<'_> {
             return;
         }
         let template = self.template.clone();
+        let policy = template.policy.as_deref();
+        let max_price = policy.and_then(|p| p.spot_max_price.clone());
         let mut fleet = Fleet::new(group, &template, fleet::staying(group));
         let replaced = replaces.as_ref().and_then(|id| group.member(id));
         replaced.into_iter().for_each(|m| fleet.lose(m));
@@ -64,6 +68,7 @@ impl Apply<'_> {
                     instance_type: choice.instance_type.map(str::to_owned),
                     image: choice.by.and_then(|o| o.image.clone()),
                     spot: choice.spot,
+                    spot_max_price: max_price.clone(),
                     tags: tags(group),
                 };
                 match (self.launcher)(self.tx, &group.scope, &request, now) {
@@ -238,6 +243,7 @@ impl Apply<'_> {
             to_pool: false,
             warmed: false,
             past_hooks: false,
+            left_out: false,
         };
         self.group(|g| {
             if why == LaunchWhy::Warm {
@@ -276,7 +282,28 @@ impl Apply<'_> {
             let wait = BACK_OFF[(g.launch_failures as usize).min(BACK_OFF.len() - 1)];
             g.launch_failures += 1;
             g.retry_at = Some(now + speed.wait(wait));
+            g.failing_since.get_or_insert(now);
         });
+        self.give_up();
+    }
+
+    /// As AWS does with groups whose launches have failed for a day: an administrative suspension,
+    /// which whoever has mended the cause ends by `ResumeProcesses`. Its wording is an assumption.
+    fn give_up(&mut self) {
+        let Some(group) = self.tx.get::<AutoScalingGroup>(&self.key) else {
+            return;
+        };
+        let (now, day) = (self.now, self.speed.wait(FAILING_SECS));
+        if group.suspended("Launch") || group.failing_since.is_none_or(|since| now < since + day) {
+            return;
+        }
+        let at = now.strftime("%Y-%m-%dT%H:%M:%SZ");
+        let reason = format!(
+            "Administratively suspended at {at}: no launch has succeeded for more than 24 hours"
+        );
+        let message = format!("Launch: {reason}");
+        self.group(|g| g.suspended_processes.push(("Launch".into(), reason)));
+        self.event(Severity::Warning, message);
     }
 }
 

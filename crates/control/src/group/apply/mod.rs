@@ -68,6 +68,7 @@ impl Apply<'_> {
             } => self.launch(group, &zones, why, replaces),
             Step::EnterService(id) => {
                 self.finish(group, &id, "Successful", None);
+                let left_out = group.suspended("AddToLoadBalancer");
                 let activity = Self::activity_id(group, &id);
                 self.notify(group, Told::Launch, id.as_str(), activity.as_ref());
                 self.member(&id, |m| {
@@ -75,9 +76,10 @@ impl Apply<'_> {
                     m.in_service = Some(now);
                     m.activity = None;
                     m.past_hooks = false;
+                    m.left_out = left_out;
                 });
                 self.group(|g| {
-                    g.launch_failures = 0;
+                    (g.launch_failures, g.failing_since) = (0, None);
                     // A simple policy's cooldown counts from the last launch or termination.
                     g.last_scaling = g.last_scaling.map(|_| now);
                 });

@@ -49,7 +49,8 @@ impl Planner<'_> {
     }
 
     fn serving(&mut self, member: &GroupInstance, fact: &Fact) {
-        if self.suspended("AddToLoadBalancer") || fact.state != Some(InstanceState::Running) {
+        let left_out = member.left_out || self.suspended("AddToLoadBalancer");
+        if left_out || fact.state != Some(InstanceState::Running) {
             return;
         }
         for target_group in &self.group.target_groups {

@@ -147,8 +147,8 @@ impl<'a> Planner<'a> {
             return self.fail(refresh, why);
         }
         self.look_again(stuck_at);
-        if self.suspended("InstanceRefresh") {
-            refresh.reason = Some("The InstanceRefresh process is suspended.".into());
+        if let Some(process) = self.held_up() {
+            refresh.reason = Some(format!("The {process} process is suspended."));
             return;
         }
         let preferences = &refresh.preferences;
@@ -158,6 +158,12 @@ impl<'a> Planner<'a> {
             limits.quota = self.quota(*percent, &remaining);
         }
         self.roll(&remaining.open, limits, warmup, WHY);
+    }
+
+    /// The process without which it replaces nobody, where one is suspended.
+    fn held_up(&self) -> Option<&'static str> {
+        let mut processes = ["InstanceRefresh", "Launch", "Terminate"].into_iter();
+        processes.find(|p| self.suspended(p))
     }
 
     /// Those of the warm pool serve nobody, so they go all at once, and the pool fills up from
@@ -176,7 +182,7 @@ impl<'a> Planner<'a> {
             refresh.warm_left = left.len() as u32;
             refresh.progressed = self.now;
         }
-        let held_up = self.suspended("Terminate") || self.suspended("InstanceRefresh");
+        let held_up = self.held_up().is_some();
         for member in left.iter().filter(|m| !m.lifecycle.is_terminating()) {
             // Who is on the way from the pool is a member by the next plan.
             if !held_up {

@@ -4,7 +4,8 @@
 //! `!` marked unhealthy by its load balancer, `x` marked as not running, `k` protected,
 //! `?` never seen healthy, `r` rebalancing, `o` of an older template version,
 //! `-` its instance is stopped, `0` its instance is gone, `d` its target reports unhealthy,
-//! `i` its status check has failed from the start, `s` a Spot Instance at risk of interruption.
+//! `i` its status check has failed from the start, `s` a Spot Instance at risk of interruption,
+//! `u` in no target group, `l` left out of them when it came.
 
 use super::*;
 use model::autoscaling::GroupTemplate;
@@ -60,6 +61,7 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
             to_pool: false,
             warmed: false,
             past_hooks: false,
+            left_out: has('l'),
         });
         let target = || BTreeSet::from([GROUP.to_owned()]);
         let state = if has('0') {
@@ -69,7 +71,7 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
         } else {
             Some(InstanceState::Running)
         };
-        let registered = lifecycle == L::InService;
+        let registered = lifecycle == L::InService && !has('u') && !has('l');
         let ill = has('d');
         let fact = Fact {
             state: if lifecycle == L::Pending && state.is_some() {
@@ -443,6 +445,19 @@ fn balance_launches_first() {
     );
 }
 
+/// Two light ones for a heavy one; not where so many would have to come that the zones are as
+/// uneven as before.
+#[test]
+fn a_heavy_member_makes_way_for_light_ones() {
+    let weigh = |weight| {
+        move |g: &mut AutoScalingGroup| g.instances.iter_mut().for_each(|m| m.weight = weight)
+    };
+    let launch = "launch b Rebalance";
+    check_with(4, "aS aS", weigh(2), &[launch; 2].join("; "));
+    check_with(9, "aS aS aS", weigh(3), &[launch; 3].join("; "));
+    check_with(8, "aS aS", weigh(4), "");
+}
+
 /// Else the next one would come for the same reason, for ever.
 #[test]
 fn who_came_for_the_balance_does_not_go_for_it() {
@@ -454,9 +469,11 @@ fn who_came_for_the_balance_does_not_go_for_it() {
             }
         }
     };
-    // Only the newcomer is light enough.
-    check_with(6, "aS aS aS bSr", weigh(1), "");
+    // Only the newcomer is light enough: it takes two for a heavy one to go.
+    check_with(6, "aS aS aS bSr", weigh(1), "launch b Rebalance");
     check_with(6, "aS aS aS bSr", weigh(2), "terminate 2 Rebalance");
+    // One unit more than wanted was there before.
+    check_with(5, "aS aS aS bSr", weigh(2), "terminate 2 Rebalance");
 }
 
 #[test]
@@ -493,6 +510,20 @@ fn suspended_processes_do_not_run() {
     check_with(2, "aSx- bS", suspend(&["ReplaceUnhealthy"]), "");
     check_with(2, "aSx- bS", suspend(&["Launch"]), "replace 0");
     check_with(2, "aSx- bS", suspend(&["Terminate"]), "");
+    // Who comes meanwhile is not registered later either.
+    check(2, "aS?u bS", "register 0");
+    check_with(2, "aS?u bS", suspend(&["AddToLoadBalancer"]), "");
+    check(2, "aS?l bS", "");
+    // Balancing launches and nobody goes, up to a tenth more than the maximum.
+    let stuck = |max| {
+        move |g: &mut AutoScalingGroup| {
+            suspend(&["Terminate"])(g);
+            g.max_size = max;
+        }
+    };
+    check_with(3, "aS aS aS", stuck(3), "launch b Rebalance");
+    check_with(4, "aS aS aS aS bSr", stuck(4), "");
+    check_with(4, "aS aS aS aS bSr", stuck(5), "launch b Rebalance");
 }
 
 #[test]
