@@ -10,7 +10,7 @@ use crate::layout::State;
 use crate::plane::Processes;
 use anyhow::Result;
 use balancer::config::TargetState;
-use control::{Bell, DataPlane, Inbox, Report};
+use control::{Bell, DataPlane, Inbox, Report, Speed};
 use host::Host;
 use host::linux::instance::Watch;
 use host::sim::{Clock, SimHost};
@@ -31,7 +31,7 @@ pub fn real(up: &Up, state: &State, bell: &Bell, inbox: &Inbox) -> Result<Machin
     let host = open_host(state, &up.name, up.public_pool, up.offline)?;
     let ring = bell.clone();
     let watch = host.instances.watch(Arc::new(move || ring.ring()))?;
-    host.check_instances()?;
+    host.check_instances(Speed::new(up.speed))?;
     let plane = Processes::start(state, &up.name, up.hosts_file.clone(), inbox)?;
     Ok(Machine {
         host,

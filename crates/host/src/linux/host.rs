@@ -9,7 +9,7 @@ use crate::instance::{InstanceError, InstanceSpec, ObservedInstance, RunState, S
 use crate::network::{NatUsage, Network, Owner};
 use crate::{Host, NetworkFailures};
 use ipnet::Ipv4Net;
-use model::{InstanceId, NetworkInterfaceId, SnapshotId};
+use model::{InstanceId, NetworkInterfaceId, SnapshotId, Speed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -60,13 +60,13 @@ impl LinuxHost {
     }
 
     /// Begins the instances' status checks, which go on for as long as the host is open.
-    pub fn check_instances(&self) -> std::io::Result<()> {
+    pub fn check_instances(&self, speed: Speed) -> std::io::Result<()> {
         let reach: Weak<Reach> = Arc::downgrade(&self.reach);
         let rounds = move || {
             while let Some(reach) = reach.upgrade() {
                 reach.round();
                 drop(reach);
-                std::thread::sleep(reach::INTERVAL);
+                std::thread::sleep(reach::pause(speed));
             }
         };
         let thread = std::thread::Builder::new().name("status-checks".into());

@@ -12,7 +12,7 @@
 use super::namespace;
 use super::network::names;
 use crate::network::{Network, Owner};
-use model::InstanceId;
+use model::{InstanceId, Speed};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -21,8 +21,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
-/// Between two rounds. Never scaled: it stands for real software.
-pub const INTERVAL: Duration = Duration::from_secs(5);
+/// Between two rounds, of AWS's minute: as often at least, so that a fault is found within seconds
+/// at any speed; not without a pause, as the packets and those who answer them are real.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(5);
+/// AWS checks every minute.
+const EVERY_SECS: u32 = 60;
 /// How long answers may take; a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_millis(1000);
 /// Requests without an answer, one after another, that make a failure.
@@ -43,6 +47,12 @@ struct Known {
     /// Their packets are dropped, by `nines break`: so are these.
     cut: BTreeSet<InstanceId>,
     missed: BTreeMap<InstanceId, u32>,
+}
+
+/// How long it rests between two rounds.
+pub fn pause(speed: Speed) -> Duration {
+    let minute = speed.wait(EVERY_SECS).unsigned_abs();
+    minute.clamp(SHORTEST, LONGEST)
 }
 
 #[derive(Default)]
@@ -220,6 +230,13 @@ fn reply(packet: &[u8]) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_minute_shrinks_to_a_second_at_most() {
+        let at = |speed| pause(Speed::new(speed)).as_millis();
+        let found = [1.0, 10.0, 20.0, 40.0, 60.0, 1000.0].map(at);
+        assert_eq!(found, [5000, 5000, 3000, 1500, 1000, 1000]);
+    }
 
     #[test]
     fn replies_to_us_count_and_nothing_else() {
