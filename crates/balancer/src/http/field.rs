@@ -21,27 +21,34 @@ pub enum Field {
     Other,
 }
 
+/// What a name, a token, stands for in any case.
 pub fn field(name: &str) -> Field {
-    let is = |expected: &str| name.eq_ignore_ascii_case(expected);
     match name.len() {
-        2 if is("te") => Field::HopByHop,
-        4 if is("host") => Field::Host,
-        6 if is("cookie") => Field::Cookie,
-        6 if is("expect") => Field::Expect,
-        7 if is("upgrade") => Field::Upgrade,
-        10 if is("connection") => Field::Connection,
-        10 if is("user-agent") => Field::UserAgent,
-        10 if is("keep-alive") => Field::HopByHop,
-        10 if is("set-cookie") => Field::SetCookie,
-        14 if is("content-length") => Field::ContentLength,
-        15 if is("x-forwarded-for") => Field::XForwardedFor,
-        15 if is("x-amzn-trace-id") => Field::TraceId,
-        16 if is("x-forwarded-port") => Field::XForwardedPort,
-        16 if is("proxy-connection") => Field::HopByHop,
-        17 if is("transfer-encoding") => Field::TransferEncoding,
-        17 if is("x-forwarded-proto") => Field::XForwardedProto,
+        2 if is(name, b"te") => Field::HopByHop,
+        4 if is(name, b"host") => Field::Host,
+        6 if is(name, b"cookie") => Field::Cookie,
+        6 if is(name, b"expect") => Field::Expect,
+        7 if is(name, b"upgrade") => Field::Upgrade,
+        10 if is(name, b"connection") => Field::Connection,
+        10 if is(name, b"user-agent") => Field::UserAgent,
+        10 if is(name, b"keep-alive") => Field::HopByHop,
+        10 if is(name, b"set-cookie") => Field::SetCookie,
+        14 if is(name, b"content-length") => Field::ContentLength,
+        15 if is(name, b"x-forwarded-for") => Field::XForwardedFor,
+        15 if is(name, b"x-amzn-trace-id") => Field::TraceId,
+        16 if is(name, b"x-forwarded-port") => Field::XForwardedPort,
+        16 if is(name, b"proxy-connection") => Field::HopByHop,
+        17 if is(name, b"transfer-encoding") => Field::TransferEncoding,
+        17 if is(name, b"x-forwarded-proto") => Field::XForwardedProto,
         _ => Field::Other,
     }
+}
+
+/// Whether they are the same but for their case. Of what may stand in a token, only letters in either
+/// case become these letters and only the hyphen the hyphen, so a few words are compared at once.
+fn is<const LENGTH: usize>(name: &str, expected: &[u8; LENGTH]) -> bool {
+    let name: Result<[u8; LENGTH], _> = name.as_bytes().try_into();
+    name.is_ok_and(|name| name.map(|byte| byte | 0x20) == *expected)
 }
 
 /// Whether a field's name may have it (RFC 9110 §5.6.2).

@@ -52,13 +52,10 @@ pub fn host_name(host: &str) -> &str {
 
 /// Host and port of an authority; brackets stay with an IPv6 address.
 pub fn split_port(host: &str) -> (&str, Option<&str>) {
-    let after_bracket = host.rfind(']').map_or(0, |at| at + 1);
-    match host[after_bracket..].rfind(':') {
-        Some(at) => (
-            &host[..after_bracket + at],
-            Some(&host[after_bracket + at + 1..]),
-        ),
-        None => (host, None),
+    let ends_name = |byte: u8| matches!(byte, b':' | b']');
+    match host.bytes().rposition(ends_name) {
+        Some(at) if host.as_bytes()[at] == b':' => (&host[..at], Some(&host[at + 1..])),
+        _ => (host, None),
     }
 }
 
@@ -77,7 +74,8 @@ pub fn is_host(host: &str) -> bool {
 /// no spelling of a path slips past a rule. The target still gets the path as the client wrote it.
 pub fn normal_path(path: &str) -> Cow<'_, str> {
     let decoded = decode_unreserved(path);
-    if !decoded.contains("/.") {
+    // A search for a text prepares more than there is to look at.
+    if !decoded.as_bytes().windows(2).any(|pair| pair == b"/.") {
         return decoded;
     }
     let mut segments: Vec<&str> = Vec::new();

@@ -93,7 +93,7 @@ impl Connection {
                 let idle_timeout = self.node.front().attributes.idle_timeout;
                 let waited = {
                     let readable = pin!(self.stream.readable());
-                    self.idle.limit_pinned(idle_timeout, readable).await
+                    self.idle.wait(idle_timeout, readable).await
                 };
                 match waited {
                     Ok(Ok(())) => {}

@@ -65,25 +65,25 @@ impl Idle {
         timeout: Duration,
         work: impl Future<Output = T>,
     ) -> Result<T, TimedOut> {
-        self.limit_pinned(timeout, std::pin::pin!(work)).await
+        let done = self.wait(timeout, std::pin::pin!(work)).await;
+        self.last.touch();
+        done
     }
 
     /// The same, without a second copy of `work` in the future: for what waits long in many
-    /// connections.
-    pub async fn limit_pinned<T>(
+    /// connections. Its end is no activity yet; that is what follows from it.
+    pub async fn wait<T>(
         &mut self,
         timeout: Duration,
         mut work: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, TimedOut> {
-        let done = std::future::poll_fn(|context| {
+        std::future::poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(Ok(done));
             }
             self.poll(context, timeout).map(Err)
         })
-        .await;
-        self.last.touch();
-        done
+        .await
     }
 }
 

@@ -113,20 +113,22 @@ impl Routes {
             query: subject.query.map(|_| query.as_ref()),
             ..*subject
         };
-        let mut evaluated = 0;
         let keys = Keys::of(&subject);
-        for (rule, hint) in self.rules.iter().zip(&self.hints) {
-            evaluated += 1;
-            if hint.allows(&keys) && rule.matchers.iter().all(|matcher| matcher.holds(&subject)) {
+        let hopeful = (1..)
+            .zip(&self.hints)
+            .filter(|(_, hint)| hint.allows(&keys));
+        for (place, _) in hopeful {
+            let rule = &self.rules[place - 1];
+            if rule.matchers.iter().all(|matcher| matcher.holds(&subject)) {
                 return Found {
                     action: &rule.action,
                     rewrites: rule.rewrites.as_ref(),
                     priority: rule.priority,
-                    evaluated,
+                    evaluated: place as u64,
                 };
             }
         }
-        self.default(evaluated)
+        self.default(self.rules.len() as u64)
     }
 
     fn default(&self, evaluated: u64) -> Found<'_> {
