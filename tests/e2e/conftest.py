@@ -75,6 +75,13 @@ class Cloud:
     def client(self, service, region="us-east-1"):
         return boto3.client(service, endpoint_url=f"http://127.0.0.1:{PORT}", region_name=region, aws_access_key_id="test", aws_secret_access_key="test")
 
+    def measured(self, namespace, metric, since, **dimensions):
+        """The sum of a metric from the minute of `since` on."""
+        pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+        span = {"StartTime": since, "EndTime": time.time() + 60, "Period": 60, "Statistics": ["Sum"]}
+        found = self.client("cloudwatch").get_metric_statistics(Namespace=namespace, MetricName=metric, Dimensions=pairs, **span)
+        return sum(point["Sum"] for point in found["Datapoints"])
+
     def control_plane(self):
         return json.loads((self.state / "cloud.json").read_text())["pid"]
 

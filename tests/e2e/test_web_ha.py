@@ -1,5 +1,6 @@
 """The demo's stack, used and broken as a person would."""
 
+import contextlib
 import os
 import signal
 import time
@@ -20,14 +21,39 @@ def zones_of(stack, instances):
 
 
 def test_serves_from_both_zones_and_plans_empty(resting, name):
-    seen = set()
-    with Load(name) as load:
+    seen, began = set(), time.time()
+    with Load(name) as load, alarm_on_requests(resting.cloud) as state:
         eventually(lambda: len({i for _, _, i in load.answers if i}) >= 2, "two instances answer")
         seen = {i for _, _, i in load.answers if i}
+        eventually(lambda: state() == "ALARM", "the alarm sees the requests")
     assert not Load.failed(load.answers)
     assert len(zones_of(resting, seen)) == 2
+    counted = lambda metric: resting.cloud.measured("AWS/ApplicationELB", metric, began, LoadBalancer=load_balancer(resting.cloud))
+    for metric in ("RequestCount", "HTTPCode_Target_2XX_Count"):
+        eventually(lambda: counted(metric) >= len(load.answers), f"{metric} counts every request")
     plan = resting.tf("plan", "-detailed-exitcode", resting.state(), *resting.VARIABLES, check=False)
     assert plan.returncode == 0, plan.stdout + plan.stderr
+
+
+def load_balancer(cloud):
+    """As its metrics name it."""
+    arn = cloud.client("elbv2").describe_load_balancers(Names=["web-ha"])["LoadBalancers"][0]["LoadBalancerArn"]
+    return arn.split(":loadbalancer/")[1]
+
+
+@contextlib.contextmanager
+def alarm_on_requests(cloud):
+    """Asks for the state of an alarm that a request sets off."""
+    cloudwatch = cloud.client("cloudwatch")
+    dimensions = [{"Name": "LoadBalancer", "Value": load_balancer(cloud)}]
+    cloudwatch.put_metric_alarm(
+        AlarmName="requests", Namespace="AWS/ApplicationELB", MetricName="RequestCount", Dimensions=dimensions,
+        Statistic="Sum", Period=60, EvaluationPeriods=1, Threshold=0, ComparisonOperator="GreaterThanThreshold",
+    )
+    try:
+        yield lambda: cloudwatch.describe_alarms(AlarmNames=["requests"])["MetricAlarms"][0]["StateValue"]
+    finally:
+        cloudwatch.delete_alarms(AlarmNames=["requests"])
 
 
 def test_instances_are_what_they_should_be(resting):
@@ -52,10 +78,19 @@ def test_a_private_address_is_not_reached_from_outside(resting):
 def test_each_zone_leaves_by_its_own_nat_gateway(resting):
     expected = resting.output("nat_addresses")
     expected = set(expected.values() if isinstance(expected, dict) else expected)
-    seen = {}
+    seen, began = {}, time.time()
     for member in resting.in_service():
         seen[member["AvailabilityZone"]] = resting.cloud.shell(member["InstanceId"], "curl", "-s", "-m", "5", "http://checkip.amazonaws.com/").strip()
     assert set(seen.values()) == expected and len(seen) == 2
+    gateways = resting.cloud.client("ec2").describe_nat_gateways(Filters=[{"Name": "state", "Values": ["available"]}])["NatGateways"]
+    gateways = [g["NatGatewayId"] for g in gateways if g["NatGatewayAddresses"][0]["PublicIp"] in expected]
+    assert len(gateways) == 2
+    for gateway in gateways:
+        counted = lambda metric: resting.cloud.measured("AWS/NATGateway", metric, began, NatGatewayId=gateway)
+        # A request and its answer: a connection of some packets each way.
+        eventually(lambda: counted("ConnectionEstablishedCount") >= 1, f"{gateway} counts its connection")
+        for metric in ("BytesInFromSource", "BytesOutToDestination", "BytesInFromDestination", "BytesOutToSource"):
+            eventually(lambda: counted(metric) >= 200, f"{gateway} counts {metric}")
 
 
 def test_a_revoked_rule_cuts_new_connections_at_once(resting, name):
