@@ -2,16 +2,30 @@
 //!
 //! `SIM_SEEDS=from..to` chooses the seeds. A seed that fails is played again with less and less in
 //! it, and prints what is left with its timeline.
+//!
+//! A check that cannot fail says nothing: each was seen to fail, by a seed among the first two hundred, when the planner
+//! was broken for it on purpose.
+//!
+//! | broken so | caught as |
+//! |---|---|
+//! | `roll` launches ahead without looking at the room | more than the capacity and what may be above it |
+//! | `launch_ahead` forgets who has a successor already | two came ahead of one member |
+//! | `size` ends nobody who is too much | somebody above the capacity for no reason |
+//! | `size` is content with one less than desired | too few, and nothing that waits |
+//! | a drained member leaves and its instance runs on | an instance that its group has forgotten |
+//! | `size` calls zones balanced that differ by two | not at rest after all: the balance |
+//! | after three failures launches are never tried again | not at rest after all: the capacity |
 
 use crate::cloud::Cloud;
 use crate::{stack, timeline};
 use control::Speed;
 use host::Host;
 use model::InstanceId;
-use model::autoscaling::{AutoScalingGroup, UnhealthyBecause};
+use model::autoscaling::{AutoScalingGroup, GroupInstance, UnhealthyBecause};
 use model::event::Fault;
 use model::instance::{DesiredInstance, InstanceState};
 use model::instance_refresh::RefreshStatus;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -517,12 +531,31 @@ fn always(cloud: &Cloud) {
         (group.min_size..=group.max_size).contains(&group.desired_capacity),
         "a desired capacity beyond the group's limits",
     );
-    // Who came ahead under another policy is still there.
-    let ahead = group.instances.iter().filter(|m| m.replaces.is_some());
-    let ahead: usize = ahead.map(|m| m.weight as usize).sum();
+    let ahead = || {
+        let staying = group
+            .instances
+            .iter()
+            .filter(|m| !m.lifecycle.is_terminating());
+        staying.filter(|m| m.replaces.is_some())
+    };
+    let replaced: BTreeSet<_> = ahead().filter_map(|m| m.replaces.as_ref()).collect();
     check(
-        staying <= desired + surplus(cloud, &group).max(ahead + 1),
-        "more than the capacity and what may be above it: something was replaced twice",
+        replaced.len() == ahead().count(),
+        "two came ahead of one member: something was replaced twice",
+    );
+    // Who came ahead under another policy, or for a larger capacity, is still there; who comes
+    // now does so within what may be now.
+    let comes = |m: &GroupInstance| {
+        let instance = state.instances.get(&m.id);
+        instance.is_some_and(|i| i.launched == cloud.now())
+    };
+    let slack: usize = match ahead().any(comes) {
+        true => 0,
+        false => ahead().map(|m| m.weight as usize).sum::<usize>() + 1,
+    };
+    check(
+        staying <= desired + surplus(cloud, &group).max(slack),
+        "more than the capacity and what may be above it",
     );
     // Whoever is above the capacity is ahead of somebody, or of the balance, or may not go. A heavy
     // one that is too much stays until nothing is missing without it.
