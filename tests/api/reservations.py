@@ -77,6 +77,7 @@ def spot(ec2):
         (ec2.request_spot_instances, dict(LaunchSpecification=specification), "InvalidKeyPair.NotFound"),
         (ec2.request_spot_instances, dict(SpotPrice="free", LaunchSpecification=specification), "InvalidParameterValue"),
         (ec2.request_spot_instances, dict(InstanceInterruptionBehavior="stop", LaunchSpecification=specification), "InvalidParameterCombination"),
+        (ec2.describe_spot_price_history, {}, "UnsupportedOperation"),
         (ec2.describe_spot_instance_requests, dict(SpotInstanceRequestIds=["sir-00000000"]), "InvalidSpotInstanceRequestID.NotFound"),
     )
     del specification["KeyName"]
