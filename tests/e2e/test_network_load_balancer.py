@@ -175,7 +175,7 @@ def test_flows_and_checks_are_logged(serving):
     form = (
         rf"tls 2\.0 {second} {outer.split(':loadbalancer/')[1]} {secure['ListenerArn'].split('/')[-1]} {re.escape(HOST)}:\d+ {node}:443 "
         rf"\d+ \d+ \d+ \d+ - {secure['Certificates'][0]['CertificateArn']} - TLS_AES_\w+ tlsv13 - {re.escape(NAME)} http/1\.1 - "
-        rf'"h2","http/1\.1" {second}'
+        rf'("h2",)?"http/1\.1" {second}'
     )
     assert re.fullmatch(form, flows[0]), flows[0]
     time = r"20\S+\.\d{6}Z"
