@@ -117,10 +117,10 @@ def units(recipe, rootfs):
     for name in ON_DEMAND:
         if os.path.lexists(os.path.join(rootfs, name)):
             os.unlink(os.path.join(rootfs, name))
+    enabled = recipe.get("enable", ["nines-user-data.service"])
     if recipe.get("runner") == "cloud-init":
-        within(rootfs, "systemctl", "enable", *CLOUD_INIT)
-    else:
-        within(rootfs, "systemctl", "enable", *recipe.get("enable", ["nines-user-data.service"]))
+        enabled = [*CLOUD_INIT, *(unit for unit in enabled if unit != "nines-user-data.service")]
+    within(rootfs, "systemctl", "enable", *enabled)
 
 
 def busybox(rootfs):

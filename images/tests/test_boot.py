@@ -176,6 +176,16 @@ write_files:
         self.assertEqual("ops ALL=(ALL) ALL\n", self.trial.read("etc/sudoers.d/90-cloud-init-ops"))
         self.assertIn("'shoe' is not emulated", self.trial.read("dev/console"))
 
+    def test_the_ssh_server_listens_by_itself_where_there_are_keys(self):
+        wants = os.path.join(self.trial.root, "etc/systemd/system/sockets.target.wants")
+        os.makedirs(wants)
+        os.symlink("/lib/systemd/system/ssh.socket", os.path.join(wants, "ssh.socket"))
+        self.trial.boot("#cloud-config\nssh_authorized_keys: [ssh-ed25519 AAAA mine]\n")
+        self.assertEqual(
+            ["systemctl disable --quiet --now ssh.socket", "systemctl enable --quiet --now --no-block ssh.service"],
+            [command for command in self.trial.machine.commands if command.startswith("systemctl")],
+        )
+
     def test_no_keys_no_ssh_server(self):
         self.trial.boot("#!/bin/sh\n")
         self.assertEqual([], self.trial.machine.commands)

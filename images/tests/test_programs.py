@@ -1,10 +1,11 @@
 import json
 import os
 import socket
+import subprocess
 import tempfile
 import unittest
 
-from . import IMAGES  # noqa: F401  makes the images' files known
+from . import IMAGES  # makes the images' files known, too
 import container
 import report
 
@@ -32,6 +33,29 @@ class Report(unittest.TestCase):
                 notify.bind(os.path.join(directory, "notify"))
                 report.tell("why", os.path.join(directory, "notify"))
                 self.assertEqual(b"X_NINES_USER_DATA_FAILED=why", notify.recv(1000))
+
+
+class AuthorizedKeys(unittest.TestCase):
+    def keys(self, curl):
+        """What the program prints where curl is a script."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "curl")
+            with open(path, "w") as file:
+                file.write(f"#!/bin/sh\n{curl}\n")
+            os.chmod(path, 0o755)
+            program = os.path.join(IMAGES, "files/usr/lib/nines/authorized-keys")
+            environment = {"PATH": f"{directory}:/usr/bin:/bin"}
+            done = subprocess.run([program, "admin"], env=environment, capture_output=True, text=True, check=True)
+            return done.stdout
+
+    def test_sent_keys_are_asked_for_with_a_token(self):
+        asked = self.keys('case "$*" in *api/token) echo secret;; *) echo "$*";; esac')
+        self.assertIn("X-aws-ec2-metadata-token: secret", asked)
+        self.assertTrue(asked.endswith("/latest/meta-data/managed-ssh-keys/active-keys/admin/\n"), asked)
+
+    def test_no_answer_is_no_key(self):
+        self.assertEqual("", self.keys("exit 22"))
+        self.assertEqual("", self.keys('case "$*" in *api/token) echo secret;; *) exit 22;; esac'))
 
 
 class Container(unittest.TestCase):

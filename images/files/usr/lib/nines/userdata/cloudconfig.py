@@ -229,7 +229,7 @@ def exists(machine, name):
 
 
 def ssh(machine, config, metadata_keys):
-    """Keys of the default user; the server runs only where somebody may log in."""
+    """Keys of the default user. The server runs where somebody may log in with one; elsewhere a connection starts it."""
     keys = [*metadata_keys, *map(str, listed(config.get("ssh_authorized_keys") or []))]
     users = listed(config.get("users", ["default"]))
     if keys and ("default" in users or any(isinstance(entry, dict) and entry.get("name") == "default" for entry in users)):
@@ -241,6 +241,9 @@ def ssh(machine, config, metadata_keys):
         if not os.path.exists(path):
             machine.must_run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path])
     if machine.systemd():
+        if os.path.lexists(machine.path("etc/systemd/system/sockets.target.wants/ssh.socket")):
+            # Else the server would get that socket, and listen nowhere else, whatever its configuration says.
+            machine.must_run(["systemctl", "disable", "--quiet", "--now", "ssh.socket"])
         machine.must_run(["systemctl", "enable", "--quiet", "--now", "--no-block", machine.family()["ssh"]])
     else:
         machine.must_run(["/usr/sbin/sshd"])
