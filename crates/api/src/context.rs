@@ -18,6 +18,8 @@ pub struct Ctx {
     pub access_key: String,
     /// Whether the call comes from the host itself, not from an instance.
     pub from_host: bool,
+    /// As the answer names the call.
+    pub request_id: String,
     pub cloud: Arc<Cloud>,
 }
 

@@ -15,6 +15,7 @@ pub mod ec2;
 pub mod ecr;
 pub mod elbv2;
 pub mod iam;
+pub mod instance_connect;
 pub mod kms;
 pub mod logs;
 pub mod s3;
@@ -50,5 +51,6 @@ pub fn services() -> Vec<wire::Service<Ctx>> {
         subnet_group::elasticache(),
         subnet_group::redshift(),
         zonal_shift::service(),
+        instance_connect::service(),
     ]
 }

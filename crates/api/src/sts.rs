@@ -77,15 +77,24 @@ pub struct CallerIdentity {
 }
 
 fn get_caller_identity(ctx: &mut Ctx, _: GetCallerIdentity) -> Result<CallerIdentity, ApiError> {
+    Ok(identity(ctx))
+}
+
+/// The ARN of whoever asks.
+pub fn caller(ctx: &Ctx) -> String {
+    identity(ctx).arn
+}
+
+fn identity(ctx: &Ctx) -> CallerIdentity {
     let account = ctx.scope.account.to_string();
     if let Some(user) = iam::caller(ctx) {
-        return Ok(CallerIdentity {
+        return CallerIdentity {
             user_id: user.id.clone(),
             account,
             arn: user.arn.clone(),
-        });
+        };
     }
-    Ok(match ctx.tx.session_credentials.get(&ctx.access_key) {
+    match ctx.tx.session_credentials.get(&ctx.access_key) {
         Some(session) => CallerIdentity {
             user_id: session.user_id.clone(),
             account,
@@ -96,7 +105,7 @@ fn get_caller_identity(ctx: &mut Ctx, _: GetCallerIdentity) -> Result<CallerIden
             account,
             arn: caller_arn(&ctx.scope),
         },
-    })
+    }
 }
 
 #[derive(Deserialize)]

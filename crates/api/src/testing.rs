@@ -28,6 +28,7 @@ pub fn run<T>(f: impl FnOnce(&mut Ctx) -> T) -> T {
         now,
         access_key: "test".into(),
         from_host: true,
+        request_id: "request".into(),
         cloud: Arc::new(cloud),
     };
     f(&mut ctx)

@@ -66,6 +66,7 @@ impl Api {
                     now,
                     access_key: account.into(),
                     from_host: true,
+                    request_id: String::new(),
                     cloud: self.cloud.clone(),
                 };
                 let answer = job.input.run(&mut ctx)?;

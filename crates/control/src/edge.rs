@@ -9,7 +9,7 @@ use model::autoscaling::{AutoScalingGroup, GroupInstance};
 use model::iam::SessionCredentials;
 use model::instance::{Instance, InstanceState, Spot};
 use model::vpc::NetworkInterface;
-use model::{InstanceId, Tags, VpcId, zone};
+use model::{InstanceConnectEndpointId, InstanceId, Tags, VpcId, zone};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -44,6 +44,13 @@ impl Edge {
         self.pushed
             .as_ref()
             .is_some_and(|c| self.applied >= c.revision)
+    }
+
+    /// Whether it was told last to take connections for an endpoint; nothing is known of a former
+    /// control plane's words.
+    pub fn has_endpoint(&self, id: &InstanceConnectEndpointId) -> bool {
+        let tunnels = self.pushed.as_ref().and_then(|c| c.tunnels.as_ref());
+        tunnels.is_some_and(|t| t.endpoints.contains_key(id.as_str()))
     }
 
     pub fn report(&mut self, report: cfg::Report) -> Vec<String> {
@@ -93,6 +100,14 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     config
         .vpcs
         .retain(|id, _| id.parse().is_ok_and(|id| world.applied.has_vpc(&id)));
+    if let Some(tunnels) = &mut config.tunnels {
+        let applied = &world.applied;
+        let stands = |id: &str| {
+            let endpoint = state.instance_connect_endpoints.get(id);
+            endpoint.is_some_and(|e| applied.has_interface(&e.vpc, &e.interface))
+        };
+        tunnels.endpoints.retain(|id, _| stands(id));
+    }
     let revision = world.edge.pushed.as_ref().map_or(0, |c| c.revision);
     config.revision = revision;
     if world.edge.pushed.as_ref() != Some(&config) {
@@ -183,6 +198,10 @@ pub fn desired(
         }),
         checkip: settings.checkip.clone(),
         api: settings.api.clone(),
+        tunnels: settings.tunnels.clone().map(|mut tunnels| {
+            tunnels.endpoints = crate::instance_connect::endpoints(state, &settings.cloud);
+            tunnels
+        }),
         identity: settings.identity.clone(),
         ..Default::default()
     };
@@ -344,6 +363,7 @@ fn self_view(
             .collect(),
         key,
         user_data: instance.user_data.as_ref().map(|data| base64(data)),
+        sent_keys: crate::instance_connect::keys(state, &instance.id),
         profile: instance
             .profile
             .as_ref()

@@ -15,6 +15,7 @@ pub mod edge;
 pub mod group;
 mod index;
 pub mod instance;
+pub mod instance_connect;
 pub mod load_balancer;
 pub mod nat_gateway;
 pub mod network;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub checkip: Option<::edge::config::Checkip>,
     /// The APIs as instances reach them.
     pub api: Option<::edge::config::Api>,
+    /// EC2 Instance Connect Endpoints, without any.
+    pub tunnels: Option<::edge::config::Tunnels>,
     /// Signs instance identity documents.
     pub identity: Option<::edge::config::Identity>,
     /// PEM of the authority that instances trust besides those of their image.
@@ -260,6 +263,7 @@ impl World {
             spot_request::pass,
             nat_gateway::pass,
             vpc_endpoint::pass,
+            instance_connect::pass,
             vpc_peering::pass,
             // Listeners serve what is issued.
             certificate::pass,

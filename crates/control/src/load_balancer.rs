@@ -251,6 +251,7 @@ fn push(world: &mut World, now: Timestamp) {
         names.extend(crate::edge::balancer_names(&state, balancer, false));
     }
     names.extend(crate::repository::host_names(&state, &world.settings));
+    names.extend(crate::instance_connect::host_names(&state, &world.settings));
     if names != world.host_names {
         world.plane.publish_names(&names);
         world.host_names = names;

@@ -37,6 +37,11 @@ impl Applied {
                 .get(vpc)
                 .is_some_and(|v| v.interfaces.contains_key(id))
     }
+    /// The interface as it stands.
+    pub fn interface(&self, vpc: &VpcId, id: &NetworkInterfaceId) -> Option<&net::Interface> {
+        let there = self.network.vpcs.get(vpc)?.interfaces.get(id);
+        there.filter(|_| self.has_interface(vpc, id))
+    }
     /// Whether the interface stands as the instance's: one that was there before it was
     /// attached has led nowhere until then.
     pub fn is_attached(&self, vpc: &VpcId, id: &NetworkInterfaceId, to: &InstanceId) -> bool {
@@ -380,6 +385,8 @@ fn owner(state: &State, interface: &NetworkInterface) -> Option<net::Owner> {
         (Some(Requester::LoadBalancer(_)), _) => net::Owner::LoadBalancerNode,
         // Its addresses are kept; nothing answers behind them.
         (Some(Requester::VpcEndpoint(_)), _) => net::Owner::Detached,
+        // Like a node: something of the cloud's opens sockets there.
+        (Some(Requester::InstanceConnectEndpoint(_)), _) => net::Owner::LoadBalancerNode,
         (None, Some(attachment)) => {
             let instance = state.instances.get(&attachment.instance)?;
             if instance.state == InstanceState::Terminated {

@@ -28,6 +28,7 @@ pub struct Config {
     pub registry: Option<Registry>,
     pub checkip: Option<Checkip>,
     pub api: Option<Api>,
+    pub tunnels: Option<Tunnels>,
     pub identity: Option<Identity>,
 }
 
@@ -108,6 +109,9 @@ pub struct Instance {
     pub key: Option<Key>,
     /// Base64, as the API has it.
     pub user_data: Option<String>,
+    /// Keys that EC2 Instance Connect was given.
+    #[serde(default)]
+    pub sent_keys: Vec<SentKey>,
     pub profile: Option<Profile>,
     pub tags: BTreeMap<String, String>,
     pub options: MetadataOptions,
@@ -180,6 +184,19 @@ pub struct Key {
     pub name: String,
     /// In OpenSSH form.
     pub public: String,
+}
+
+/// A public key that a user of the instance may be logged in with for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentKey {
+    pub os_user: String,
+    /// In OpenSSH form.
+    pub public: String,
+    /// Who sent it, and by which request.
+    pub caller: String,
+    pub request: String,
+    /// Seconds since the epoch.
+    pub expires: u64,
 }
 
 /// The instance profile and the credentials of its role.
@@ -282,6 +299,27 @@ pub struct Api {
     /// PEM files, read when the socket is opened.
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+/// EC2 Instance Connect Endpoints, all at one address of the internet side: WebSockets by TLS,
+/// joined to connections that begin in the endpoints' namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunnels {
+    pub netns: Option<PathBuf>,
+    pub tls: Tls,
+    /// The control plane's socket, which says of each request whether it is signed right, and
+    /// whereto it may lead.
+    pub upstream: PathBuf,
+    /// By id.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, Endpoint>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub netns: Option<PathBuf>,
+    /// Where its connections begin.
+    pub address: Ipv4Addr,
 }
 
 /// What instance identity documents are signed with: PEM files, the key an RSA one.

@@ -2,7 +2,8 @@
 //!
 //! For each VPC, in its router's namespace: the metadata service and the
 //! resolver. On the internet side: image registries, a server that
-//! tells callers their address, and the cloud's APIs. It is a process of its own that lives on
+//! tells callers their address, the cloud's APIs, and EC2 Instance Connect
+//! Endpoints. It is a process of its own that lives on
 //! its last configuration, because without it the first name look-up or
 //! metadata call would fail together with the control plane.
 //!
@@ -26,6 +27,7 @@ mod servers;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod tunnel;
 mod view;
 
 use config::{Config, Report};

@@ -9,7 +9,7 @@ use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -53,6 +53,15 @@ pub fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// A UDP socket in this thread's namespace.
 pub fn udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     Ok(bound(address, Type::DGRAM, Protocol::UDP)?.into())
+}
+
+/// A socket in this thread's namespace to connect from `source` with.
+pub fn connecting(source: Ipv4Addr) -> io::Result<tokio::net::TcpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(tokio::net::TcpSocket::from_std_stream(socket.into()))
 }
 
 fn bound(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

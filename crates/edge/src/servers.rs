@@ -3,7 +3,7 @@
 use crate::config::{self, Config, Failure};
 use crate::netns::{self, NamespaceId};
 use crate::view::View;
-use crate::{api, checkip, dns, metadata, registry, tls};
+use crate::{api, checkip, dns, metadata, registry, tls, tunnel};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -20,6 +20,7 @@ pub struct Servers {
     upstream: Arc<dns::Upstream>,
     pub counters: Arc<metadata::Counters>,
     identity: metadata::Identities,
+    endpoints: Arc<tunnel::Endpoints>,
     running: BTreeMap<Socket, Running>,
 }
 
@@ -42,6 +43,8 @@ enum Service {
     Checkip,
     Api(config::Api),
     ApiTls(config::Api),
+    /// With the control plane's socket.
+    Tunnels(config::Tls, PathBuf),
 }
 
 impl fmt::Display for Service {
@@ -55,6 +58,7 @@ impl fmt::Display for Service {
             Self::Checkip => write!(f, "checkip"),
             Self::Api(_) => write!(f, "APIs (HTTP)"),
             Self::ApiTls(_) => write!(f, "APIs (HTTPS)"),
+            Self::Tunnels(..) => write!(f, "Instance Connect Endpoints"),
         }
     }
 }
@@ -78,6 +82,7 @@ impl Servers {
             upstream: Arc::new(dns::Upstream::new(servers)),
             counters: Arc::default(),
             identity: metadata::Identities::default(),
+            endpoints: Arc::default(),
             running: BTreeMap::new(),
         }
     }
@@ -100,6 +105,10 @@ impl Servers {
         self.view
             .send_replace(Arc::new(View::new(config, identity)));
 
+        let endpoints = config.tunnels.as_ref().map(|t| &t.endpoints);
+        self.endpoints
+            .set(endpoints.cloned().unwrap_or_default())
+            .await;
         let mut closing = Vec::new();
         for (_, running) in self
             .running
@@ -193,6 +202,14 @@ impl Servers {
                 let acceptor = tls::acceptor(&api.certificate, &api.key)?;
                 tokio::spawn(api::tls(listener, acceptor, api.upstream, stopped))
             }
+            (Service::Tunnels(with, upstream), Opened::Tcp(listener)) => {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let acceptor = tls::acceptor(&with.certificate, &with.key)?;
+                let endpoints = self.endpoints.clone();
+                tokio::spawn(tunnel::run(
+                    listener, acceptor, endpoints, upstream, stopped,
+                ))
+            }
             // `open` chooses the kind of socket by the same service.
             (_, Opened::Tcp(_) | Opened::Udp(_)) => return Err(io::ErrorKind::InvalidInput.into()),
         };
@@ -230,6 +247,11 @@ fn wanted(config: &Config) -> (BTreeSet<Socket>, Vec<Failure>) {
         let netns = api.netns.as_deref();
         wanted.push((Service::Api(api.clone()), netns, api.plain));
         wanted.push((Service::ApiTls(api.clone()), netns, api.tls));
+    }
+
+    if let Some(tunnels) = &config.tunnels {
+        let service = Service::Tunnels(tunnels.tls.clone(), tunnels.upstream.clone());
+        wanted.push((service, tunnels.netns.as_deref(), tunnels.tls.address));
     }
 
     let mut sockets = BTreeSet::new();

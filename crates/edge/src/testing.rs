@@ -38,6 +38,7 @@ pub fn instance() -> Instance {
         }],
         key: None,
         user_data: None,
+        sent_keys: Vec::new(),
         profile: None,
         tags: [("Name".into(), "web-1".into())].into(),
         options: MetadataOptions::default(),

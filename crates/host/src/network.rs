@@ -221,7 +221,8 @@ pub enum Owner {
     },
     /// A NAT gateway: no security group; SNATs to its primary address and re-enters the router.
     NatGateway,
-    /// A node of a load balancer: a namespace in which the balancer makes its sockets.
+    /// A node of a load balancer, or an EC2 Instance Connect Endpoint: a namespace in which the
+    /// balancer or the edge makes its sockets.
     LoadBalancerNode,
     /// A node of a network load balancer: passes clients' packets on to targets under the clients'
     /// own addresses, and gets the answers. Without a security group nothing of it is filtered.

@@ -91,6 +91,7 @@ ids! {
     CustomerGatewayId = "cgw";
     VpcEndpointId = "vpce";
     VpcPeeringConnectionId = "pcx";
+    InstanceConnectEndpointId = "eice";
     FlowLogId = "fl";
     PlacementGroupId = "pg";
     CapacityReservationId = "cr";

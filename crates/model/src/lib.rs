@@ -20,6 +20,7 @@ pub mod id;
 pub mod identity_provider;
 pub mod image;
 pub mod instance;
+pub mod instance_connect;
 pub mod instance_refresh;
 pub mod instance_type;
 pub mod kms;

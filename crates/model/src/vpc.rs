@@ -311,6 +311,7 @@ pub enum Requester {
     LoadBalancer(String),
     NatGateway(NatGatewayId),
     VpcEndpoint(VpcEndpointId),
+    InstanceConnectEndpoint(InstanceConnectEndpointId),
 }
 
 impl Requester {

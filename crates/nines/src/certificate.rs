@@ -150,6 +150,13 @@ pub fn registry_names() -> Vec<String> {
     names
 }
 
+/// Names of EC2 Instance Connect Endpoints.
+pub fn tunnel_names() -> Vec<String> {
+    let regions = model::zone::REGIONS.iter();
+    let domains = regions.map(|region| model::instance_connect::domain(region.name));
+    domains.map(|domain| format!("*.{domain}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

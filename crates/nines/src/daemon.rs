@@ -58,7 +58,12 @@ pub fn run(up: &Up) -> Result<()> {
         format!("failed to listen on {address}: is a cloud up already (`nines ps`), or another program there? choose --port")
     })?;
     let certificates = state.certificates();
-    let names = [certificate::names(), certificate::registry_names()].concat();
+    let names = [
+        certificate::names(),
+        certificate::registry_names(),
+        certificate::tunnel_names(),
+    ]
+    .concat();
     certificates.ensure(&up.name, &names)?;
     oci::Key::ensure(&api::ecr::token_key(&state.0))
         .context("failed to make the key that tokens of registries are signed with")?;
@@ -220,10 +225,11 @@ pub fn open_host(
 }
 
 fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes: bool) -> Settings {
-    let (registry, checkip, api) = (
+    let (registry, checkip, api, tunnels) = (
         layout::registry_address(up.public_pool),
         layout::checkip_address(up.public_pool),
         layout::api_address(up.public_pool),
+        layout::tunnels_address(up.public_pool),
     );
     let certificates = state.certificates();
     let internet = Some(std::path::Path::new("/run/netns").join(format!("{}-internet", up.name)));
@@ -239,7 +245,7 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
         images,
         sized_volumes,
         millicores_per_vcpu: up.millicores_per_vcpu,
-        internet_services: vec![registry, checkip, api],
+        internet_services: vec![registry, checkip, api, tunnels],
         internet_names: [
             ("registry.nines.internal".to_owned(), name(registry)),
             ("checkip.amazonaws.com".to_owned(), name(checkip)),
@@ -254,6 +260,11 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
             certificate::registry_names()
                 .into_iter()
                 .map(|name_of| (name_of, name(registry))),
+        )
+        .chain(
+            certificate::tunnel_names()
+                .into_iter()
+                .map(|name_of| (name_of, name(tunnels))),
         )
         .collect(),
         registry: Some(edge::config::Registry {
@@ -273,6 +284,16 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
         checkip: Some(edge::config::Checkip {
             netns: internet.clone(),
             address: (checkip, 80).into(),
+        }),
+        tunnels: Some(edge::config::Tunnels {
+            netns: internet.clone(),
+            tls: edge::config::Tls {
+                address: (tunnels, 443).into(),
+                certificate: certificates.endpoint(),
+                key: certificates.endpoint_key(),
+            },
+            upstream: state.api_socket(),
+            endpoints: Default::default(),
         }),
         api: Some(edge::config::Api {
             netns: internet,

@@ -11,6 +11,14 @@ use wire::{ApiError, Call, ErrorStyle, HttpRequest, HttpResponse, Protocol, Serv
 
 const DEFAULT_REGION: &str = "us-east-1";
 
+/// Whose call it is.
+struct Caller {
+    scope: Scope,
+    access_key: String,
+    from_host: bool,
+    request_id: String,
+}
+
 pub struct Dispatcher {
     store: Arc<Store>,
     cloud: Arc<Cloud>,
@@ -55,6 +63,10 @@ impl Dispatcher {
         if let Err(error) = self.prepare(&scope.0).await {
             return error.into_response(call.payload.protocol(), plain(), &request_id);
         }
+        let connects = call.service() == Some(api::instance_connect::NAME);
+        if connects && request.path == api::instance_connect::TUNNEL_PATH {
+            return self.tunnel(&request, scope, request_id).await;
+        }
         if call.service() == Some("s3") || (call.service().is_none() && call.action().is_none()) {
             return self.object_storage(request, scope, request_id).await;
         }
@@ -69,7 +81,12 @@ impl Dispatcher {
         let done = match service.prepare(&call) {
             Ok(job) => {
                 let name = job.action.name;
-                let caller = (scope.0, scope.1, from_host);
+                let caller = Caller {
+                    scope: scope.0,
+                    access_key: scope.1,
+                    from_host,
+                    request_id: request_id.clone(),
+                };
                 self.run(job.action.read_only, caller, |ctx| job.input.run(ctx))
                     .await
                     .map(|answer| (name, answer))
@@ -173,16 +190,17 @@ impl Dispatcher {
     async fn run<T>(
         &self,
         read_only: bool,
-        (scope, access_key, from_host): (Scope, String, bool),
+        caller: Caller,
         action: impl FnOnce(&mut Ctx) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
         let now = Timestamp::now();
         let ctx = |tx| Ctx {
             tx,
-            scope,
+            scope: caller.scope,
             now,
-            access_key,
-            from_host,
+            access_key: caller.access_key,
+            from_host: caller.from_host,
+            request_id: caller.request_id,
             cloud: Arc::clone(&self.cloud),
         };
         if read_only {
@@ -198,6 +216,40 @@ impl Dispatcher {
             ApiError::internal(format!("The change could not be made durable: {why}"))
         })?;
         Ok(value)
+    }
+
+    /// What the edge asks on behalf of who wants a tunnel; AWS's words for errors are not those of
+    /// any protocol.
+    async fn tunnel(
+        &self,
+        request: &HttpRequest,
+        (scope, access_key): (Scope, String),
+        request_id: String,
+    ) -> HttpResponse {
+        let caller = Caller {
+            scope,
+            access_key,
+            from_host: false,
+            request_id: request_id.clone(),
+        };
+        let query = &request.query;
+        let allowed = self
+            .run(true, caller, |ctx| {
+                api::instance_connect::open_tunnel(ctx, query)
+            })
+            .await;
+        let (status, body) = match &allowed {
+            Ok(tunnel) => (200, serde_json::json!(tunnel)),
+            Err(error) => (
+                error.status,
+                serde_json::json!({
+                    "ErrorCode": error.code, "Message": error.message, "RequestId": request_id,
+                }),
+            ),
+        };
+        HttpResponse::new(status)
+            .with_body("application/json", body.to_string())
+            .with_header("x-amzn-requestid", request_id)
     }
 
     /// An account has a default VPC in a region from its first call there on.

@@ -82,6 +82,11 @@ pub fn checkip_address(pool: Ipv4Net) -> Ipv4Addr {
     service_address(pool, 11)
 }
 
+/// EC2 Instance Connect Endpoints.
+pub fn tunnels_address(pool: Ipv4Net) -> Ipv4Addr {
+    service_address(pool, 13)
+}
+
 /// The APIs, under AWS's names.
 pub fn api_address(pool: Ipv4Net) -> Ipv4Addr {
     service_address(pool, 12)

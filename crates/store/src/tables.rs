@@ -16,6 +16,7 @@ use model::iam::{InstanceProfile, Policy, Role, ServerCertificate, SessionCreden
 use model::iam_user::{AccessKey, Account, Group, User};
 use model::identity_provider::{OidcProvider, SamlProvider};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
+use model::instance_connect::{InstanceConnectEndpoint, InstanceConnectKey};
 use model::instance_refresh::InstanceRefresh;
 use model::kms::{Key, KeyAlias};
 use model::logs::{LogEvent, LogEventKey, LogGroup, LogStream, LogStreamKey};
@@ -154,6 +155,8 @@ tables! {
     vpn_gateways: VpnGateway, VpnGatewayId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
     customer_gateways: CustomerGateway, CustomerGatewayId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
     vpc_endpoints: VpcEndpoint, VpcEndpointId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    instance_connect_endpoints: InstanceConnectEndpoint, InstanceConnectEndpointId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
+    instance_connect_keys: InstanceConnectKey, String, |r| r.request.clone(), by InstanceId, |r| vec![&r.instance];
     vpc_peering_connections: VpcPeeringConnection, VpcPeeringConnectionId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
     flow_logs: FlowLog, FlowLogId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];
     instances: Instance, InstanceId, |r| r.id.clone(), by Scope, |r| vec![&r.scope];

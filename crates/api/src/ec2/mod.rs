@@ -24,6 +24,7 @@ pub mod flow_log;
 pub mod image;
 pub mod instance;
 pub mod instance_attribute;
+pub mod instance_connect_endpoint;
 mod instance_filter;
 pub mod instance_option;
 pub mod instance_profile_association;
@@ -305,6 +306,22 @@ fn connection_actions() -> Vec<Action<Ctx>> {
         action("DescribeVpcEndpoints", vpc_endpoint::describe_all),
         action("ModifyVpcEndpoint", vpc_endpoint_update::modify),
         action("DeleteVpcEndpoints", vpc_endpoint::delete),
+        action(
+            "CreateInstanceConnectEndpoint",
+            instance_connect_endpoint::create,
+        ),
+        action(
+            "DescribeInstanceConnectEndpoints",
+            instance_connect_endpoint::describe_all,
+        ),
+        action(
+            "ModifyInstanceConnectEndpoint",
+            instance_connect_endpoint::modify,
+        ),
+        action(
+            "DeleteInstanceConnectEndpoint",
+            instance_connect_endpoint::delete,
+        ),
         action(
             "DescribeSecurityGroupReferences",
             security_group_reference::describe_all,

@@ -41,7 +41,7 @@ pub fn make(tx: &mut Tx, subnet: &Subnet, new: NewInterface, now: Timestamp) -> 
     let forwards = match &new.requester {
         Some(Requester::NatGateway(_)) => true,
         Some(Requester::LoadBalancer(arn)) => model::elbv2::is_network_load_balancer(arn),
-        Some(Requester::VpcEndpoint(_)) | None => false,
+        Some(Requester::VpcEndpoint(_) | Requester::InstanceConnectEndpoint(_)) | None => false,
     };
     let interface = NetworkInterface {
         id: NetworkInterfaceId::random(),

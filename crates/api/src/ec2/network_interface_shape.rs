@@ -146,6 +146,7 @@ pub fn interface_type(interface: &NetworkInterface) -> &'static str {
             "network_load_balancer"
         }
         Some(Requester::VpcEndpoint(_)) => "vpc_endpoint",
+        Some(Requester::InstanceConnectEndpoint(_)) => "ec2_instance_connect_endpoint",
         _ => "interface",
     }
 }
@@ -154,7 +155,9 @@ pub fn interface_type(interface: &NetworkInterface) -> &'static str {
 fn owner(requester: &Requester) -> &'static str {
     match requester {
         Requester::LoadBalancer(_) => "amazon-elb",
-        Requester::NatGateway(_) | Requester::VpcEndpoint(_) => "amazon-aws",
+        Requester::NatGateway(_)
+        | Requester::VpcEndpoint(_)
+        | Requester::InstanceConnectEndpoint(_) => "amazon-aws",
     }
 }
 

@@ -14,6 +14,8 @@ pub const SECURITY_GROUPS: usize = 2500;
 /// In one Availability Zone.
 pub const NAT_GATEWAYS: usize = 5;
 pub const GATEWAY_ENDPOINTS: usize = 20;
+/// In a Region; one VPC has one.
+pub const INSTANCE_CONNECT_ENDPOINTS: usize = 5;
 pub const GROUPS_PER_INTERFACE: usize = 5;
 /// In each direction.
 pub const RULES_PER_GROUP: usize = 60;

@@ -6,6 +6,7 @@ use model::capacity_reservation::CapacityReservation;
 use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
+use model::instance_connect::InstanceConnectEndpoint;
 use model::placement_group::PlacementGroup;
 use model::public_access::PublicAccessExclusion;
 use model::snapshot::{OwnImage, Snapshot};
@@ -74,6 +75,7 @@ resources! {
     VpnGateway: "vpn-gateway", "vpn-gateway-id", "InvalidVpnGatewayID.Malformed", "InvalidVpnGatewayID.NotFound", "The vpnGateway ID '{}' does not exist";
     CustomerGateway: "customer-gateway", "customer-gateway-id", "InvalidCustomerGatewayId.Malformed", "InvalidCustomerGatewayID.NotFound", "The customerGateway ID '{}' does not exist";
     VpcEndpoint: "vpc-endpoint", "vpc-endpoint-id", "InvalidVpcEndpointId.Malformed", "InvalidVpcEndpointId.NotFound", "The Vpc Endpoint Id '{}' does not exist";
+    InstanceConnectEndpoint: "instance-connect-endpoint", "instance-connect-endpoint-id", "InvalidInstanceConnectEndpointId.Malformed", "InvalidInstanceConnectEndpointId.NotFound", "The instanceConnectEndpointId '{}' does not exist";
     VpcPeeringConnection: "vpc-peering-connection", "vpc-peering-connection-id", "InvalidVpcPeeringConnectionId.Malformed", "InvalidVpcPeeringConnectionID.NotFound", "The vpcPeeringConnection ID '{}' does not exist";
     FlowLog: "vpc-flow-log", "flow-log-id", "InvalidFlowLogId.Malformed", "InvalidFlowLogId.NotFound", "The Flow Log Id '{}' does not exist";
     PlacementGroup: "placement-group", "", "InvalidPlacementGroupId.Malformed", "InvalidPlacementGroup.Unknown", "The placement group '{}' is unknown.";

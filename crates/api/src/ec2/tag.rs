@@ -11,6 +11,7 @@ use model::capacity_reservation::CapacityReservation;
 use model::flow_log::FlowLog;
 use model::gateway::{CustomerGateway, EgressOnlyInternetGateway, VpnGateway};
 use model::instance::{Instance, KeyPair, LaunchTemplate, Volume};
+use model::instance_connect::InstanceConnectEndpoint;
 use model::placement_group::PlacementGroup;
 use model::public_access::PublicAccessExclusion;
 use model::snapshot::{OwnImage, Snapshot};
@@ -268,6 +269,7 @@ taggable! {
     "vgw": VpnGateway;
     "cgw": CustomerGateway;
     "vpce": VpcEndpoint;
+    "eice": InstanceConnectEndpoint;
     "pcx": VpcPeeringConnection;
     "fl": FlowLog;
     "pg": PlacementGroup;

@@ -169,6 +169,7 @@ impl Cloud {
                     now: self.now(),
                     access_key: "test".into(),
                     from_host: true,
+                    request_id: "request".into(),
                     cloud: self.context.clone(),
                 };
                 let answer = job.input.run(&mut ctx)?;
@@ -471,6 +472,16 @@ fn world(
             registry: None,
             checkip: None,
             api: None,
+            tunnels: Some(edge::config::Tunnels {
+                netns: None,
+                tls: edge::config::Tls {
+                    address: ([198, 18, 0, 13], 443).into(),
+                    certificate: "endpoint.pem".into(),
+                    key: "endpoint.key".into(),
+                },
+                upstream: "api.sock".into(),
+                endpoints: Default::default(),
+            }),
             identity: None,
             trust: None,
         },

@@ -8,6 +8,7 @@ mod credit;
 mod hook;
 mod image;
 mod instance;
+mod instance_connect;
 mod launch_configuration;
 mod mixed;
 mod network;

@@ -181,7 +181,7 @@ fn respond(
                 None => !instance.options.tokens_required,
             };
             let outcome = match allowed {
-                true => read(call.path, instance, identity),
+                true => read(call.path, instance, identity, now),
                 false => error(StatusCode::UNAUTHORIZED),
             };
             Outcome {
@@ -212,7 +212,7 @@ fn issue(call: &Call<'_>, instance: &Instance, signer: &Signer, now: u64) -> Out
     }
 }
 
-fn read(path: &str, instance: &Instance, identity: Option<&Identity>) -> Outcome {
+fn read(path: &str, instance: &Instance, identity: Option<&Identity>, now: u64) -> Outcome {
     let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let path = path.strip_prefix('/').unwrap_or(&path);
     if path.is_empty() {
@@ -226,7 +226,7 @@ fn read(path: &str, instance: &Instance, identity: Option<&Identity>) -> Outcome
         "user-data" => "application/octet-stream",
         _ => "text/plain",
     };
-    match tree::tree(instance, identity).get(rest) {
+    match tree::tree(instance, identity, now).get(rest) {
         Some(content) => http::answer(StatusCode::OK, kind, content).into(),
         None => error(StatusCode::NOT_FOUND),
     }

@@ -5,7 +5,7 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html>
 
 use super::identity::Identity;
-use crate::config::{Instance, Interface, Profile};
+use crate::config::{Instance, Interface, Profile, SentKey};
 use base64::Engine;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub struct Tree(BTreeMap<String, Vec<u8>>);
 
-/// Builds the tree of an instance.
-pub fn tree(instance: &Instance, identity: Option<&Identity>) -> Tree {
+/// Builds the tree of an instance as it is at a second since the epoch.
+pub fn tree(instance: &Instance, identity: Option<&Identity>, now: u64) -> Tree {
     let mut tree = Tree::default();
     let mut meta = tree.at("meta-data/");
     let i = instance;
@@ -70,6 +70,11 @@ pub fn tree(instance: &Instance, identity: Option<&Identity>) -> Tree {
         // The one directory whose listing carries a value.
         meta.put("public-keys/", format!("0={}", key.name));
         meta.put("public-keys/0/openssh-key", &key.public);
+    }
+    for key in i.sent_keys.iter().filter(|key| now < key.expires) {
+        // A directory to those who ask, which holds its content itself.
+        let path = format!("managed-ssh-keys/active-keys/{}/", key.os_user);
+        meta.append(&path, &sent_key(instance, key));
     }
     if i.options.tags {
         for (key, value) in &i.tags {
@@ -178,6 +183,14 @@ fn interface(face: &mut At<'_>, instance: &Instance, interface: &Interface) {
     }
 }
 
+/// As AWS writes it, but for the signature at its end, which nobody else can make.
+fn sent_key(instance: &Instance, key: &SentKey) -> String {
+    format!(
+        "#Timestamp={}\n#Instance={}\n#Caller={}\n#Request={}\n{}\n",
+        key.expires, instance.id, key.caller, key.request, key.public
+    )
+}
+
 fn credentials(meta: &mut At<'_>, profile: &Profile) {
     let Some(role) = &profile.role else {
         // AWS says no more than that there is nothing to give.
@@ -283,6 +296,12 @@ struct At<'t> {
 }
 
 impl At<'_> {
+    fn append(&mut self, path: &str, content: &str) {
+        let path = format!("{}{path}", self.prefix);
+        let there = self.tree.0.entry(path).or_default();
+        there.extend_from_slice(content.as_bytes());
+    }
+
     fn put(&mut self, path: &str, content: impl AsRef<[u8]>) {
         let path = format!("{}{path}", self.prefix);
         self.tree.0.insert(path, content.as_ref().to_vec());
@@ -295,7 +314,7 @@ mod tests {
     use crate::testing::instance;
 
     fn check(instance: &Instance, path: &str, expected: &str) {
-        let content = tree(instance, None)
+        let content = tree(instance, None, 100)
             .get(path)
             .unwrap_or_else(|| b"404".to_vec());
         assert_eq!(String::from_utf8_lossy(&content), expected, "{path}");
@@ -465,13 +484,44 @@ mod tests {
     }
 
     #[test]
+    fn sent_keys_until_they_expire() {
+        let mut i = instance();
+        let sent = |user: &str, request: &str, expires| SentKey {
+            os_user: user.into(),
+            public: format!("ssh-ed25519 {request}"),
+            caller: "arn".into(),
+            request: request.into(),
+            expires,
+        };
+        i.sent_keys = vec![
+            sent("admin", "a", 101),
+            sent("admin", "b", 100),
+            sent("admin", "c", 102),
+            sent("old", "d", 99),
+        ];
+        let key = |request, expires| {
+            format!(
+                "#Timestamp={expires}\n#Instance=i-0123456789abcdef0\n#Caller=arn\n#Request={request}\nssh-ed25519 {request}\n"
+            )
+        };
+        let keys = key("a", 101) + &key("c", 102);
+        let at = "meta-data/managed-ssh-keys/active-keys/";
+        check(&i, at, "admin/");
+        check(&i, &format!("{at}admin"), &keys);
+        check(&i, &format!("{at}admin/"), &keys);
+        check(&i, &format!("{at}old/"), "404");
+        i.sent_keys.clear();
+        check(&i, "meta-data/managed-ssh-keys/", "404");
+    }
+
+    #[test]
     fn credentials_of_the_role() {
         let mut i = instance();
         i.profile = Some(crate::testing::profile());
         check(&i, "meta-data/iam/", "info\nsecurity-credentials/");
         check(&i, "meta-data/iam/security-credentials/", "web-role");
         let read = |path| -> serde_json::Value {
-            serde_json::from_slice(&tree(&i, None).get(path).unwrap()).unwrap()
+            serde_json::from_slice(&tree(&i, None, 100).get(path).unwrap()).unwrap()
         };
         let credentials = read("meta-data/iam/security-credentials/web-role");
         assert_eq!(credentials["Code"], "Success");

@@ -155,6 +155,7 @@ pub fn instance(id: &str, address: Ipv4Addr) -> Instance {
             groups: vec![],
         }],
         key: None,
+        sent_keys: Vec::new(),
         user_data: Some("aGVsbG8=".into()),
         profile: None,
         tags: Default::default(),
