@@ -22,6 +22,7 @@ import botocore.exceptions
 SPELT_OTHERWISE = {
     ("PermissionsBoundaryType", "Policy"),
     ("interfaceType", "nat_gateway"),
+    ("interfaceType", "ec2_instance_connect_endpoint"),
     ("internetGatewaySet.attachmentSet.state", "available"),
     ("vpcEndpointSet.state", "pending"),
     ("vpcEndpointSet.state", "available"),

@@ -239,6 +239,12 @@ resource "aws_vpc_security_group_egress_rule" "offices" {
   ip_protocol       = "-1"
 }
 
+resource "aws_ec2_instance_connect_endpoint" "this" {
+  subnet_id          = aws_subnet.this["private-0"].id
+  security_group_ids = [aws_security_group.endpoints.id]
+  tags               = { Name = "network" }
+}
+
 data "aws_vpc_endpoint_service" "s3" {
   service      = "s3"
   service_type = "Gateway"
