@@ -324,6 +324,8 @@ impl World {
 
 /// Keeps a cloud that changes all the time from being looked at all the time: a few passes follow
 /// one another at once, as a launch needs, and then only as many as leave most of the core alone.
+/// What a pass takes is its own CPU: while it waits for the host to do as asked, the core is
+/// others' already, and a launch that follows a new network would wait for nothing.
 struct Pace {
     /// When the next pass would be due, had they all kept their distance.
     due: Instant,
@@ -336,12 +338,18 @@ impl Pace {
     /// How far ahead of that a few may run.
     const CREDIT: Duration = Duration::from_millis(100);
 
-    /// After a pass that took so long: how long to leave things alone, whatever rings.
+    /// After a pass that took so much: how long to leave things alone, whatever rings.
     fn rest(&mut self, took: Duration, now: Instant) -> Duration {
         let earliest = now.checked_sub(Self::CREDIT).unwrap_or(now);
         self.due = self.due.max(earliest) + Self::GAP.max(took * Self::TIMES);
         self.due.saturating_duration_since(now).min(Self::CREDIT)
     }
+}
+
+/// What this thread has used so far.
+fn cpu() -> Duration {
+    let used = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    used.map_or(Duration::ZERO, Duration::from)
 }
 
 /// Runs passes until `stop` rings true: woken by the bell, and by time.
@@ -352,9 +360,9 @@ pub fn run(mut world: World, now: impl Fn() -> Timestamp, stop: impl Fn() -> boo
         due: Instant::now(),
     };
     while !stop() {
-        let begun = Instant::now();
+        let before = cpu();
         let next = world.pass(now());
-        std::thread::sleep(pace.rest(begun.elapsed(), Instant::now()));
+        std::thread::sleep(pace.rest(cpu().saturating_sub(before), Instant::now()));
         let wait = next.map_or(AT_LEAST, |at| {
             std::time::Duration::try_from(at.duration_since(now())).unwrap_or_default()
         });
