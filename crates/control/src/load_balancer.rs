@@ -138,7 +138,7 @@ impl Balancer {
 }
 
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
-    let again = drop_drained(world, now);
+    let mut again = drop_drained(world, now);
     // A control plane that has just started knows of no node yet. Telling the balancer so
     // would close the listeners that serve.
     if world.applied.is_known() {
@@ -147,7 +147,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     }
     // Nor does it know what the nodes found, until they have said it again.
     if world.balancer.applied != 0 {
-        health::record(world, now);
+        again = crate::clock::earliest(again, health::record(world, now));
     }
     again
 }

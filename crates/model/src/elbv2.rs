@@ -296,6 +296,8 @@ pub enum TargetState {
     Initial,
     Healthy,
     Unhealthy,
+    /// Unhealthy for a moment yet: flows that run there are left for so long.
+    UnhealthyDraining,
     Unused,
     Draining,
     Unavailable,
@@ -308,6 +310,7 @@ impl TargetState {
             Self::Initial => "initial",
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
+            Self::UnhealthyDraining => "unhealthy.draining",
             Self::Unused => "unused",
             Self::Draining => "draining",
             Self::Unavailable => "unavailable",

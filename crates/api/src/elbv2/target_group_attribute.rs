@@ -18,6 +18,8 @@ const STICKINESS: &str = "stickiness.enabled";
 const STICKINESS_TYPE: &str = "stickiness.type";
 const PRESERVE_CLIENT_IP: &str = "preserve_client_ip.enabled";
 const TERMINATION: &str = "deregistration_delay.connection_termination.enabled";
+const UNHEALTHY_TERMINATION: &str = "target_health_state.unhealthy.connection_termination.enabled";
+const UNHEALTHY_DRAINING: &str = "target_health_state.unhealthy.draining_interval_seconds";
 const APP_COOKIE: &str = "stickiness.app_cookie.cookie_name";
 const DNS_COUNT: &str = "target_group_health.dns_failover.minimum_healthy_targets.count";
 const DNS_PERCENTAGE: &str = "target_group_health.dns_failover.minimum_healthy_targets.percentage";
@@ -52,8 +54,8 @@ const NETWORK: &[Definition] = definitions! {
     "deregistration_delay.timeout_seconds", "300", Number(0, 3600), Honoured;
     STICKINESS_TYPE, "source_ip", OneOf(&["source_ip"]), Honoured;
     CROSS_ZONE, "use_load_balancer_configuration", OneOf(&["true", "false", "use_load_balancer_configuration"]), Honoured;
-    "target_health_state.unhealthy.connection_termination.enabled", "true", Bool, Honoured;
-    "target_health_state.unhealthy.draining_interval_seconds", "0", Number(0, 0), Honoured;
+    UNHEALTHY_TERMINATION, "true", Bool, Honoured;
+    UNHEALTHY_DRAINING, "0", Number(0, 360_000), Honoured;
     DNS_COUNT, "1", OffOr(1, 1000), Honoured;
     DNS_PERCENTAGE, "off", OffOr(1, 100), Honoured;
     ROUTING_COUNT, "1", Number(1, 1000), Honoured;
@@ -178,6 +180,10 @@ fn check_together(attributes: &Attributes, table: &[&[Definition]]) -> Result<()
                 .bytes()
                 .all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b)),
             "The cookie name contains a character that is not valid",
+        ),
+        (
+            text(UNHEALTHY_TERMINATION) == "true" && !matches!(text(UNHEALTHY_DRAINING), "" | "0"),
+            "Connection termination for unhealthy targets must be off where there is an unhealthy draining interval",
         ),
         (
             below(number(DNS_COUNT), number(ROUTING_COUNT))

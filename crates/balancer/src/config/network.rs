@@ -91,6 +91,9 @@ pub struct TargetGroup {
     pub connection_termination: bool,
     /// `target_health_state.unhealthy.connection_termination.enabled`
     pub unhealthy_connection_termination: bool,
+    /// `target_health_state.unhealthy.draining_interval_seconds`: where flows do not end when their
+    /// target turns unhealthy, they do after so long. Zero: they run on.
+    pub unhealthy_draining: Duration,
     /// Below this many healthy targets new flows go to all of them.
     pub unhealthy_state_routing: MinimumHealthy,
     pub health_check: HealthCheck,
@@ -108,6 +111,7 @@ impl Default for TargetGroup {
             source_ip_stickiness: false,
             connection_termination: false,
             unhealthy_connection_termination: true,
+            unhealthy_draining: Duration::ZERO,
             unhealthy_state_routing: MinimumHealthy {
                 count: 1,
                 percentage: None,

@@ -27,6 +27,8 @@ pub struct Node {
     is_stale: bool,
     /// Targets (group, key) that turned unhealthy since the rules were last made.
     failed: BTreeSet<(String, String)>,
+    /// Unhealthy targets whose flows are left until then.
+    fading: BTreeMap<(String, String), Timestamp>,
     /// Draining targets whose time is over, and whose flows were ended.
     over: BTreeSet<(String, String)>,
     /// Targets that were there last time: address, and whether flows outlive them.
@@ -53,6 +55,7 @@ impl Node {
             in_force: None,
             is_stale: false,
             failed: BTreeSet::new(),
+            fading: BTreeMap::new(),
             over: BTreeSet::new(),
             targets: BTreeMap::new(),
             counted,
@@ -78,6 +81,9 @@ impl Node {
             return;
         }
         self.is_stale = true;
+        if state == HealthState::Healthy {
+            self.fading.remove(&key);
+        }
         if state == HealthState::Unhealthy && before == Some(HealthState::Healthy) {
             self.failed.insert(key);
         }
@@ -213,8 +219,15 @@ impl Node {
                     TargetState::Draining { .. } => {}
                     TargetState::Active | TargetState::Shifted | TargetState::Unused => {
                         self.over.remove(&key);
-                        if failed.contains(&key) && !eligible.targets.contains(&place) {
+                        let fails = failed.contains(&key) && !eligible.targets.contains(&place);
+                        let left = group.unhealthy_draining;
+                        if fails && !group.unhealthy_connection_termination && !left.is_zero() {
+                            self.fading.insert(key.clone(), now + left);
+                        } else if fails {
                             endings.push((address, !group.unhealthy_connection_termination));
+                        } else if self.fading.get(&key).is_some_and(|at| *at <= now) {
+                            self.fading.remove(&key);
+                            endings.push((address, false));
                         }
                     }
                 }
@@ -225,6 +238,7 @@ impl Node {
             if !present.contains_key(&key) {
                 self.health.remove(&key);
                 self.over.remove(&key);
+                self.fading.remove(&key);
                 endings.push(ending);
             }
         }
@@ -237,7 +251,8 @@ impl Node {
         let Some(balancer) = self.balancer(config) else {
             return Ok(FlowMetrics::default());
         };
-        let due = |target: &config::Target| matches!(target.state, TargetState::Draining { until } if until <= Timestamp::now());
+        let now = Timestamp::now();
+        let due = |target: &config::Target| matches!(target.state, TargetState::Draining { until } if until <= now);
         let groups = || {
             let keys = balancer.target_groups().into_iter();
             keys.filter_map(|key| config.network_target_groups.get(key))
@@ -246,7 +261,7 @@ impl Node {
             let mut due = group.targets.iter().filter(|target| due(target));
             due.any(|target| !self.over.contains(&(group.key.clone(), target.key.clone())))
         });
-        if is_due {
+        if is_due || self.fading.values().any(|at| *at <= now) {
             self.refresh(config)?;
         }
         let (counters, flows) = within(Some(&self.namespace), || {

@@ -58,6 +58,8 @@ pub struct Target {
     /// Told when running requests have to end: the deregistration delay is over.
     pub cut: Notify,
     is_cut: Cell<bool>,
+    /// When the flows of a target that turned unhealthy end, unless it recovers.
+    fades: Cell<Option<Instant>>,
     /// What runs there goes on when its time is over: flows, unless they are to be ended.
     outlives: Cell<bool>,
 }
@@ -158,10 +160,20 @@ impl Group {
         let failed = target.health.replace(health) == HealthState::Healthy
             && health == HealthState::Unhealthy;
         self.refresh();
+        if health == HealthState::Healthy {
+            target.fades.set(None);
+        }
         let relay = self.config.relay.as_ref();
-        let ends = relay.is_some_and(|relay| relay.unhealthy_connection_termination);
-        if failed && ends && !self.eligible.borrow().targets.contains(&place) {
-            target.cut.notify_waiters();
+        if let Some(relay) = relay.filter(|_| failed)
+            && !self.eligible.borrow().targets.contains(&place)
+        {
+            if relay.unhealthy_connection_termination {
+                target.cut.notify_waiters();
+            } else if !relay.unhealthy_draining.is_zero() {
+                target
+                    .fades
+                    .set(Some(Instant::now() + relay.unhealthy_draining));
+            }
         }
     }
 
@@ -311,6 +323,7 @@ impl Target {
             multiplexed: RefCell::default(),
             cut: Notify::new(),
             is_cut: Cell::new(false),
+            fades: Cell::new(None),
             outlives: Cell::new(false),
         }
     }
@@ -351,12 +364,17 @@ impl Target {
         multiplexed.retain(|known| is_active && known.is_of_use(idle_timeout));
     }
 
-    /// Ends running requests if the deregistration delay is over.
+    /// Ends running requests if the deregistration delay is over, flows if they were left long enough
+    /// at a target that turned unhealthy.
     pub fn cut_if_due(&self, now: jiff::Timestamp) {
         if matches!(self.state.get(), TargetState::Draining { until } if until <= now) {
             self.cut();
         } else {
             self.is_cut.set(false);
+        }
+        if self.fades.get().is_some_and(|at| at <= Instant::now()) {
+            self.fades.set(None);
+            self.cut.notify_waiters();
         }
     }
 
@@ -469,5 +487,46 @@ mod tests {
         assert!((100..300).contains(&failing_one_gets(false).await));
         // A twentieth against two wholes: 15 of 600.
         assert!(failing_one_gets(true).await < 50);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn flows_are_left_for_the_unhealthy_draining_interval() {
+        let target = |key: &str| config::Target {
+            key: key.into(),
+            address: ([10, 0, 0, 1], 80).into(),
+            zone: None,
+            state: TargetState::Active,
+        };
+        let relay = config::network::TargetGroup {
+            unhealthy_connection_termination: false,
+            unhealthy_draining: Duration::from_secs(600),
+            ..Default::default()
+        };
+        let settings = config::TargetGroup {
+            targets: vec![target("a"), target("b")],
+            relay: Some(Arc::new(relay)),
+            ..config::TargetGroup::default()
+        };
+        let group = Group::new(Arc::new(settings), vec![], None);
+        let a = Rc::clone(&group.targets[0]);
+        group.set_health("b", HealthState::Healthy);
+        let now = jiff::Timestamp::now();
+        let mut cut = std::pin::pin!(a.cut.notified());
+        cut.as_mut().enable();
+        let steps = [
+            (HealthState::Healthy, 0, false),
+            (HealthState::Unhealthy, 599, false),
+            // It recovers in time.
+            (HealthState::Healthy, 600, false),
+            (HealthState::Unhealthy, 599, false),
+            (HealthState::Unhealthy, 1, true),
+        ];
+        for (health, seconds, ends) in steps {
+            group.set_health("a", health);
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            a.cut_if_due(now);
+            let ended = tokio::time::timeout(Duration::ZERO, cut.as_mut()).await;
+            assert_eq!(ended.is_ok(), ends, "{health:?} for {seconds} s");
+        }
     }
 }

@@ -96,7 +96,9 @@ pub fn facts(
             };
             match state.target_health.get(&key).map(|h| (h.state, h.since)) {
                 Some((TargetState::Healthy, _)) => fact.healthy_in.insert(arn),
-                Some((TargetState::Unhealthy, since)) if looked_between(since, now, speed) => {
+                Some((TargetState::Unhealthy | TargetState::UnhealthyDraining, since))
+                    if looked_between(since, now, speed) =>
+                {
                     fact.unhealthy_in.insert(arn)
                 }
                 _ => false,

@@ -1,21 +1,26 @@
 //! Targets' health: what the nodes found, and what follows from the records, written down.
 
+use super::network::unhealthy_draining;
 use super::place::{Place, place, target_keys, zone_of};
 use super::zone::is_shifted;
 use crate::World;
+use crate::clock::earliest;
 use crate::index::Balancers;
 use ::balancer::report;
 use jiff::Timestamp;
+use model::Speed;
 use model::elbv2::{LoadBalancer, Target, TargetGroup, TargetHealth, TargetState};
 use model::event::Severity;
 use std::collections::{BTreeMap, BTreeSet};
 use store::{State, TargetHealthKey};
 
 /// Writes what the nodes found, and what follows from the records, into the target health table.
-pub fn record(world: &mut World, now: Timestamp) {
+/// Says when to look again.
+pub fn record(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
     let balancers = Balancers::new(&state);
     let mut wanted: BTreeMap<TargetHealthKey, TargetHealth> = BTreeMap::new();
+    let mut again = None;
     for group in state.target_groups.values() {
         for target in &group.targets {
             let keys = target_keys(&state, group, target);
@@ -25,7 +30,7 @@ pub fn record(world: &mut World, now: Timestamp) {
             });
             let findings: Vec<&report::Health> = findings.flat_map(BTreeMap::values).collect();
             let using = balancers.of(&group.arn);
-            let (health, reason) = judge(&state, using, group, target, &findings);
+            let (mut health, reason) = judge(&state, using, group, target, &findings);
             let oddity = |odd: &BTreeSet<(String, String)>| {
                 let mut keys = target_keys(&state, group, target);
                 keys.any(|key| odd.contains(&(group.dimension().to_owned(), key)))
@@ -35,6 +40,12 @@ pub fn record(world: &mut World, now: Timestamp) {
             let zone = zone_of(&state, group, target);
             let mut using = using.iter();
             let is_shifted = using.any(|b| is_shifted(&state, b, group, zone.as_deref()));
+            if health == TargetState::Unhealthy
+                && let Some(until) = drains_until(&state, group, target, world.settings.speed, now)
+            {
+                health = TargetState::UnhealthyDraining;
+                again = earliest(again, Some(until));
+            }
             let value = TargetHealth {
                 target_group: group.arn.clone(),
                 target: target.id.clone(),
@@ -73,7 +84,7 @@ pub fn record(world: &mut World, now: Timestamp) {
         .cloned()
         .collect();
     if changed.is_empty() && gone.is_empty() {
-        return;
+        return again;
     }
     world.store.update(|tx| {
         for new in changed {
@@ -89,7 +100,8 @@ pub fn record(world: &mut World, now: Timestamp) {
                     .reason
                     .as_ref()
                     .map_or(String::new(), |(code, text)| format!(" ({code}: {text})"));
-                let severity = if new.state == TargetState::Unhealthy {
+                let ill = [TargetState::Unhealthy, TargetState::UnhealthyDraining];
+                let severity = if ill.contains(&new.state) {
                     Severity::Warning
                 } else {
                     Severity::Info
@@ -114,6 +126,30 @@ pub fn record(world: &mut World, now: Timestamp) {
             tx.remove::<TargetHealth>(key);
         }
     });
+    again
+}
+
+/// Until when a target that was healthy and is so no more counts as draining, if it does.
+fn drains_until(
+    state: &State,
+    group: &TargetGroup,
+    target: &Target,
+    speed: Speed,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let length = speed.wait(unhealthy_draining(group));
+    let key = TargetHealthKey {
+        target_group: group.arn.clone(),
+        target: target.id.clone(),
+        port: target.port,
+    };
+    let known = state.target_health.get(&key)?;
+    let until = match known.state {
+        TargetState::Healthy => now + length,
+        TargetState::UnhealthyDraining => known.since + length,
+        _ => return None,
+    };
+    (until > now).then_some(until)
 }
 
 /// The one state that `DescribeTargetHealth` shows for a target that several nodes probe.

@@ -88,6 +88,14 @@ fn alpn(policy: Option<&str>) -> &'static [&'static str] {
     }
 }
 
+/// Seconds for which flows to a target that turned unhealthy are left.
+pub(super) fn unhealthy_draining(group: &TargetGroup) -> u32 {
+    let value = group
+        .attributes
+        .get("target_health_state.unhealthy.draining_interval_seconds");
+    value.and_then(|v| v.parse().ok()).unwrap_or(0)
+}
+
 fn target_group(
     state: &State,
     group: &TargetGroup,
@@ -115,6 +123,10 @@ fn target_group(
             "target_health_state.unhealthy.connection_termination.enabled",
             true,
         ),
+        unhealthy_draining: speed
+            .wait(unhealthy_draining(group))
+            .try_into()
+            .unwrap_or_default(),
         unhealthy_state_routing: minimum_healthy(group),
         health_check: cfg::HealthCheck {
             proxy_protocol,

@@ -334,7 +334,7 @@ fn requests_per_target(
         if let Some(whole) = loads.get_mut(&(name, None)) {
             match health.state {
                 TargetState::Healthy => whole.healthy += 1,
-                TargetState::Unhealthy => whole.unhealthy += 1,
+                TargetState::Unhealthy | TargetState::UnhealthyDraining => whole.unhealthy += 1,
                 _ => {}
             }
         }
