@@ -162,7 +162,7 @@ def kms(kms):
 def queues(sqs):
     url = sqs.create_queue(QueueName="q", Attributes={"DelaySeconds": "5"}, tags={"a": "b"})["QueueUrl"]
     check("again", sqs.create_queue(QueueName="q")["QueueUrl"], url)
-    check("otherwise", code_of(sqs.create_queue, QueueName="q", Attributes={"DelaySeconds": "6"}), "QueueNameExists")
+    check("otherwise", code_of(sqs.create_queue, QueueName="q", Attributes={"DelaySeconds": "6"}), "QueueAlreadyExists")
     check("url", sqs.get_queue_url(QueueName="q")["QueueUrl"], url)
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "60"})
     shown = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]

@@ -278,7 +278,7 @@ impl Dispatcher {
 fn plain() -> ErrorStyle {
     ErrorStyle {
         xml_namespace: "",
-        query_compatible: false,
+        query_errors: None,
     }
 }
 

@@ -75,8 +75,18 @@ impl ApiError {
 pub struct ErrorStyle {
     /// The namespace of Query error documents.
     pub xml_namespace: &'static str,
-    /// JSON and CBOR errors also carry the Query code (`awsQueryCompatible`).
-    pub query_compatible: bool,
+    /// As [`crate::Service::query_errors`].
+    pub query_errors: Option<&'static [(&'static str, &'static str)]>,
+}
+
+impl ErrorStyle {
+    /// What JSON and CBOR name an error by.
+    fn shape<'c>(&self, code: &'c str) -> &'c str {
+        let mut named = self.query_errors.unwrap_or_default().iter();
+        named
+            .find(|(query, _)| *query == code)
+            .map_or(code, |(_, shape)| shape)
+    }
 }
 
 impl ApiError {
@@ -91,9 +101,9 @@ impl ApiError {
             Protocol::Ec2 => self.ec2_body(request_id),
             Protocol::Query => self.query_body(style.xml_namespace, request_id),
             Protocol::RestXml => self.s3_body(request_id),
-            Protocol::Json10 | Protocol::Json11 => self.json_body(),
+            Protocol::Json10 | Protocol::Json11 => self.json_body(style.shape(&self.code)),
             Protocol::RestJson => self.rest_json_body(),
-            Protocol::Cbor => self.cbor_body(),
+            Protocol::Cbor => self.cbor_body(style.shape(&self.code)),
         };
         let mut response = protocol.mark(
             response.with_body(protocol.content_type(), body),
@@ -102,7 +112,7 @@ impl ApiError {
         if protocol == Protocol::RestJson {
             response = response.with_header("x-amzn-errortype", &*self.code);
         }
-        if style.query_compatible && !protocol.is_xml() {
+        if style.query_errors.is_some() && !protocol.is_xml() {
             let fault = if self.is_sender_fault() {
                 "Sender"
             } else {
@@ -159,8 +169,8 @@ impl ApiError {
         out.into_bytes()
     }
 
-    fn json_body(&self) -> Vec<u8> {
-        let body = serde_json::json!({ "__type": self.code, "message": self.message });
+    fn json_body(&self, shape: &str) -> Vec<u8> {
+        let body = serde_json::json!({ "__type": shape, "message": self.message });
         body.to_string().into_bytes()
     }
 
@@ -173,8 +183,8 @@ impl ApiError {
         body.to_string().into_bytes()
     }
 
-    fn cbor_body(&self) -> Vec<u8> {
-        let fields = [("__type", &*self.code), ("message", &*self.message)];
+    fn cbor_body(&self, shape: &str) -> Vec<u8> {
+        let fields = [("__type", shape), ("message", &*self.message)];
         let fields = fields.map(|(name, value)| (name.into(), value.into()));
         let mut out = Vec::new();
         // Writing to memory cannot fail.

@@ -25,8 +25,9 @@ pub struct Service<Ctx: ?Sized> {
     pub rest_json: bool,
     /// The name in the path of rpc-v2-cbor calls.
     pub cbor_service_name: Option<&'static str>,
-    /// JSON and CBOR errors also carry the Query code (`awsQueryCompatible`).
-    pub query_compatible_errors: bool,
+    /// JSON and CBOR errors also carry the Query code (`awsQueryCompatible`): where that differs from
+    /// the shape's name, both.
+    pub query_errors: Option<&'static [(&'static str, &'static str)]>,
     /// Turns inputs that do not fit into errors, where the service has words of its own.
     pub reject: fn(Rejection, Protocol) -> ApiError,
     pub actions: Vec<Action<Ctx>>,
@@ -56,7 +57,7 @@ impl<Ctx: ?Sized> Service<Ctx> {
             json_target_prefix: None,
             rest_json: false,
             cbor_service_name: None,
-            query_compatible_errors: false,
+            query_errors: None,
             reject: Rejection::into_error,
             actions: Vec::new(),
         }
@@ -177,7 +178,7 @@ impl<Ctx: ?Sized> Service<Ctx> {
     pub fn failure(&self, protocol: Protocol, error: ApiError, request_id: &str) -> HttpResponse {
         let style = ErrorStyle {
             xml_namespace: self.xml_namespace,
-            query_compatible: self.query_compatible_errors,
+            query_errors: self.query_errors,
         };
         error.into_response(protocol, style, request_id)
     }

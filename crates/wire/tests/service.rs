@@ -74,7 +74,7 @@ fn monitoring() -> Service<Ctx> {
         query_kind: Some(QueryKind::Query),
         json_target_prefix: Some("GraniteServiceVersion20100801"),
         cbor_service_name: Some("GraniteServiceVersion20100801"),
-        query_compatible_errors: true,
+        query_errors: Some(&[("InternalFailure", "InternalServiceFault")]),
         actions: vec![
             action("PutMetricData", put),
             action("ListMetrics", list),

@@ -31,7 +31,18 @@ pub fn service() -> Service<Ctx> {
         query_kind: Some(QueryKind::Query),
         json_target_prefix: Some("GraniteServiceVersion20100801"),
         cbor_service_name: Some("GraniteServiceVersion20100801"),
-        query_compatible_errors: true,
+        query_errors: Some(&[
+            ("InternalServiceError", "InternalServiceFault"),
+            ("InvalidFormat", "InvalidFormatFault"),
+            (
+                "InvalidParameterCombination",
+                "InvalidParameterCombinationException",
+            ),
+            ("InvalidParameterInput", "DashboardInvalidInputError"),
+            ("InvalidParameterValue", "InvalidParameterValueException"),
+            ("LimitExceeded", "LimitExceededFault"),
+            ("MissingParameter", "MissingRequiredParameterException"),
+        ]),
         actions: vec![
             action("PutMetricAlarm", alarm::put),
             action("DescribeAlarms", alarm_describe::describe),

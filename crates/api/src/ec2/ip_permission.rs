@@ -283,7 +283,7 @@ pub fn ports(protocol: i16, from: Option<i64>, to: Option<i64>) -> Result<Option
         let name = protocol::name(protocol).to_uppercase();
         let (Some(from), Some(to)) = (from, to) else {
             return Err(invalid_value(
-                "Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.",
+                "Invalid value for portRange. Must specify both from and to ports with TCP/UDP.",
             ));
         };
         // Both −1 is how some tools write every port.

@@ -79,10 +79,11 @@ impl SubnetBlock {
 pub(super) fn give(ctx: &mut Ctx, vpc: &mut Vpc) -> Result<(String, Ipv6Net)> {
     if vpc.ipv6_cidrs.len() >= quota::CIDRS_PER_VPC {
         return Err(error(
-            "CidrBlockLimitExceeded",
+            "CidrLimitExceeded",
             format!(
-                "Network {} has reached its limit of IPv6 CIDR blocks.",
-                vpc.id
+                "This network {} has met its maximum number of allowed CIDRs: {}",
+                vpc.id,
+                quota::CIDRS_PER_VPC
             ),
         ));
     }

@@ -39,7 +39,8 @@ struct Shape {
 struct ReferencedGroup {
     group_id: String,
     user_id: String,
-    vpc_id: String,
+    /// Of another VPC.
+    vpc_id: Option<String>,
     vpc_peering_connection_id: Option<String>,
 }
 
@@ -75,7 +76,7 @@ fn shape(state: &State, group: &SecurityGroup, rule: &SecurityGroupRule) -> Shap
             shape.referenced_group_info = Some(ReferencedGroup {
                 group_id: id.to_string(),
                 user_id: group.scope.account.to_string(),
-                vpc_id: vpc.to_string(),
+                vpc_id: (*vpc != group.vpc).then(|| vpc.to_string()),
                 vpc_peering_connection_id: peering.map(|p| p.id.to_string()),
             });
         }

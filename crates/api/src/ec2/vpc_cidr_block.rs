@@ -69,8 +69,12 @@ pub fn associate(ctx: &mut Ctx, input: AssociateVpcCidrBlock) -> Result<Associat
     }
     if vpc.cidrs.len() >= quota::CIDRS_PER_VPC {
         return Err(error(
-            "CidrBlockLimitExceeded",
-            format!("Network {} has reached its limit of CIDR blocks.", vpc.id),
+            "CidrLimitExceeded",
+            format!(
+                "This network {} has met its maximum number of allowed CIDRs: {}",
+                vpc.id,
+                quota::CIDRS_PER_VPC
+            ),
         ));
     }
     let id = association_id();

@@ -107,7 +107,7 @@ pub fn describe(ctx: &mut Ctx, input: DescribeTargetHealth) -> Result<TargetHeal
         let known = targets.find(|t| t.id == asked.id && t.port == port);
         descriptions.push(match known {
             Some(target) => registered(ctx, &group, target, shows_anomalies),
-            None => unregistered(asked, port),
+            None => unregistered(&group, asked, port),
         });
     }
     Ok(TargetHealthDescriptions {
@@ -148,10 +148,6 @@ fn registered(
         ),
     };
     let (reason, description) = reason.unzip();
-    let health_check_port = match group.health_check.port.as_str() {
-        "traffic-port" => target.port.to_string(),
-        port => port.to_owned(),
-    };
     Description {
         target: TargetShape {
             id: target.id.clone(),
@@ -159,7 +155,7 @@ fn registered(
             availability_zone: target.zone.clone(),
             quic_server_id: None,
         },
-        health_check_port: Some(health_check_port),
+        health_check_port: Some(health_check_port(group, target.port)),
         target_health: HealthShape {
             state: state.name(),
             reason,
@@ -170,13 +166,21 @@ fn registered(
     }
 }
 
-fn unregistered(asked: TargetShape, port: u16) -> Description {
+/// Of a target that has this port.
+fn health_check_port(group: &TargetGroup, port: u16) -> String {
+    match group.health_check.port.as_str() {
+        "traffic-port" => port.to_string(),
+        port => port.to_owned(),
+    }
+}
+
+fn unregistered(group: &TargetGroup, asked: TargetShape, port: u16) -> Description {
     Description {
         target: TargetShape {
             port: Some(port.into()),
             ..asked
         },
-        health_check_port: None,
+        health_check_port: Some(health_check_port(group, port)),
         target_health: HealthShape {
             state: TargetState::Unused.name(),
             reason: Some("Target.NotRegistered".into()),

@@ -49,7 +49,7 @@ fn shape(ctx: &Ctx, policy: &Policy) -> Shape {
         description: policy.description.clone(),
         create_date: policy.created.into(),
         update_date: updated.unwrap_or(policy.created).into(),
-        tags: Some(tag::list(&policy.tags)).filter(|tags| !tags.is_empty()),
+        tags: Some(tag::list(&policy.tags)),
     }
 }
 
@@ -148,11 +148,12 @@ pub fn create(ctx: &mut Ctx, input: CreatePolicy) -> Result<OnePolicy> {
         created: ctx.now,
         tags,
     };
-    let answer = OnePolicy {
-        policy: shape(ctx, &policy),
-    };
+    let mut made = shape(ctx, &policy);
+    // The answer to this call alone shows no description, and tags where there are any.
+    made.description = None;
+    made.tags = made.tags.filter(|tags| !tags.is_empty());
     ctx.tx.put(policy);
-    Ok(answer)
+    Ok(OnePolicy { policy: made })
 }
 
 #[derive(Deserialize)]

@@ -11,7 +11,7 @@ pub type Attributes = BTreeMap<String, String>;
 /// Name, least, greatest and default value.
 const NUMBERS: &[(&str, u64, u64, &str)] = &[
     ("VisibilityTimeout", 0, 43_200, "30"),
-    ("MaximumMessageSize", 1024, 1_048_576, "262144"),
+    ("MaximumMessageSize", 1024, 1_048_576, "1048576"),
     ("MessageRetentionPeriod", 60, 1_209_600, "345600"),
     ("DelaySeconds", 0, 900, "0"),
     ("ReceiveMessageWaitTimeSeconds", 0, 20, "0"),
@@ -73,6 +73,18 @@ fn all(queue: &Queue) -> Attributes {
     ]);
     for (name, _, _, default) in NUMBERS {
         all.insert((*name).into(), (*default).into());
+    }
+    if queue
+        .attributes
+        .get("FifoQueue")
+        .is_some_and(|v| v == "true")
+    {
+        let defaults = [
+            ("ContentBasedDeduplication", "false"),
+            ("DeduplicationScope", "queue"),
+            ("FifoThroughputLimit", "perQueue"),
+        ];
+        all.extend(defaults.map(|(name, value)| (name.into(), value.into())));
     }
     all.extend(queue.attributes.clone());
     // An empty value takes an attribute away.

@@ -17,7 +17,13 @@ pub fn service() -> Service<Ctx> {
     Service {
         version: "2012-11-05",
         json_target_prefix: Some("AmazonSQS"),
-        query_compatible_errors: true,
+        query_errors: Some(&[
+            (
+                "AWS.SimpleQueueService.NonExistentQueue",
+                "QueueDoesNotExist",
+            ),
+            ("QueueAlreadyExists", "QueueNameExists"),
+        ]),
         actions: vec![
             action("CreateQueue", queue::create),
             action("GetQueueUrl", queue::get_url),
@@ -38,7 +44,6 @@ fn error(code: &'static str, message: impl Into<String>) -> ApiError {
 }
 
 fn not_there() -> ApiError {
-    // The Query protocol's code, which SDKs still hand on.
     error(
         "AWS.SimpleQueueService.NonExistentQueue",
         "The specified queue does not exist.",

@@ -47,7 +47,7 @@ pub fn create(ctx: &mut Ctx, input: CreateQueue) -> Result<QueueUrl> {
             |(key, value): (&String, &String)| attribute::value(&made, key).as_ref() != Some(value);
         if input.attributes.iter().any(differs) {
             return Err(error(
-                "QueueNameExists",
+                "QueueAlreadyExists",
                 "A queue already exists with the same name and a different value for an attribute.",
             ));
         }

@@ -25,7 +25,17 @@ const PARAMETERS: &[(&str, Line, Architecture)] = &[
         X86_64,
     ),
     (
+        "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-6.12-x86_64",
+        Line::AmazonLinux2023,
+        X86_64,
+    ),
+    (
         "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-6.1-arm64",
+        Line::AmazonLinux2023,
+        Arm64,
+    ),
+    (
+        "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-6.12-arm64",
         Line::AmazonLinux2023,
         Arm64,
     ),
@@ -45,7 +55,17 @@ const PARAMETERS: &[(&str, Line, Architecture)] = &[
         X86_64,
     ),
     (
+        "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-6.12-x86_64",
+        Line::AmazonLinux2023Minimal,
+        X86_64,
+    ),
+    (
         "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-6.1-arm64",
+        Line::AmazonLinux2023Minimal,
+        Arm64,
+    ),
+    (
+        "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-6.12-arm64",
         Line::AmazonLinux2023Minimal,
         Arm64,
     ),
