@@ -1,4 +1,4 @@
-"""Capacity reservations, Spot requests, blocked public access, key pairs, templates of instances, KMS and SQS: answers and refusals.
+"""Capacity reservations, Spot requests, blocked public access, key pairs, templates of instances, KMS and SQS: answers and refusals; services that are not here.
 
     python tests/api/reservations.py --endpoint http://127.0.0.1:4566
 """
@@ -180,6 +180,10 @@ def queues(sqs):
     )
 
 
+# One for each protocol.
+ABSENT = {"rds": "describe_db_instances", "dynamodb": "list_tables", "fis": "list_experiments", "route53": "list_hosted_zones"}
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--endpoint", default="http://127.0.0.1:4566")
@@ -192,6 +196,7 @@ def main():
             part(clients[name])
         except botocore.exceptions.ClientError as error:
             failures.append(f"{part.__name__}: {error}")
+    refused(*((getattr(client(name, endpoint, account), call), {}, "UnsupportedOperation") for name, call in ABSENT.items()))
     for checker in checkers:
         failures.extend(f"unknown to botocore: {path}" for path in sorted(checker.unknown))
     print("\n".join(failures) or "ok")

@@ -71,11 +71,13 @@ impl Dispatcher {
             return self.object_storage(request, scope, request_id).await;
         }
         let Some(service) = self.services.iter().find(|s| s.answers(&call)) else {
-            return unknown_service(&call).into_response(
-                call.payload.protocol(),
-                plain(),
-                &request_id,
-            );
+            let protocol = match call.payload.protocol() {
+                Protocol::RestXml if !call.service().is_some_and(speaks_rest_xml) => {
+                    Protocol::RestJson
+                }
+                protocol => protocol,
+            };
+            return unknown_service(&call).into_response(protocol, plain(), &request_id);
         };
         let protocol = service.protocol(&call);
         let done = match service.prepare(&call) {
@@ -300,6 +302,11 @@ fn scope_of(credential: Option<&Credential>) -> Result<(Scope, String), ApiError
         return Err(ApiError::client("SignatureDoesNotMatch", message).with_status(403));
     }
     Ok((Scope::new(account, region), key.to_owned()))
+}
+
+/// Of AWS's services with REST, few have XML in it. Source: the protocols of botocore's models.
+fn speaks_rest_xml(service: &str) -> bool {
+    ["cloudfront", "route53"].contains(&service)
 }
 
 fn unknown_service(call: &Call<'_>) -> ApiError {
