@@ -182,9 +182,12 @@ fn a_connection_ends_when_it_is_old() {
         let sender = connect(&balancer, &made).await;
         assert_eq!(ask(&sender, get("/"), &[]).await.status, 200);
         // Told to go away, it takes no more.
-        while sender.clone().ready().await.is_ok() {
-            tokio::task::yield_now().await;
-        }
+        let told = async {
+            while sender.clone().ready().await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, told).await.expect("GOAWAY");
     });
 }
 

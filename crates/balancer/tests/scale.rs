@@ -65,6 +65,8 @@ fn fill_groups(config: &mut Config, address: [u8; 4]) {
 }
 
 fn large(config: &mut Config) {
+    // Some connections wait through all changes, which may take long on a busy machine.
+    config.balancer().attributes.idle_timeout = std::time::Duration::from_secs(600);
     fill_groups(config, [127, 0, 0, 1]);
     let plain = config.balancer().listeners[0].clone();
     let more = (1..LISTENERS).map(|place| Listener {

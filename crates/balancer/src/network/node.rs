@@ -223,11 +223,15 @@ impl Node {
                         let left = group.unhealthy_draining;
                         if fails && !group.unhealthy_connection_termination && !left.is_zero() {
                             self.fading.insert(key.clone(), now + left);
+                            endings.push((address, true));
                         } else if fails {
                             endings.push((address, !group.unhealthy_connection_termination));
                         } else if self.fading.get(&key).is_some_and(|at| *at <= now) {
                             self.fading.remove(&key);
-                            endings.push((address, false));
+                            // It may be in use again, where no target is healthy.
+                            if !eligible.targets.contains(&place) {
+                                endings.push((address, false));
+                            }
                         }
                     }
                 }

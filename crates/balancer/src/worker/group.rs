@@ -177,6 +177,20 @@ impl Group {
         }
     }
 
+    /// Ends flows that were left long enough at a target that turned unhealthy, unless it is in use
+    /// again because no target is healthy.
+    pub fn end_faded(&self) {
+        let eligible = self.eligible.borrow();
+        for (place, target) in self.targets.iter().enumerate() {
+            if target.fades.get().is_some_and(|at| at <= Instant::now()) {
+                target.fades.set(None);
+                if !eligible.targets.contains(&place) {
+                    target.cut.notify_waiters();
+                }
+            }
+        }
+    }
+
     fn refresh(&self) {
         let candidates = self.targets.iter().map(|target| Candidate {
             zone: target.zone.as_deref(),
@@ -364,17 +378,12 @@ impl Target {
         multiplexed.retain(|known| is_active && known.is_of_use(idle_timeout));
     }
 
-    /// Ends running requests if the deregistration delay is over, flows if they were left long enough
-    /// at a target that turned unhealthy.
+    /// Ends running requests if the deregistration delay is over.
     pub fn cut_if_due(&self, now: jiff::Timestamp) {
         if matches!(self.state.get(), TargetState::Draining { until } if until <= now) {
             self.cut();
         } else {
             self.is_cut.set(false);
-        }
-        if self.fades.get().is_some_and(|at| at <= Instant::now()) {
-            self.fades.set(None);
-            self.cut.notify_waiters();
         }
     }
 
@@ -510,7 +519,6 @@ mod tests {
         let group = Group::new(Arc::new(settings), vec![], None);
         let a = Rc::clone(&group.targets[0]);
         group.set_health("b", HealthState::Healthy);
-        let now = jiff::Timestamp::now();
         let mut cut = std::pin::pin!(a.cut.notified());
         cut.as_mut().enable();
         let steps = [
@@ -524,7 +532,7 @@ mod tests {
         for (health, seconds, ends) in steps {
             group.set_health("a", health);
             tokio::time::advance(Duration::from_secs(seconds)).await;
-            a.cut_if_due(now);
+            group.end_faded();
             let ended = tokio::time::timeout(Duration::ZERO, cut.as_mut()).await;
             assert_eq!(ended.is_ok(), ends, "{health:?} for {seconds} s");
         }

@@ -322,7 +322,10 @@ impl Node {
     pub fn tend(&self) {
         let front = self.front();
         let now = Timestamp::now();
-        front.groups().for_each(|group| group.judge());
+        for group in front.groups() {
+            group.judge();
+            group.end_faded();
+        }
         for target in front.groups().flat_map(|group| &group.targets) {
             target.cut_if_due(now);
             target.sweep(front.attributes.idle_timeout);
