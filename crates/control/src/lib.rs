@@ -324,8 +324,9 @@ impl World {
 
 /// Keeps a cloud that changes all the time from being looked at all the time: a few passes follow
 /// one another at once, as a launch needs, and then only as many as leave most of the core alone.
-/// What a pass takes is its own CPU: while it waits for the host to do as asked, the core is
-/// others' already, and a launch that follows a new network would wait for nothing.
+/// What a pass takes is CPU, its own and that of the programs it runs: while it waits for the host
+/// otherwise, the core is others' already, and a launch that follows a new network would wait for
+/// nothing.
 struct Pace {
     /// When the next pass would be due, had they all kept their distance.
     due: Instant,
@@ -336,7 +337,7 @@ impl Pace {
     const GAP: Duration = Duration::from_millis(10);
     const TIMES: u32 = 5;
     /// How far ahead of that a few may run.
-    const CREDIT: Duration = Duration::from_millis(100);
+    const CREDIT: Duration = Duration::from_millis(200);
 
     /// After a pass that took so much: how long to leave things alone, whatever rings.
     fn rest(&mut self, took: Duration, now: Instant) -> Duration {
@@ -346,10 +347,16 @@ impl Pace {
     }
 }
 
-/// What this thread has used so far.
+/// What this thread, and the programs that it waited for, have used so far.
 fn cpu() -> Duration {
-    let used = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
-    used.map_or(Duration::ZERO, Duration::from)
+    use nix::sys::resource::{UsageWho, getrusage};
+    let own = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    let programs = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(Duration::ZERO, |used| {
+        let times = [used.user_time(), used.system_time()];
+        let micros = times.map(|time| time.tv_sec() * 1_000_000 + time.tv_usec());
+        Duration::from_micros(micros.iter().sum::<i64>().unsigned_abs())
+    });
+    own.map_or(Duration::ZERO, Duration::from) + programs
 }
 
 /// Runs passes until `stop` rings true: woken by the bell, and by time.
@@ -381,7 +388,7 @@ mod tests {
         let quick = Duration::from_micros(200);
         // Some in a row rest not at all.
         let mut now = start + Duration::from_secs(1);
-        for _ in 0..9 {
+        for _ in 0..19 {
             now += quick;
             assert_eq!(pace.rest(quick, now), Duration::ZERO);
         }

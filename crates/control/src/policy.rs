@@ -94,6 +94,9 @@ pub fn run(
         ),
     };
     tx.modify::<AutoScalingGroup>(&key, |g| {
+        if wanted < g.desired_capacity {
+            g.failing_since = None;
+        }
         g.desired_capacity = wanted;
         g.last_scaling = Some(now);
         g.last_cause = Some(at(now, &sentence));
@@ -264,8 +267,12 @@ fn warming(group: &AutoScalingGroup, warmup: Option<u32>, speed: Speed, now: Tim
         _ => false,
     };
     let warming: u32 = group.instances.iter().filter(warms).map(|m| m.weight).sum();
+    let launches = !group.suspended("Launch") && group.retry_at.is_none_or(|at| at <= now);
     // What another policy has asked for at this very moment is not launched yet.
-    warming + group.desired_capacity.saturating_sub(group.units())
+    match launches {
+        true => warming + group.desired_capacity.saturating_sub(group.units()),
+        false => warming,
+    }
 }
 
 /// Bounds are relative to the threshold. Above it the lower bound belongs to a step, below it the upper one.

@@ -327,10 +327,10 @@ pub struct GroupInstance {
     pub to_pool: bool,
     /// No hooks apply on its way: attached, back from standby, or they have been completed.
     pub past_hooks: bool,
-    /// Came into service while `AddToLoadBalancer` was suspended: whoever wants it in the target
-    /// groups registers it there.
+    /// The target groups there were when it came into service while `AddToLoadBalancer` was
+    /// suspended: whoever wants it in them registers it there.
     #[serde(default)]
-    pub left_out: bool,
+    pub left_out: Vec<String>,
 }
 
 fn one() -> u32 {

@@ -160,7 +160,7 @@ fn new_member(
         to_pool: false,
         warmed: false,
         past_hooks: true,
-        left_out: false,
+        left_out: Vec::new(),
     }
 }
 

@@ -14,6 +14,9 @@ pub fn change_desired(group: &mut AutoScalingGroup, desired: u32, why: &str, now
     if before == desired {
         return;
     }
+    if desired < group.desired_capacity {
+        group.failing_since = None;
+    }
     group.desired_capacity = desired;
     group.last_cause = Some(at(
         now,

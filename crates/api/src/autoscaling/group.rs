@@ -153,6 +153,7 @@ pub fn update(ctx: &mut Ctx, input: UpdateAutoScalingGroup) -> Result<()> {
     cause::change_desired(&mut group, desired, &why, ctx.now);
     // What was changed may be why launches failed.
     (group.launch_failures, group.retry_at) = (0, None);
+    group.failing_since = None;
     ctx.tx.put(group);
     Ok(())
 }

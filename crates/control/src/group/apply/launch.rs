@@ -243,7 +243,7 @@ impl Apply<'_> {
             to_pool: false,
             warmed: false,
             past_hooks: false,
-            left_out: false,
+            left_out: Vec::new(),
         };
         self.group(|g| {
             if why == LaunchWhy::Warm {

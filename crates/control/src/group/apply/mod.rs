@@ -68,7 +68,10 @@ impl Apply<'_> {
             } => self.launch(group, &zones, why, replaces),
             Step::EnterService(id) => {
                 self.finish(group, &id, "Successful", None);
-                let left_out = group.suspended("AddToLoadBalancer");
+                let left_out = match group.suspended("AddToLoadBalancer") {
+                    true => group.target_groups.clone(),
+                    false => Vec::new(),
+                };
                 let activity = Self::activity_id(group, &id);
                 self.notify(group, Told::Launch, id.as_str(), activity.as_ref());
                 self.member(&id, |m| {

@@ -22,6 +22,7 @@ impl Apply<'_> {
                     m.activity = None;
                     m.past_hooks = false;
                 });
+                self.group(|g| g.failing_since = None);
                 self.event(Severity::Info, format!("{id} is warmed"));
             }
             Step::PoolGone => {

@@ -49,12 +49,12 @@ impl Planner<'_> {
     }
 
     fn serving(&mut self, member: &GroupInstance, fact: &Fact) {
-        let left_out = member.left_out || self.suspended("AddToLoadBalancer");
-        if left_out || fact.state != Some(InstanceState::Running) {
+        if self.suspended("AddToLoadBalancer") || fact.state != Some(InstanceState::Running) {
             return;
         }
         for target_group in &self.group.target_groups {
-            if !fact.registered_in.contains(target_group)
+            if !member.left_out.contains(target_group)
+                && !fact.registered_in.contains(target_group)
                 && !fact.draining_in.contains(target_group)
             {
                 self.steps.push(Step::Register {

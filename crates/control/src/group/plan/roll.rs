@@ -81,11 +81,16 @@ impl<'a> Planner<'a> {
         self.elb_health() && !self.group.target_groups_in_service.is_empty()
     }
 
+    /// Its load balancers have found that it serves, or never will: it was left out of one.
+    pub(super) fn is_found(&self, member: &GroupInstance) -> bool {
+        !self.watched() || member.seen_healthy || !member.left_out.is_empty()
+    }
+
     /// In service, and its load balancers have found so.
     pub(super) fn serves(&self, member: &GroupInstance) -> bool {
         member.lifecycle == L::InService
             && member.healthy
-            && (!self.watched() || member.seen_healthy)
+            && self.is_found(member)
             && self
                 .facts
                 .get(&member.id)

@@ -37,9 +37,7 @@ impl Planner<'_> {
         // A rebalancing launch is above the desired capacity until it serves, one ahead of a
         // member until that one goes.
         let above = |m: &&&GroupInstance| {
-            self.is_ahead(m)
-                || m.rebalancing
-                    && !(m.lifecycle == L::InService && (!self.watched() || m.seen_healthy))
+            self.is_ahead(m) || m.rebalancing && !(m.lifecycle == L::InService && self.is_found(m))
         };
         let surplus = units(active.iter().filter(above).copied());
         let mut counted = units(active.iter().copied()) - surplus;

@@ -61,7 +61,7 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
             to_pool: false,
             warmed: false,
             past_hooks: false,
-            left_out: has('l'),
+            left_out: Vec::from_iter(has('l').then(|| GROUP.to_owned())),
         });
         let target = || BTreeSet::from([GROUP.to_owned()]);
         let state = if has('0') {
