@@ -7,7 +7,8 @@
 //! target is connected to: what then fails is the reason in the frame that closes the tunnel.
 //!
 //! An endpoint that is removed or changed loses its tunnels, and is gone when they have let go of
-//! their sockets: those would pin its namespace.
+//! their sockets: those would pin its namespace. No client may hold that up: what it does not read
+//! ends its connection after a while, and a new configuration waits for no tunnel longer than that.
 
 use crate::config::Endpoint;
 use crate::http::{Answer, Content, answer};
@@ -19,8 +20,8 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,13 +34,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
+/// Where clients ask for tunnels; nothing else is the control plane's to answer here.
+const PATH: &str = "/openTunnel";
 /// Tunnels of one endpoint at a time, as on AWS.
 const TUNNELS: u32 = 20;
 /// How long a target may take to accept.
@@ -54,6 +57,8 @@ const FRAME: usize = 1 << 20;
 const CHUNK: usize = 32 << 10;
 /// How long a client may take to answer a closing frame.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// How long a new configuration waits for the tunnels that it closes.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// The endpoints of the configuration in force, by id.
 #[derive(Default)]
@@ -61,13 +66,14 @@ pub struct Endpoints(Mutex<BTreeMap<String, Arc<Open>>>);
 
 struct Open {
     endpoint: Endpoint,
-    /// Each tunnel holds one.
+    /// Each tunnel holds one. Closed when the endpoint has gone: nothing begins any more.
     places: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
 
 impl Endpoints {
-    /// When this returns, tunnels of endpoints that are gone or have changed are closed.
+    /// When this returns, tunnels of endpoints that are gone or have changed are closed, and none
+    /// begins: not even one whose client was being answered.
     pub async fn set(&self, wanted: BTreeMap<String, Endpoint>) {
         let closing = {
             let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,10 +91,18 @@ impl Endpoints {
             }
             closing
         };
-        for (_, open) in closing {
+        for (_, open) in &closing {
             open.closing.send_replace(true);
+        }
+        let until = tokio::time::Instant::now() + LET_GO;
+        for (id, open) in closing {
             // All places are free when the last tunnel has ended.
-            let _ = open.places.acquire_many(TUNNELS).await;
+            let free = tokio::time::timeout_at(until, open.places.acquire_many(TUNNELS));
+            if free.await.is_err() {
+                tracing::warn!(%id, "some connections to an endpoint that is closed stay for a while");
+            }
+            // For who looked the endpoint up before it went.
+            open.places.close();
         }
     }
 
@@ -120,7 +134,7 @@ pub async fn run(
 /// What a request that may go on is joined with.
 struct Way {
     open: Arc<Open>,
-    place: OwnedSemaphorePermit,
+    place: Arc<OwnedSemaphorePermit>,
     target: SocketAddr,
     longest: Duration,
 }
@@ -141,7 +155,11 @@ async fn serve(
                     *begun.lock().unwrap_or_else(PoisonError::into_inner) = Some((way, upgraded));
                     answer
                 }
-                Err(refusal) => refusal,
+                Err(mut refusal) => {
+                    let close = HeaderValue::from_static("close");
+                    refusal.headers_mut().insert(CONNECTION, close);
+                    refusal
+                }
             })
         }
     };
@@ -150,8 +168,14 @@ async fn serve(
         .header_read_timeout(HEAD)
         .serve_connection(TokioIo::new(stream), hyper::service::service_fn(handle))
         .with_upgrades();
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "serve a connection to an endpoint");
+    // It ends with the answer, which a client may be slow to take; a place is held already.
+    match tokio::time::timeout(HEAD + ASK, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "serve a connection to an endpoint"),
+        Err(_) => {
+            tracing::debug!("a client of an endpoint took too long");
+            return;
+        }
     }
     let begun = begun.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some((way, upgraded)) = begun
@@ -172,6 +196,10 @@ async fn begin(
     endpoints: &Endpoints,
     upstream: &Path,
 ) -> Result<(Way, Answer), Answer> {
+    if request.uri().path() != PATH {
+        let message = format!("An endpoint has nothing at this path; tunnels are at {PATH}.");
+        return Err(refusal(StatusCode::NOT_FOUND, "NotFound", &message));
+    }
     let header = |name| {
         let value = request.headers().get(name);
         value.and_then(|v: &HeaderValue| v.to_str().ok())
@@ -198,17 +226,22 @@ async fn begin(
     // The name that was asked is the endpoint's own.
     let named = header(HOST).and_then(|host| host.split('.').next());
     let open = endpoints.get(id).filter(|_| named == Some(id));
-    let Some(open) = open else {
+    let absent = || {
         let message = format!("The endpoint {id} is not at this address.");
-        return Err(refusal(StatusCode::NOT_FOUND, "InvalidParameter", &message));
+        refusal(StatusCode::NOT_FOUND, "InvalidParameter", &message)
     };
-    let Ok(place) = open.places.clone().try_acquire_owned() else {
-        let message = format!("The endpoint {id} has {TUNNELS} connections already.");
-        return Err(refusal(
-            StatusCode::TOO_MANY_REQUESTS,
-            "ConnectionLimitExceeded",
-            &message,
-        ));
+    let open = open.ok_or_else(absent)?;
+    let place = match open.places.clone().try_acquire_owned() {
+        Ok(place) => Arc::new(place),
+        Err(TryAcquireError::Closed) => return Err(absent()),
+        Err(TryAcquireError::NoPermits) => {
+            let message = format!("The endpoint {id} has {TUNNELS} connections already.");
+            return Err(refusal(
+                StatusCode::TOO_MANY_REQUESTS,
+                "ConnectionLimitExceeded",
+                &message,
+            ));
+        }
     };
     let mut answer = answer(StatusCode::SWITCHING_PROTOCOLS, "text/plain", Bytes::new());
     let headers = answer.headers_mut();
@@ -265,9 +298,10 @@ async fn ask(request: &Request<Incoming>, upstream: &Path) -> io::Result<Asked> 
     let mut asked = Request::new(Empty::<Bytes>::new());
     *asked.uri_mut() = request.uri().clone();
     *asked.headers_mut() = request.headers().clone();
-    // Of this connection, not of the request.
-    asked.headers_mut().remove(CONNECTION);
-    asked.headers_mut().remove(UPGRADE);
+    // Of this connection or of a body, and none is sent on.
+    for name in [CONNECTION, UPGRADE, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        asked.headers_mut().remove(name);
+    }
     let reply = async {
         let reply = sender.send_request(asked).await.map_err(io::Error::other)?;
         let (head, body) = reply.into_parts();
@@ -305,11 +339,13 @@ where
     } = way;
     let mut closing = open.closing.subscribe();
     let (code, why) = tokio::select! {
-        ended = joined(&mut socket, &open.endpoint, target) => ended,
-        () = tokio::time::sleep(longest) => (CloseCode::Normal, "the tunnel's time is up"),
+        biased;
+        // First, so that nothing begins in an endpoint that has gone.
         _ = closing.wait_for(|closing| *closing) => (CloseCode::Away, "the endpoint is closed"),
+        () = tokio::time::sleep(longest) => (CloseCode::Normal, "the tunnel's time is up"),
+        ended = joined(&mut socket, &open.endpoint, &place, target) => ended,
     };
-    // No socket in the endpoint's namespace is left.
+    // No socket in the endpoint's namespace is left; one that is being made has a share of this.
     drop(place);
     let frame = CloseFrame {
         code,
@@ -326,12 +362,14 @@ where
 async fn joined<S>(
     socket: &mut WebSocketStream<S>,
     endpoint: &Endpoint,
+    place: &Arc<OwnedSemaphorePermit>,
     target: SocketAddr,
 ) -> (CloseCode, &'static str)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = match tokio::time::timeout(CONNECT, connect(endpoint.clone(), target)).await {
+    let connecting = connect(endpoint.clone(), place.clone(), target);
+    let stream = match tokio::time::timeout(CONNECT, connecting).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%error, %target, "connect to the target of a tunnel");
@@ -377,125 +415,22 @@ where
     }
 }
 
-async fn connect(endpoint: Endpoint, target: SocketAddr) -> io::Result<TcpStream> {
-    // Entering a namespace blocks on a thread.
-    let socket = tokio::task::spawn_blocking(move || {
-        netns::within(endpoint.netns.as_deref(), || {
+async fn connect(
+    endpoint: Endpoint,
+    place: Arc<OwnedSemaphorePermit>,
+    target: SocketAddr,
+) -> io::Result<TcpStream> {
+    // Entering a namespace blocks on a thread, which goes on when nobody waits for it any more:
+    // the place is let go of after the socket.
+    let made = tokio::task::spawn_blocking(move || {
+        let socket = netns::within(endpoint.netns.as_deref(), || {
             netns::connecting(endpoint.address)
-        })
+        })?;
+        Ok::<_, io::Error>((socket, place))
     });
-    socket
-        .await
-        .map_err(io::Error::other)??
-        .connect(target)
-        .await
+    let (socket, _place) = made.await.map_err(io::Error::other)??;
+    socket.connect(target).await
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::DuplexStream;
-
-    type Client = WebSocketStream<DuplexStream>;
-
-    /// An endpoint of this machine.
-    async fn endpoint() -> Endpoints {
-        let endpoints = Endpoints::default();
-        let endpoint = Endpoint {
-            netns: None,
-            address: Ipv4Addr::LOCALHOST,
-        };
-        endpoints.set([("eice-1".into(), endpoint)].into()).await;
-        endpoints
-    }
-
-    async fn begun(endpoints: &Endpoints, target: SocketAddr, longest: Duration) -> Client {
-        let open = endpoints.get("eice-1").unwrap();
-        let place = open.places.clone().try_acquire_owned().unwrap();
-        let way = Way {
-            open,
-            place,
-            target,
-            longest,
-        };
-        let (client, server) = tokio::io::duplex(1 << 16);
-        let server = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
-        tokio::spawn(tunnel(server, way));
-        WebSocketStream::from_raw_socket(client, Role::Client, None).await
-    }
-
-    /// Sends back what comes.
-    async fn echo() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let (mut from, mut to) = stream.split();
-                    let _ = tokio::io::copy(&mut from, &mut to).await;
-                });
-            }
-        });
-        address
-    }
-
-    async fn closed(client: &mut Client) -> (CloseCode, String) {
-        match client.next().await {
-            Some(Ok(Message::Close(Some(frame)))) => (frame.code, frame.reason.to_string()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    #[tokio::test]
-    async fn bytes_pass_until_the_endpoint_goes() {
-        let endpoints = endpoint().await;
-        let client = begun(&endpoints, echo().await, HOUR).await;
-        let text = Bytes::from(vec![7; 100_000]);
-        let mut back = Vec::new();
-        let (mut to, mut from) = client.split();
-        let send = to.send(Message::Binary(text.clone()));
-        let receive = async {
-            while back.len() < text.len() {
-                match from.next().await {
-                    Some(Ok(Message::Binary(data))) => back.extend_from_slice(&data),
-                    other => panic!("{other:?}"),
-                }
-            }
-        };
-        let (sent, ()) = tokio::join!(send, receive);
-        sent.unwrap();
-        assert_eq!(back, text);
-        let mut client = to.reunite(from).unwrap();
-        let open = endpoints.get("eice-1").unwrap();
-        assert_eq!(open.places.available_permits(), TUNNELS as usize - 1);
-        endpoints.set(BTreeMap::new()).await;
-        assert_eq!(open.places.available_permits(), TUNNELS as usize);
-        assert!(endpoints.get("eice-1").is_none());
-        assert_eq!(closed(&mut client).await.0, CloseCode::Away);
-    }
-
-    #[tokio::test]
-    async fn the_reason_of_an_end_is_told() {
-        let endpoints = endpoint().await;
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = nobody.local_addr().unwrap();
-        drop(nobody);
-        let mut client = begun(&endpoints, address, HOUR).await;
-        let (code, why) = closed(&mut client).await;
-        assert_eq!(code, CloseCode::Error);
-        assert_eq!(why, "Unable to connect to target");
-
-        let mut client = begun(&endpoints, echo().await, HOUR).await;
-        client.send(Message::Text("hello".into())).await.unwrap();
-        assert_eq!(closed(&mut client).await.0, CloseCode::Unsupported);
-
-        let mut client = begun(&endpoints, echo().await, Duration::from_millis(50)).await;
-        let (code, why) = closed(&mut client).await;
-        assert_eq!(
-            (code, &*why),
-            (CloseCode::Normal, "the tunnel's time is up")
-        );
-    }
-}
+mod tests;

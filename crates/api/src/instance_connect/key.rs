@@ -14,6 +14,8 @@ use wire::ApiError;
 const SECONDS: u32 = 60;
 /// The least of it in a fast cloud: a client still has to connect and to log in.
 const LEAST: SignedDuration = SignedDuration::from_secs(15);
+/// Live keys of one instance. AWS tells no number; each is a line of the metadata that sshd reads.
+const MOST: usize = 50;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -77,11 +79,40 @@ pub fn send(ctx: &mut Ctx, input: SendSshPublicKey) -> Result<Sent> {
         caller: sts::caller(ctx),
         expires: ctx.now + life,
     };
-    ctx.tx.put(key);
+    keep(ctx, key)?;
     Ok(Sent {
         request_id: ctx.request_id.clone(),
         success: true,
     })
+}
+
+/// The key takes the place of the same one, sent earlier for the same user.
+fn keep(ctx: &mut Ctx, key: InstanceConnectKey) -> Result<()> {
+    let kept = ctx.tx.instance_connect_keys.of(&key.instance);
+    let (same, others): (Vec<_>, Vec<_>) = kept.partition(|k| {
+        k.os_user == key.os_user && essence(&k.public_key).eq(essence(&key.public_key))
+    });
+    let live = others.iter().filter(|k| k.expires > ctx.now).count();
+    if live >= MOST {
+        return Err(ApiError::client(
+            "ThrottlingException",
+            format!(
+                "The instance {} has {live} keys that have not expired, and may have {MOST}. Wait a while and try again.",
+                key.instance
+            ),
+        ));
+    }
+    let same: Vec<_> = same.iter().map(|k| k.request.clone()).collect();
+    for request in same {
+        ctx.tx.remove::<InstanceConnectKey>(&request);
+    }
+    ctx.tx.put(key);
+    Ok(())
+}
+
+/// What makes a key this one: its line without the comment.
+fn essence(line: &str) -> impl Iterator<Item = &str> {
+    line.split_whitespace().take(2)
 }
 
 #[derive(Deserialize)]
@@ -212,5 +243,38 @@ mod tests {
             json!({"SSHPublicKey": format!("{KEY}\n{KEY}")}),
             "InvalidArgsException",
         );
+    }
+
+    #[test]
+    fn an_instance_keeps_so_many_keys() {
+        run(|ctx| {
+            let instance = instance_id("i-0123456789abcdef0").unwrap();
+            let mut send = |seconds: i64, request: usize, os_user: &str, public_key: String| {
+                ctx.now = model::Timestamp::from_second(seconds).unwrap();
+                let key = InstanceConnectKey {
+                    request: request.to_string(),
+                    scope: ctx.scope.clone(),
+                    instance: instance.clone(),
+                    os_user: os_user.into(),
+                    public_key,
+                    caller: String::new(),
+                    expires: ctx.now + SignedDuration::from_secs(60),
+                };
+                let refusal = keep(ctx, key).err().map(|e| e.code.into_owned());
+                (refusal, ctx.tx.instance_connect_keys.values().count())
+            };
+            let key = |n: usize| format!("ssh-ed25519 key-{n} of@{n}");
+            for n in 0..MOST {
+                assert_eq!(send(0, n, "admin", key(n)), (None, n + 1));
+            }
+            let throttled = (Some("ThrottlingException".into()), MOST);
+            assert_eq!(send(1, 100, "admin", key(100)), throttled);
+            assert_eq!(send(1, 101, "other", key(0)), throttled);
+            // The same key again, with another comment.
+            let again = format!("ssh-ed25519 key-{} again", MOST - 1);
+            assert_eq!(send(2, 102, "admin", again), (None, MOST));
+            // All but that one have expired.
+            assert_eq!(send(60, 103, "admin", key(103)), (None, MOST + 1));
+        });
     }
 }
