@@ -32,6 +32,13 @@ SCRIPT = """
 wrk.method = "POST"
 wrk.body = [[{body}]]
 {headers}
+if wrk.body:find("COUNTER") then
+  local n = 0
+  request = function()
+    n = n + 1
+    return wrk.format(nil, nil, nil, (wrk.body:gsub("COUNTER", n)))
+  end
+end
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format("RESULT %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(99),
@@ -280,7 +287,7 @@ def main():
             bench = Bench(options, directory)
             quick = [server for server in servers if "moto" not in server.name]
             vpcs = {s.name: s.call(EC2, Action="CreateVpc", CidrBlock="10.0.0.0/16").split("<vpcId>")[1].split("<")[0] for s in servers}
-            tags = lambda s: {"Action": "CreateTags", "ResourceId.1": vpcs[s.name], "Tag.1.Key": "k", "Tag.1.Value": "v"}
+            tags = lambda s: {"Action": "CreateTags", "ResourceId.1": vpcs[s.name], "Tag.1.Key": "k", "Tag.1.Value": "vCOUNTER"}
             datum = {"Action": "PutMetricData", "Namespace": "bench", "MetricData.member.1.MetricName": "m", "MetricData.member.1.Value": "1"}
             bench.measure(servers, "DescribeVpcs", EC2, lambda s: {"Action": "DescribeVpcs"})
             bench.measure(servers, "CreateTags", EC2, tags)
