@@ -181,7 +181,7 @@ def queues(sqs):
 
 
 # One for each protocol.
-ABSENT = {"redshift": "describe_clusters", "dynamodb": "list_tables", "fis": "list_experiments", "route53": "list_hosted_zones"}
+ABSENT = {"cloudformation": "list_stacks", "dynamodb": "list_tables", "fis": "list_experiments", "route53": "list_hosted_zones"}
 
 
 def main():
