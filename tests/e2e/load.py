@@ -7,14 +7,12 @@ import threading
 import time
 
 
-class Load:
-    """Asks `/api/whoami` from `clients` threads until left; each answer is kept with its time."""
+class Asking:
+    """A thread that runs `_ask` for each of `clients`, its arguments, until left."""
 
-    def __init__(self, name, clients=4, timeout=5.0, path="/api/whoami"):
-        self.name, self.clients, self.timeout, self.path = name, clients, timeout, path
-        self.answers = []
+    def __init__(self, clients):
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(clients)]
+        self._threads = [threading.Thread(target=self._ask, args=client, daemon=True) for client in clients]
 
     def __enter__(self):
         for thread in self._threads:
@@ -25,6 +23,15 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+
+
+class Load(Asking):
+    """Asks `/api/whoami` from `clients` threads; each answer is kept with its time."""
+
+    def __init__(self, name, clients=4, timeout=5.0, path="/api/whoami"):
+        super().__init__([()] * clients)
+        self.name, self.clients, self.timeout, self.path = name, clients, timeout, path
+        self.answers = []
 
     def _ask(self):
         turn = 0

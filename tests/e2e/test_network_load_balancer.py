@@ -10,12 +10,12 @@ import shutil
 import signal
 import socket
 import tempfile
-import threading
 from pathlib import Path
 
 import pytest
 
 from conftest import NINES, POOL, ROOT, eventually, run
+from load import Asking
 
 CONFIGURATION = f"{ROOT}/tests/e2e/network_load_balancer"
 HOST = str(next(ipaddress.ip_network(POOL).hosts()))
@@ -186,24 +186,13 @@ def test_flows_and_checks_are_logged(serving):
     assert all(re.fullmatch(form, line) for line in connections), connections
 
 
-class Visitors:
+class Visitors(Asking):
     """Ask without a pause, one on a connection that it keeps and one on a new connection each time."""
 
     def __init__(self, address, port):
+        super().__init__([(True,), (False,)])
         self.address, self.port = address, port
         self.answers, self.failures = 0, []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(keeps,), daemon=True) for keeps in (True, False)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     def _ask(self, keeps):
         connection = http.client.HTTPConnection(self.address, self.port, timeout=10)
@@ -280,6 +269,7 @@ def test_a_target_that_fails_loses_its_flows(serving):
 
 
 def test_what_flowed_is_measured(serving):
+    test_tls_ends_at_the_node_and_targets_see_the_client(serving)
     cloudwatch = serving.cloud.client("cloudwatch")
     seen = lambda: {m["MetricName"] for m in cloudwatch.list_metrics(Namespace="AWS/NetworkELB")["Metrics"]}
     wanted = {"NewFlowCount", "ProcessedBytes", "ActiveFlowCount", "HealthyHostCount", "UnHealthyHostCount", "ConsumedLCUs", "PeakPacketsPerSecond", "NewFlowCount_TLS", "ProcessedBytes_TLS"}
