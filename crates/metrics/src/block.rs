@@ -2,6 +2,7 @@
 
 use crate::Bucket;
 use crate::codec::{self, State};
+use std::ops::Range;
 
 /// Points of a block: an hour or two of minutes. Few blocks are read for an alarm, many bytes
 /// share what a block costs.
@@ -33,7 +34,7 @@ impl Block {
         let mut rest = bytes.as_slice();
         let mut points = 0;
         let mut good = 0;
-        while codec::read(&mut rest, &mut state).is_some() {
+        while codec::read(&mut rest, &mut state, |_| false).is_some() {
             points += 1;
             good = bytes.len() - rest.len();
         }
@@ -70,15 +71,24 @@ impl Block {
     }
 
     pub fn points(&self, start: i64) -> Vec<(i64, Bucket)> {
+        let mut points = Vec::with_capacity(self.points);
+        self.points_in(start, i64::MIN..i64::MAX, &mut points);
+        points
+    }
+
+    /// Appends those points that lie within a time.
+    pub fn points_in(&self, start: i64, within: Range<i64>, points: &mut Vec<(i64, Bucket)>) {
         let mut state = State::at(start);
         let mut rest = self.bytes.as_slice();
-        let mut points = Vec::with_capacity(self.points);
-        while points.len() < self.points
-            && let Some(point) = codec::read(&mut rest, &mut state)
-        {
-            points.push(point);
+        for _ in 0..self.points {
+            let point = codec::read(&mut rest, &mut state, |slot| within.contains(&slot));
+            match point {
+                Some(Some(bucket)) => points.push((state.slot, bucket)),
+                Some(None) if state.slot < within.start => {}
+                // The end, or behind what is asked for.
+                _ => return,
+            }
         }
-        points
     }
 
     /// Adds to a point in the middle, or inserts one.

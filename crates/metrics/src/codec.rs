@@ -127,17 +127,26 @@ pub fn write(out: &mut Vec<u8>, state: &mut State, slot: i64, bucket: &Bucket) {
     out[at] = header;
 }
 
-/// The next point; `None` at the end, and where the bytes are none of ours.
-pub fn read(input: &mut &[u8], state: &mut State) -> Option<(i64, Bucket)> {
+/// Goes to the next point and gives its samples, if it is `wanted`: what an alarm looks at lies
+/// behind a hundred points that it does not. `None` at the end, and where the bytes are none of ours.
+pub fn read(
+    input: &mut &[u8],
+    state: &mut State,
+    wanted: impl Fn(i64) -> bool,
+) -> Option<Option<Bucket>> {
     let header = byte(input)?;
     if header & EVEN == 0 {
         state.step = state.step.wrapping_add(read_integer(input)?);
     }
     state.slot = state.slot.wrapping_add(state.step);
+    let wanted = wanted(state.slot);
     let code = header >> CODE & 7;
     let bucket = match header & KIND {
         ONE => {
             state.value = read_scaled(input, code, state.value)?;
+            if !wanted {
+                return Some(None);
+            }
             Bucket::of(state.value, 1.0)
         }
         OPAQUE => Bucket {
@@ -198,7 +207,7 @@ pub fn read(input: &mut &[u8], state: &mut State) -> Option<(i64, Bucket)> {
             }
         }
     };
-    Some((state.slot, bucket))
+    Some(wanted.then_some(bucket))
 }
 
 /// Sum, minimum and maximum of values that rise, as far as those tell. A sum of fractions may
@@ -315,10 +324,19 @@ mod tests {
             write(&mut out, &mut state, *slot, bucket);
         }
         let (mut input, mut reading) = (out.as_slice(), State::at(*first));
-        for point in points {
-            assert_eq!(read(&mut input, &mut reading).as_ref(), Some(point));
+        for (slot, bucket) in points {
+            let read = read(&mut input, &mut reading, |_| true);
+            assert_eq!((reading.slot, read), (*slot, Some(Some(bucket.clone()))));
         }
-        assert_eq!(read(&mut input, &mut reading), None);
+        assert_eq!(read(&mut input, &mut reading, |_| true), None);
+        assert_eq!(state, reading);
+        // The same where only every other point is wanted.
+        let (mut input, mut reading) = (out.as_slice(), State::at(*first));
+        for (n, (slot, bucket)) in points.iter().enumerate() {
+            let wanted = n % 2 == 0;
+            let read = read(&mut input, &mut reading, |at| at == *slot && wanted);
+            assert_eq!(read, Some(wanted.then(|| bucket.clone())));
+        }
         assert_eq!(state, reading);
         out.len()
     }
@@ -390,7 +408,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let (mut input, mut state) = (bytes.as_slice(), State::at(0));
-            while read(&mut input, &mut state).is_some() {}
+            while read(&mut input, &mut state, |slot| slot % 2 == 0).is_some() {}
         }
     }
 }

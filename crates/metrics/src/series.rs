@@ -123,10 +123,9 @@ impl Series {
             .map_or(start, |(s, _)| *s);
         for (from, block) in one.blocks.range(first..end.max(first)) {
             if block.last() >= start {
-                points.extend(block.points(*from));
+                block.points_in(*from, start..end, &mut points);
             }
         }
-        points.retain(|(slot, _)| (start..end).contains(slot));
         let open = one
             .open
             .iter()

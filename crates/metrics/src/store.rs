@@ -5,7 +5,7 @@ use crate::block::Block;
 use crate::series::{self, Missing, Series, TIERS};
 use crate::{Bucket, MetricKey, Statistic};
 use model::{Scope, Timestamp};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -174,17 +174,24 @@ impl Metrics {
         period_ms: i64,
         origin: Timestamp,
     ) -> Vec<(Timestamp, Bucket)> {
-        let mut periods: BTreeMap<i64, Bucket> = BTreeMap::new();
         let period = period_ms.max(1);
         let origin = origin.as_millisecond();
-        for (slot, bucket) in self.inner.points(key, unit, start, end, period) {
-            let at = (slot - origin).div_euclid(period) * period + origin;
-            periods.entry(at).or_default().merge(&bucket);
+        let mut points = self.inner.points(key, unit, start, end, period);
+        for (slot, _) in &mut points {
+            *slot = (*slot - origin).div_euclid(period) * period + origin;
+        }
+        points.sort_by_key(|(at, _)| *at);
+        let mut periods: Vec<(Timestamp, Bucket)> = Vec::with_capacity(points.len());
+        for (at, bucket) in points {
+            let Ok(at) = Timestamp::from_millisecond(at) else {
+                continue;
+            };
+            match periods.last_mut() {
+                Some((last, whole)) if *last == at => whole.merge(&bucket),
+                _ => periods.push((at, bucket)),
+            }
         }
         periods
-            .into_iter()
-            .filter_map(|(at, bucket)| Some((Timestamp::from_millisecond(at).ok()?, bucket)))
-            .collect()
     }
 
     /// Metrics of a scope that had a sample since `since` and that `wanted` takes, sorted.
@@ -348,8 +355,7 @@ impl Inner {
         for part in missing {
             for (from, bytes) in archive.range(part.series, part.tier, start, end) {
                 if !part.not.contains(&from) {
-                    let block = Block::load(from, bytes).points(from);
-                    points.extend(block.into_iter().filter(|(s, _)| (start..end).contains(s)));
+                    Block::load(from, bytes).points_in(from, start..end, &mut points);
                 }
             }
         }

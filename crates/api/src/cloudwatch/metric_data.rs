@@ -164,7 +164,7 @@ fn labelled(
     offset: Offset,
 ) -> String {
     let Some(given) = &query.label else {
-        return line.label.clone();
+        return line.label.to_string();
     };
     let text = label::expand(given, line, &ctx.scope, offset);
     if answer.array && !given.contains("${") {

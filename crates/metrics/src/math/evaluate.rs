@@ -1,6 +1,6 @@
 //! The queries of a request, evaluated.
 
-use super::line::{Line, Properties};
+use super::line::Line;
 use super::parse::{Expr, Operator, parse};
 use super::{Error, function};
 use model::cloudwatch::{MetricDataQuery, MetricStat};
@@ -126,7 +126,7 @@ impl<'a> Evaluation<'a> {
         let value = match value? {
             // An expression is called by its id, unless it only passes metrics on.
             Value::One(line) if query.metric.is_none() => Value::One(Line {
-                label: query.id.clone(),
+                label: query.id.as_str().into(),
                 properties: None,
                 ..line
             }),
@@ -256,7 +256,6 @@ pub fn check(queries: &[MetricDataQuery]) -> Result<(), Error> {
         fn metric(&self, stat: &MetricStat) -> Line {
             Line {
                 period_ms: i64::from(stat.period) * 1000,
-                properties: Some(Box::new(Properties::default())),
                 ..Line::default()
             }
         }

@@ -155,7 +155,7 @@ impl Arguments<'_> {
                     (same[0].0, f(&values))
                 });
                 Value::One(Line {
-                    label: self.name.to_owned(),
+                    label: self.name.into(),
                     period_ms: lines.iter().map(|l| l.period_ms).max().unwrap_or(60_000),
                     points: points.collect(),
                     properties: None,

@@ -61,7 +61,7 @@ fn value(name: &str, line: &Line, scope: &Scope, offset: Offset) -> Option<Strin
     let (least, most) = (line.points.iter().min_by(by), line.points.iter().max_by(by));
     let of = |point: Option<&(i64, f64)>| number(point.map_or(f64::NAN, |(_, v)| *v));
     Some(match name {
-        "LABEL" => line.label.clone(),
+        "LABEL" => line.label.to_string(),
         "AVG" => number(line::average(&values)),
         "SUM" => number(line::sum(&values)),
         "MIN" => of(least),
@@ -87,12 +87,13 @@ fn property_of(name: &str, line: &Line, scope: &Scope) -> Option<String> {
         "Region" => return Some(scope.region.to_string()),
         _ => {}
     }
-    let metric = line.properties.as_ref()?;
+    let properties = line.properties.as_ref()?;
+    let metric = &properties.metric;
     Some(match name {
         "Namespace" => metric.namespace.clone(),
         "MetricName" => metric.name.clone(),
-        "Stat" => metric.stat.clone(),
-        "Period" => metric.period.to_string(),
+        "Stat" => properties.stat.clone(),
+        "Period" => properties.period.to_string(),
         _ => {
             let dimension = name.strip_prefix("Dim.")?;
             let found = metric.dimensions.iter().find(|(n, _)| n == dimension);

@@ -1,21 +1,23 @@
 //! Time series as values of expressions.
 
-/// Points in order of time.
+use crate::MetricKey;
+use std::sync::Arc;
+
+/// Points in order of time. What names it is shared: alarms evaluate thousands of expressions a
+/// minute, each of which copies its lines a few times.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Line {
-    pub label: String,
+    pub label: Arc<str>,
     pub period_ms: i64,
     pub points: Vec<(i64, f64)>,
     /// Of a metric; expressions have none.
-    pub properties: Option<Box<Properties>>,
+    pub properties: Option<Arc<Properties>>,
 }
 
 /// What a dynamic label may name of a metric.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Properties {
-    pub namespace: String,
-    pub name: String,
-    pub dimensions: Vec<(String, String)>,
+    pub metric: Arc<MetricKey>,
     pub stat: String,
     pub period: u32,
 }
@@ -24,8 +26,10 @@ impl Line {
     /// The same line with other points.
     pub fn with(&self, points: Vec<(i64, f64)>) -> Self {
         Self {
+            label: Arc::clone(&self.label),
+            period_ms: self.period_ms,
             points,
-            ..self.clone()
+            properties: self.properties.clone(),
         }
     }
     pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {

@@ -6,6 +6,7 @@ use super::search::Search;
 use crate::{MetricKey, Metrics, Statistic};
 use model::cloudwatch::MetricStat;
 use model::{Scope, Timestamp};
+use std::sync::Arc;
 
 /// Searches find metrics that had points in the last two weeks.
 const SEARCHED_MS: i64 = 14 * 86_400_000;
@@ -19,14 +20,14 @@ pub struct Stored<'a> {
 
 impl Source for Stored<'_> {
     fn metric(&self, stat: &MetricStat) -> Line {
-        let key = MetricKey {
+        let key = Arc::new(MetricKey {
             scope: self.scope.clone(),
             namespace: stat.namespace.clone(),
             name: stat.name.clone(),
             dimensions: stat.dimensions.clone(),
-        };
-        let unit = stat.unit.as_deref();
-        self.line(&key, &stat.stat, stat.period, unit, stat.name.clone())
+        });
+        let label = stat.name.as_str().into();
+        self.line(key, &stat.stat, stat.period, stat.unit.as_deref(), label)
     }
 
     fn search(&self, search: &Search, stat: &str, period: u32) -> Result<Vec<Line>, String> {
@@ -36,7 +37,7 @@ impl Source for Stored<'_> {
             .list(self.scope, since, |key| search.finds(key));
         let one_name = keys.windows(2).all(|k| k[0].name == k[1].name);
         let mut lines: Vec<Line> = keys
-            .iter()
+            .into_iter()
             .map(|key| {
                 let values: Vec<&str> = key.dimensions.iter().map(|(_, v)| v.as_str()).collect();
                 let label = match (one_name, values.is_empty()) {
@@ -44,7 +45,7 @@ impl Source for Stored<'_> {
                     (true, false) => values.join(" "),
                     (false, false) => format!("{} {}", values.join(" "), key.name),
                 };
-                self.line(key, stat, period, None, label)
+                self.line(key, stat, period, None, label.into())
             })
             .collect();
         lines.sort_by(|a, b| a.label.cmp(&b.label));
@@ -55,11 +56,11 @@ impl Source for Stored<'_> {
 impl Stored<'_> {
     fn line(
         &self,
-        key: &MetricKey,
+        key: Arc<MetricKey>,
         stat: &str,
         period: u32,
         unit: Option<&str>,
-        label: String,
+        label: Arc<str>,
     ) -> Line {
         let window = self.window;
         let period_ms = window.period_ms(period);
@@ -67,7 +68,7 @@ impl Stored<'_> {
         let (start, end, origin) = (time(window.start), time(window.end), time(window.origin));
         let buckets = self
             .metrics
-            .buckets_from(key, unit, start, end, period_ms, origin);
+            .buckets_from(&key, unit, start, end, period_ms, origin);
         let points = buckets
             .into_iter()
             .filter_map(|(at, b)| Some((at.as_millisecond(), statistic.of(&b)?)));
@@ -75,10 +76,8 @@ impl Stored<'_> {
             label,
             period_ms,
             points: points.collect(),
-            properties: Some(Box::new(Properties {
-                namespace: key.namespace.clone(),
-                name: key.name.clone(),
-                dimensions: key.dimensions.clone(),
+            properties: Some(Arc::new(Properties {
+                metric: key,
                 stat: stat.to_owned(),
                 period,
             })),

@@ -6,12 +6,13 @@ use crate::MetricKey;
 use jiff::tz::Offset;
 use model::Scope;
 use model::cloudwatch::{MetricDataQuery, MetricStat};
+use std::sync::Arc;
 
 struct Points;
 
 fn line(name: &str, values: &[Option<f64>]) -> Line {
     Line {
-        label: name.to_owned(),
+        label: name.into(),
         period_ms: 60_000,
         points: (0..)
             .zip(values)
@@ -255,17 +256,17 @@ fn searches() {
 
 #[test]
 fn labels() {
+    let scope = Scope::new("000000000000", "us-east-1");
+    let of = [("InstanceId", "i-1")];
+    let metric = MetricKey::new(&scope, "AWS/EC2", "CPUUtilization", &of);
     let one = Line {
-        properties: Some(Box::new(Properties {
-            namespace: "AWS/EC2".into(),
-            name: "CPUUtilization".into(),
-            dimensions: vec![("InstanceId".into(), "i-1".into())],
+        properties: Some(Arc::new(Properties {
+            metric: Arc::new(metric),
             stat: "Average".into(),
             period: 60,
         })),
         ..line("cpu", &[Some(1.5), Some(4.0), Some(2.0)])
     };
-    let scope = Scope::new("000000000000", "us-east-1");
     let check = |label: &str, expected: &str| {
         assert_eq!(label::expand(label, &one, &scope, Offset::UTC), expected);
     };

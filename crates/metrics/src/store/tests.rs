@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -131,6 +132,31 @@ fn old_samples_fold_into_coarser_periods_and_go() {
         assert!(metrics.list(&key("a").scope, at(0), |_| true).is_empty());
     }
     assert_eq!(dir.open().bytes(), 0);
+}
+
+/// How long points are kept by their length: three hours, 15, 63 and 455 days.
+#[test]
+fn points_are_kept_as_long_as_cloudwatch_keeps_them() {
+    const HOUR: i64 = 60 * MINUTE;
+    let metrics = Metrics::default();
+    let second = |n: i64| (key("a"), "None", at(n * 1000), Bucket::of(1.0, 1.0));
+    metrics.put_all((0..3600).map(second), Resolution::High);
+    let points = |period: i64| counts(&metrics, "a", 0, HOUR, period).len();
+    // What is left just before a length is over, and what an hour and a bit after it: points go
+    // with the hour or two that they are kept in.
+    let check = |now: i64, expected: [usize; 4]| {
+        metrics.retain(at(now));
+        let found = [1000, MINUTE, 5 * MINUTE, HOUR].map(points);
+        assert_eq!(found, expected, "{} h", now / HOUR);
+    };
+    check(3 * HOUR, [3600, 60, 12, 1]);
+    check(5 * HOUR, [60, 60, 12, 1]);
+    check(15 * DAY, [60, 60, 12, 1]);
+    check(15 * DAY + 4 * HOUR, [0, 0, 12, 1]);
+    check(63 * DAY, [0, 0, 12, 1]);
+    check(63 * DAY + 12 * HOUR, [0, 0, 0, 1]);
+    check(455 * DAY, [0, 0, 0, 1]);
+    check(455 * DAY + 7 * DAY, [0, 0, 0, 0]);
 }
 
 #[test]
