@@ -63,17 +63,14 @@ pub fn run(
     let policy = tx.get::<ScalingPolicy>(&arn.to_owned())?.clone();
     let key = ScopedName::new(&policy.scope, &policy.group);
     let group = tx.get::<AutoScalingGroup>(&key)?.clone();
-    let suspended = matches!(trigger, Trigger::Alarm { .. })
-        && group
-            .suspended_processes
-            .iter()
-            .any(|(p, _)| p == "AlarmNotification");
+    let suspended =
+        matches!(trigger, Trigger::Alarm { .. }) && group.suspended("AlarmNotification");
     if !policy.enabled || suspended || group.deleting.is_some() {
         return None;
     }
     let wanted =
         wanted(tx, &policy, &group, trigger, speed, now)?.clamp(group.min_size, group.max_size);
-    let before = group.desired_capacity;
+    let before = group.desired_capacity();
     // A zone that is left makes metrics look as if less were enough.
     let shifted = || shift::away_from(tx, &group, now).is_some();
     if wanted == before || wanted < before && shifted() {
@@ -94,10 +91,7 @@ pub fn run(
         ),
     };
     tx.modify::<AutoScalingGroup>(&key, |g| {
-        if wanted < g.desired_capacity {
-            g.failing_since = None;
-        }
-        g.desired_capacity = wanted;
+        g.set_desired_capacity(wanted);
         g.last_scaling = Some(now);
         g.last_cause = Some(at(now, &sentence));
     });
@@ -134,7 +128,7 @@ fn wanted(
                 return None;
             }
             Some(adjusted(
-                group.desired_capacity,
+                group.desired_capacity(),
                 adjustment_type,
                 *adjustment,
                 *min_magnitude,
@@ -157,12 +151,12 @@ fn wanted(
             };
             let adjustment = step_for(steps, value - threshold)?;
             let warming = warming(group, *warmup, speed, now);
-            let base = group.desired_capacity.saturating_sub(warming);
+            let base = group.desired_capacity().saturating_sub(warming);
             out_or_in(
-                group.desired_capacity,
+                group.desired_capacity(),
                 adjusted(base, adjustment_type, adjustment, *min_magnitude),
                 adjusted(
-                    group.desired_capacity,
+                    group.desired_capacity(),
                     adjustment_type,
                     adjustment,
                     *min_magnitude,
@@ -181,14 +175,14 @@ fn wanted(
             };
             let (value, target) = (*points.last()?, *target);
             let warming = warming(group, *warmup, speed, now);
-            let measured = group.desired_capacity.saturating_sub(warming).max(1);
+            let measured = group.desired_capacity().saturating_sub(warming).max(1);
             // Rounded up both ways: removing half an instance removes none.
             let fit = (f64::from(measured) * value / target)
                 .ceil()
                 .min(f64::from(u32::MAX)) as u32;
             if alarm.comparison_operator.starts_with("Greater") {
                 // In proportion, and at least one: the alarm says that what there is does not do.
-                return Some(fit.max(measured + 1).max(group.desired_capacity));
+                return Some(fit.max(measured + 1).max(group.desired_capacity()));
             }
             let others_agree = tx
                 .scaling_policies
@@ -203,7 +197,7 @@ fn wanted(
             if *disable_scale_in || warming > 0 || busy(group) || !others_agree {
                 return None;
             }
-            Some(fit.min(group.desired_capacity))
+            Some(fit.min(group.desired_capacity()))
         }
     }
 }
@@ -270,7 +264,7 @@ fn warming(group: &AutoScalingGroup, warmup: Option<u32>, speed: Speed, now: Tim
     let launches = !group.suspended("Launch") && group.retry_at.is_none_or(|at| at <= now);
     // What another policy has asked for at this very moment is not launched yet.
     match launches {
-        true => warming + group.desired_capacity.saturating_sub(group.units()),
+        true => warming + group.desired_capacity().saturating_sub(group.units()),
         false => warming,
     }
 }

@@ -46,14 +46,11 @@ fn calendar(action: &ScheduledAction, speed: Speed, now: Timestamp) -> Timestamp
 
 fn run(tx: &mut Tx, action: &ScheduledAction, speed: Speed, now: Timestamp) {
     let key = ScopedName::new(&action.scope, &action.group);
-    if let Some(group) = tx.get::<AutoScalingGroup>(&key).cloned() {
-        let suspended = group
-            .suspended_processes
-            .iter()
-            .any(|(p, _)| p == "ScheduledActions");
-        if !suspended && group.deleting.is_none() {
-            take_on(tx, action, group, now);
-        }
+    if let Some(group) = tx.get::<AutoScalingGroup>(&key).cloned()
+        && !group.suspended("ScheduledActions")
+        && group.deleting.is_none()
+    {
+        take_on(tx, action, group, now);
     }
     // Runs that were missed while nobody looked are not made up for, but for the one above.
     let after = calendar(action, speed, now).max(action.next);
@@ -87,12 +84,13 @@ fn take_on(tx: &mut Tx, action: &ScheduledAction, mut group: AutoScalingGroup, n
             message,
         );
     }
-    let before = group.desired_capacity;
+    let before = group.desired_capacity();
     let desired = action.desired_capacity.unwrap_or(before).clamp(min, max);
     let sentence = format!(
         "a scheduled action update of AutoScalingGroup constraints to min: {min}, max: {max}, desired: {desired} changing the desired capacity from {before} to {desired}."
     );
-    (group.min_size, group.max_size, group.desired_capacity) = (min, max, desired);
+    (group.min_size, group.max_size) = (min, max);
+    group.set_desired_capacity(desired);
     if desired != before {
         group.last_cause = Some(at(now, &sentence));
     }

@@ -12,7 +12,8 @@ pub struct AutoScalingGroup {
     pub template: GroupTemplate,
     pub min_size: u32,
     pub max_size: u32,
-    pub desired_capacity: u32,
+    /// Private, so that [`Self::set_desired_capacity`] is the only place where it changes.
+    desired_capacity: u32,
     /// Seconds.
     pub default_cooldown: u32,
     /// Zones of the subnets, sorted.
@@ -230,6 +231,19 @@ impl AutoScalingGroup {
             member.weight = self.weight_of(&self.template, &member.instance_type);
         }
         self.instances = members;
+    }
+
+    pub fn desired_capacity(&self) -> u32 {
+        self.desired_capacity
+    }
+
+    /// Whoever asks for less has said something about the launches that fail: they may no longer be
+    /// wanted, so the day after which Auto Scaling gives them up begins anew.
+    pub fn set_desired_capacity(&mut self, desired: u32) {
+        if desired < self.desired_capacity {
+            self.failing_since = None;
+        }
+        self.desired_capacity = desired;
     }
 
     /// Units of the members that count toward the desired capacity.

@@ -102,7 +102,7 @@ impl Admin {
         let groups: Vec<Value> = state
             .auto_scaling_groups
             .values()
-            .map(|g| json!({ "name": g.name, "min": g.min_size, "max": g.max_size, "desired": g.desired_capacity, "instances": g.instances.len() }))
+            .map(|g| json!({ "name": g.name, "min": g.min_size, "max": g.max_size, "desired": g.desired_capacity(), "instances": g.instances.len() }))
             .collect();
         let alarms: Vec<Value> = state
             .alarms

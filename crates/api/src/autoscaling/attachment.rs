@@ -51,7 +51,7 @@ pub fn attach(ctx: &mut Ctx, input: AttachInstances) -> Result<()> {
         instance.map_or(1, |i| group.weight_of(&group.template, &i.instance_type))
     };
     let units: u32 = input.instance_ids.iter().map(units).sum();
-    let most = group.desired_capacity.saturating_add(units);
+    let most = group.desired_capacity().saturating_add(units);
     if group.max_size < most {
         return Err(validation(format!(
             "AutoScalingGroup update failed: attaching {count} instance(s) would bring the desired capacity to {most}, above the maximum size {}.",
@@ -61,7 +61,7 @@ pub fn attach(ctx: &mut Ctx, input: AttachInstances) -> Result<()> {
     for id in &input.instance_ids {
         let instance = attachable(ctx, &group, id)?;
         let weight = group.weight_of(&group.template, &instance.instance_type);
-        let (from, id) = (group.desired_capacity, instance.id.clone());
+        let (from, id) = (group.desired_capacity(), instance.id.clone());
         let desired = from.saturating_add(weight);
         let sentence = format!(
             "an instance was attached in response to a user request, increasing the capacity from {from} to {desired}.",
@@ -77,7 +77,7 @@ pub fn attach(ctx: &mut Ctx, input: AttachInstances) -> Result<()> {
                 status: "InProgress",
             },
         );
-        group.desired_capacity = desired;
+        group.set_desired_capacity(desired);
         group
             .instances
             .push(new_member(ctx, &group, &instance, activity.id));

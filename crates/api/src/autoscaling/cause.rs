@@ -10,14 +10,11 @@ pub fn at(now: Timestamp, sentence: impl std::fmt::Display) -> String {
 
 /// Sets the desired capacity; the controller's next activities say it was for `why`.
 pub fn change_desired(group: &mut AutoScalingGroup, desired: u32, why: &str, now: Timestamp) {
-    let before = group.desired_capacity;
+    let before = group.desired_capacity();
     if before == desired {
         return;
     }
-    if desired < group.desired_capacity {
-        group.failing_since = None;
-    }
-    group.desired_capacity = desired;
+    group.set_desired_capacity(desired);
     group.last_cause = Some(at(
         now,
         format_args!("{why} changing the desired capacity from {before} to {desired}."),

@@ -157,7 +157,7 @@ fn shape(group: &AutoScalingGroup, with_instances: bool) -> Shape {
         mixed_instances_policy: mixed,
         min_size: group.min_size,
         max_size: group.max_size,
-        desired_capacity: group.desired_capacity,
+        desired_capacity: group.desired_capacity(),
         default_cooldown: group.default_cooldown,
         availability_zones: group.zones.clone(),
         availability_zone_ids: group

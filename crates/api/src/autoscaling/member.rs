@@ -208,7 +208,7 @@ pub fn terminate(
 
 /// Refuses to bring the desired capacity below the minimum.
 pub fn check_decrement(group: &AutoScalingGroup, by: u32) -> Result<()> {
-    let after = group.desired_capacity.checked_sub(by);
+    let after = group.desired_capacity().checked_sub(by);
     if after.is_some_and(|after| group.min_size <= after) {
         return Ok(());
     }
@@ -222,6 +222,6 @@ pub fn check_decrement(group: &AutoScalingGroup, by: u32) -> Result<()> {
 pub fn decrement_desired(ctx: &mut Ctx, group: &AutoScalingGroup, by: u32) {
     let key = ScopedName::new(&ctx.scope, &group.name);
     ctx.tx.modify::<AutoScalingGroup>(&key, |g| {
-        g.desired_capacity = g.desired_capacity.saturating_sub(by);
+        g.set_desired_capacity(g.desired_capacity().saturating_sub(by));
     });
 }

@@ -332,7 +332,7 @@ pub fn sizes(given: &UpdateAutoScalingGroup, group: &AutoScalingGroup) -> Result
         )));
     }
     let Some(desired) = given.desired_capacity else {
-        return Ok((min, max, group.desired_capacity.clamp(min, max)));
+        return Ok((min, max, group.desired_capacity().clamp(min, max)));
     };
     let desired = check::within(desired, "desiredCapacity", 0, most)?;
     if desired < min || max < desired {

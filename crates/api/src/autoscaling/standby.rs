@@ -73,7 +73,7 @@ pub fn exit(ctx: &mut Ctx, input: ExitStandby) -> Result<Activities> {
     for id in &input.instance_ids {
         units += member::of(&group, id)?.weight;
     }
-    let desired = group.desired_capacity.saturating_add(units);
+    let desired = group.desired_capacity().saturating_add(units);
     if group.max_size < desired {
         return Err(validation(format!(
             "AutoScalingGroup update failed: moving {count} instance(s) out of Standby would bring the desired capacity to {desired}, above the maximum size {}.",
@@ -118,6 +118,6 @@ pub fn exit(ctx: &mut Ctx, input: ExitStandby) -> Result<Activities> {
     }
     let key = ScopedName::new(&ctx.scope, &group.name);
     ctx.tx
-        .modify::<AutoScalingGroup>(&key, |g| g.desired_capacity = desired);
+        .modify::<AutoScalingGroup>(&key, |g| g.set_desired_capacity(desired));
     Ok(activity::some(&activities))
 }

@@ -80,7 +80,7 @@ fn stack(ctx: &mut Ctx) -> Stack {
             .modify::<Instance>(id, |i| i.state = InstanceState::Running);
     }
     change(ctx, |g| {
-        g.desired_capacity = 0;
+        g.set_desired_capacity(0);
         g.target_groups = vec![];
     });
     let two = [ids[0].to_string(), ids[1].to_string()];
@@ -160,7 +160,7 @@ fn members_attach_up_to_the_maximum() {
         let stack = stack(ctx);
         let one = json!({"AutoScalingGroupName": "web", "InstanceIds": [stack.spare]});
         attachment::attach(ctx, input(one.clone())).unwrap();
-        assert_eq!(web(ctx).desired_capacity, 3);
+        assert_eq!(web(ctx).desired_capacity(), 3);
         assert_eq!(states(ctx), ["InService", "InService", "Pending"]);
         let description = format!("Attaching an existing EC2 instance: {}", stack.spare);
         assert_eq!(
@@ -194,7 +194,7 @@ fn members_detach_and_drain() {
             }))
         };
         attachment::detach(ctx, leave(true, &id)).unwrap();
-        assert_eq!(web(ctx).desired_capacity, 1);
+        assert_eq!(web(ctx).desired_capacity(), 1);
         assert_eq!(states(ctx), ["Detaching", "InService"]);
         refused(attachment::detach(ctx, leave(true, &id)), "size constraint");
         change(ctx, |g| drop(g.instances.remove(0)));
@@ -208,7 +208,7 @@ fn members_detach_and_drain() {
         // Without the decrement the controller replaces it.
         attachment::detach(ctx, leave(false, &last)).unwrap();
         assert_eq!(
-            (web(ctx).desired_capacity, states(ctx)),
+            (web(ctx).desired_capacity(), states(ctx)),
             (1, vec!["Detaching"])
         );
     });
@@ -227,12 +227,12 @@ fn standby_and_back() {
         standby::enter(ctx, input(enter.clone())).unwrap();
         assert_eq!(states(ctx), ["EnteringStandby", "InService"]);
         change(ctx, |g| g.instances[0].lifecycle = LifecycleState::Standby);
-        assert_eq!((web(ctx).desired_capacity, draining(ctx, &stack)), (1, 1));
+        assert_eq!((web(ctx).desired_capacity(), draining(ctx, &stack)), (1, 1));
         refused(standby::enter(ctx, input(enter)), "min size constraint");
         let exit = json!({"AutoScalingGroupName": "web", "InstanceIds": [id]});
         standby::exit(ctx, input(exit.clone())).unwrap();
         assert_eq!(states(ctx), ["Pending", "InService"]);
-        assert_eq!(web(ctx).desired_capacity, 2);
+        assert_eq!(web(ctx).desired_capacity(), 2);
         let cause = activity_about(ctx, "out of Standby")["Cause"].clone();
         assert_eq!(
             cause,
@@ -256,19 +256,67 @@ fn a_member_is_terminated_once() {
         let status = &activity["Activity"]["StatusCode"];
         assert_eq!(*status, "WaitingForELBConnectionDraining");
         assert_eq!(states(ctx), ["Terminating", "InService"]);
-        assert_eq!((web(ctx).desired_capacity, draining(ctx, &stack)), (1, 1));
+        assert_eq!((web(ctx).desired_capacity(), draining(ctx, &stack)), (1, 1));
         // Again: the same activity, and no second decrement.
         let again = serde_json::to_value(member::terminate(ctx, end(&id)).unwrap()).unwrap();
         assert_eq!(
             again["Activity"]["ActivityId"],
             activity["Activity"]["ActivityId"]
         );
-        assert_eq!(web(ctx).desired_capacity, 1);
+        assert_eq!(web(ctx).desired_capacity(), 1);
         refused(
             member::terminate(ctx, end("i-0")),
             "No managed instance found",
         );
     });
+}
+
+/// Whoever asks for less may have ended why launches fail, whichever call it is by.
+#[test]
+fn less_desired_capacity_forgets_since_when_launches_fail() {
+    type Shrink = fn(&mut Ctx, String);
+    let mut calls: Vec<(&str, Shrink)> = Vec::new();
+    calls.push(("DetachInstances", |ctx, id| {
+        attachment::detach(ctx, leaving(&id)).unwrap();
+    }));
+    calls.push(("EnterStandby", |ctx, id| {
+        standby::enter(ctx, leaving(&id)).unwrap();
+    }));
+    calls.push(("TerminateInstanceInAutoScalingGroup", |ctx, id| {
+        let end = json!({"InstanceId": id, "ShouldDecrementDesiredCapacity": true});
+        member::terminate(ctx, input(end)).unwrap();
+    }));
+    calls.push(("SetDesiredCapacity", |ctx, _| {
+        let one = json!({"AutoScalingGroupName": "web", "DesiredCapacity": 1});
+        capacity::set(ctx, input(one)).unwrap();
+    }));
+    for (name, call) in calls {
+        run(|ctx| {
+            stack(ctx);
+            let (now, id) = (ctx.now, first(ctx));
+            let set = json!({"AutoScalingGroupName": "web", "DesiredCapacity": 3});
+            change(ctx, |g| g.failing_since = Some(now));
+            capacity::set(ctx, input(set)).unwrap();
+            assert_eq!(web(ctx).failing_since, Some(now), "more is no reason");
+            change(ctx, |g| g.set_desired_capacity(2));
+            change(ctx, |g| g.failing_since = Some(now));
+            call(ctx, id);
+            let group = web(ctx);
+            assert_eq!(
+                (group.desired_capacity(), group.failing_since),
+                (1, None),
+                "{name}"
+            );
+        });
+    }
+}
+
+fn leaving(id: &str) -> attachment::LeavingInstances {
+    input(json!({
+        "AutoScalingGroupName": "web",
+        "InstanceIds": [id],
+        "ShouldDecrementDesiredCapacity": true,
+    }))
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl<'a> Fleet<'a> {
         let mut fleet = Self {
             policy: template.policy.as_deref(),
             unit: group.desired_capacity_type.as_deref(),
-            desired: group.desired_capacity,
+            desired: group.desired_capacity(),
             units: 0,
             on_demand: 0,
             pools: Pools::new(),
@@ -229,10 +229,9 @@ mod tests {
             configuration: None,
         };
         let scope = Scope::new("000000000000", "us-east-1");
-        AutoScalingGroup {
-            desired_capacity: desired,
-            ..AutoScalingGroup::new(scope, "1", "web", template, Timestamp::UNIX_EPOCH)
-        }
+        let mut group = AutoScalingGroup::new(scope, "1", "web", template, Timestamp::UNIX_EPOCH);
+        group.set_desired_capacity(desired);
+        group
     }
 
     /// Types as `name` or `name*weight`.

@@ -19,7 +19,7 @@ pub fn measure(metrics: &Metrics, group: &AutoScalingGroup, start: Timestamp) {
         let value = match name.as_str() {
             "GroupMinSize" => group.min_size.into(),
             "GroupMaxSize" => group.max_size.into(),
-            "GroupDesiredCapacity" => group.desired_capacity.into(),
+            "GroupDesiredCapacity" => group.desired_capacity().into(),
             "GroupInServiceInstances" => count(|s| s == L::InService),
             "GroupInServiceCapacity" => units(|s| s == L::InService),
             "GroupPendingInstances" => count(L::is_pending),
@@ -63,7 +63,7 @@ fn pool_metric(group: &AutoScalingGroup, name: &str) -> Option<f64> {
     let count = |counts: fn(LifecycleState) -> bool| {
         group.warm.iter().filter(|m| counts(m.lifecycle)).count() as f64
     };
-    let desired: f64 = pool.size(group.max_size, group.desired_capacity).into();
+    let desired: f64 = pool.size(group.max_size, group.desired_capacity()).into();
     let total = group.warm.len() as f64;
     Some(match name {
         "WarmPoolMinSize" => pool.min_size.into(),
@@ -77,7 +77,7 @@ fn pool_metric(group: &AutoScalingGroup, name: &str) -> Option<f64> {
             )
         }),
         "WarmPoolTotalCapacity" => total,
-        "GroupAndWarmPoolDesiredCapacity" => desired + f64::from(group.desired_capacity),
+        "GroupAndWarmPoolDesiredCapacity" => desired + f64::from(group.desired_capacity()),
         "GroupAndWarmPoolTotalCapacity" => total + group.instances.len() as f64,
         _ => return None,
     })

@@ -170,7 +170,7 @@ fn two_light_ones_balance_what_one_cannot() {
         "AttachInstances&AutoScalingGroupName=mixed&InstanceIds.member.1={}&InstanceIds.member.2={}",
         heavy[0], heavy[1]
     ));
-    assert_eq!(cloud.group("mixed").desired_capacity, 4);
+    assert_eq!(cloud.group("mixed").desired_capacity(), 4);
     cloud.until("balanced", 300.0, |c| c.at_rest("mixed"));
     check(&cloud, &[("t3.micro", 2), ("t3.small", 1)]);
     let activities = cloud.state().activities.len();

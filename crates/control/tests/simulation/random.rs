@@ -494,7 +494,7 @@ fn surplus(cloud: &Cloud, group: &AutoScalingGroup) -> usize {
         .filter(|r| r.is_of(group))
         .map(|r| r.preferences.max_healthy as usize);
     let most = policy.into_iter().chain(refresh).max().unwrap_or(100);
-    let desired = group.desired_capacity as usize;
+    let desired = group.desired_capacity() as usize;
     // A heavy member may take the place of a light one, in each of them.
     let heaviest = match group.is_weighted() {
         true => Fleet::Weighted.weight(),
@@ -517,7 +517,7 @@ fn always(cloud: &Cloud) {
     let staying = group.instances.iter();
     let staying = staying.filter(|m| !m.lifecycle.is_terminating());
     let staying: usize = staying.map(|m| m.weight as usize).sum();
-    let desired = group.desired_capacity as usize;
+    let desired = group.desired_capacity() as usize;
     let check = |holds: bool, what: &str| {
         if !holds {
             panic!(
@@ -528,7 +528,7 @@ fn always(cloud: &Cloud) {
         }
     };
     check(
-        (group.min_size..=group.max_size).contains(&group.desired_capacity),
+        (group.min_size..=group.max_size).contains(&group.desired_capacity()),
         "a desired capacity beyond the group's limits",
     );
     let ahead = || {

@@ -55,24 +55,26 @@ fn step_policies_scale_out_without_stacking_and_in_to_the_minimum() {
     stepping(&cloud);
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
     cloud.run(300.0);
-    assert_eq!(cloud.group("web").desired_capacity, 2);
+    assert_eq!(cloud.group("web").desired_capacity(), 2);
     // 95 % each: two more, and no further while they warm up.
     cloud.demand = 1.9;
-    cloud.until("scaled out", 300.0, |c| c.group("web").desired_capacity > 2);
-    assert_eq!(cloud.group("web").desired_capacity, 4);
+    cloud.until("scaled out", 300.0, |c| {
+        c.group("web").desired_capacity() > 2
+    });
+    assert_eq!(cloud.group("web").desired_capacity(), 4);
     cloud.watch = Some(|c| {
         assert!(
-            c.group("web").desired_capacity <= 4,
+            c.group("web").desired_capacity() <= 4,
             "{}",
             timeline::activities(c)
         )
     });
     cloud.run(900.0);
-    assert_eq!(cloud.group("web").desired_capacity, 4);
+    assert_eq!(cloud.group("web").desired_capacity(), 4);
     cloud.demand = 0.1;
-    cloud.watch = Some(|c| assert!(c.group("web").desired_capacity >= 2));
+    cloud.watch = Some(|c| assert!(c.group("web").desired_capacity() >= 2));
     cloud.until("scaled in", 1800.0, |c| {
-        c.group("web").desired_capacity == 2
+        c.group("web").desired_capacity() == 2
     });
     cloud.run(1200.0);
     assert!(cloud.at_rest("web"));
@@ -106,9 +108,11 @@ fn of_two_policies_the_larger_capacity_wins() {
     cloud.until("at rest", 60.0, |c| c.at_rest("web"));
     cloud.run(300.0);
     cloud.demand = 1.9;
-    cloud.until("scaled out", 300.0, |c| c.group("web").desired_capacity > 2);
+    cloud.until("scaled out", 300.0, |c| {
+        c.group("web").desired_capacity() > 2
+    });
     cloud.run(1.0);
-    assert_eq!(cloud.group("web").desired_capacity, 4);
+    assert_eq!(cloud.group("web").desired_capacity(), 4);
 }
 
 fn tracking(cloud: &Cloud, target: f64) {
@@ -150,19 +154,19 @@ fn target_tracking_finds_the_capacity() {
         cloud.demand = 2.0;
         // Two instances at 100 %: four would sit at the target.
         cloud.until("scaled out", 900.0 / speed + 60.0, |c| {
-            c.group("web").desired_capacity == 4
+            c.group("web").desired_capacity() == 4
         });
         cloud.until("at rest", 120.0, |c| c.at_rest("web"));
         cloud.run(1800.0 / speed);
         assert_eq!(
-            cloud.group("web").desired_capacity,
+            cloud.group("web").desired_capacity(),
             4,
             "speed {speed}\n{}",
             timeline::of(&cloud)
         );
         cloud.demand = 0.2;
         cloud.until("scaled in", 3600.0 / speed + 60.0, |c| {
-            c.group("web").desired_capacity == 2
+            c.group("web").desired_capacity() == 2
         });
         cloud.run(3600.0 / speed);
         assert!(
@@ -198,7 +202,7 @@ fn simple_policies_wait_for_the_cooldown() {
     let mut waits = Vec::new();
     for desired in [2, 3, 4] {
         waits.push(cloud.until("one more", 900.0, |c| {
-            c.group("web").desired_capacity == desired
+            c.group("web").desired_capacity() == desired
         }));
     }
     assert!(
@@ -207,7 +211,7 @@ fn simple_policies_wait_for_the_cooldown() {
     );
     cloud.run(1200.0);
     assert_eq!(
-        cloud.group("web").desired_capacity,
+        cloud.group("web").desired_capacity(),
         4,
         "not above the maximum"
     );
@@ -226,7 +230,7 @@ fn instances_that_boot_slowly_do_not_stack_scale_outs_at_high_speed() {
     // While they boot, the first two stay hot; that is no reason for still more.
     cloud.run(300.0);
     assert_eq!(
-        cloud.group("web").desired_capacity,
+        cloud.group("web").desired_capacity(),
         4,
         "{}",
         timeline::of(&cloud)
@@ -263,7 +267,7 @@ fn requests_per_target_scale_out_too() {
     // Forty a second are 2,400 a minute: four targets serve 600 each.
     cloud.plane.set_requests_per_second(40.0);
     cloud.run(900.0);
-    let desired = cloud.group("web").desired_capacity;
+    let desired = cloud.group("web").desired_capacity();
     assert_eq!(desired, 4, "{}", timeline::of(&cloud));
 }
 
@@ -292,7 +296,7 @@ fn a_policy_runs_when_its_user_says_so() {
     };
     execute(&cloud, "steps&MetricValue=75&BreachThreshold=50").unwrap();
     cloud.run(1.0);
-    assert_eq!(cloud.group("web").desired_capacity, 4);
+    assert_eq!(cloud.group("web").desired_capacity(), 4);
     let busy = execute(&cloud, "simple&HonorCooldown=true").unwrap_err();
     assert!(busy.starts_with("ScalingActivityInProgress"), "{busy}");
     cloud.until("at rest", 100.0, |c| c.at_rest("web"));
@@ -300,10 +304,10 @@ fn a_policy_runs_when_its_user_says_so() {
     cloud.run(31.0);
     execute(&cloud, "simple&HonorCooldown=true").unwrap();
     cloud.run(1.0);
-    assert_eq!(cloud.group("web").desired_capacity, 6);
+    assert_eq!(cloud.group("web").desired_capacity(), 6);
     execute(&cloud, "simple").unwrap();
     cloud.run(1.0);
-    assert_eq!(cloud.group("web").desired_capacity, 8);
+    assert_eq!(cloud.group("web").desired_capacity(), 8);
     for refused in ["steps", "none", "simple&MetricValue=1"] {
         let refusal = execute(&cloud, refused).unwrap_err();
         assert!(refusal.starts_with("ValidationError"), "{refusal}");
@@ -339,6 +343,6 @@ fn metric_math_is_held_at_a_target() {
             .all(|a| a.metrics.len() == 2 && a.metric_name.is_empty())
     );
     cloud.until("as many as it takes", 900.0, |c| {
-        c.group("web").desired_capacity == 4 && c.at_rest("web")
+        c.group("web").desired_capacity() == 4 && c.at_rest("web")
     });
 }

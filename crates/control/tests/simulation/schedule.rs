@@ -12,7 +12,7 @@ fn put(cloud: &Cloud, name: &str, more: &str) {
 fn desired_at(cloud: &mut Cloud, seconds: f64) -> u32 {
     let from = cloud.seconds();
     cloud.run(seconds - from);
-    cloud.group("web").desired_capacity
+    cloud.group("web").desired_capacity()
 }
 
 /// A day of the calendar: 3 from nine, 1 from five in the afternoon, New York's clocks.

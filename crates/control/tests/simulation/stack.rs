@@ -28,16 +28,13 @@ pub fn group(cloud: &Cloud, name: &str, (min, max, desired): (u32, u32, u32)) {
         policy: None,
         configuration: None,
     };
-    let record = AutoScalingGroup {
-        min_size: min,
-        max_size: max,
-        desired_capacity: desired,
-        zones: vec!["us-east-1a".into(), "us-east-1b".into()],
-        subnets,
-        subnets_named: true,
-        last_cause: Some(control::group::at(now, &cause)),
-        ..AutoScalingGroup::new(cloud.scope.clone(), "1", name, template, now)
-    };
+    let mut record = AutoScalingGroup::new(cloud.scope.clone(), "1", name, template, now);
+    (record.min_size, record.max_size) = (min, max);
+    record.set_desired_capacity(desired);
+    record.zones = vec!["us-east-1a".into(), "us-east-1b".into()];
+    record.subnets = subnets;
+    record.subnets_named = true;
+    record.last_cause = Some(control::group::at(now, &cause));
     cloud.store.update(|tx| tx.put(record));
 }
 

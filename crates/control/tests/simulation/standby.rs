@@ -45,7 +45,7 @@ fn a_member_stands_by_once_drained_and_serves_again() {
     cloud.until("told", 60.0, ended);
     cloud.autoscaling(&format!("ExitStandby&{who}"));
     cloud.until("serving", 120.0, |c| c.at_rest("web"));
-    assert_eq!(cloud.group("web").desired_capacity, 3);
+    assert_eq!(cloud.group("web").desired_capacity(), 3);
     assert_eq!(
         cloud.state().target_groups[&web.target_group].targets.len(),
         3
@@ -71,7 +71,7 @@ fn a_detached_member_runs_on_without_the_group() {
     assert!(!instance.tags.contains_key("aws:autoscaling:groupName"));
     cloud.autoscaling(&format!("AttachInstances&{who}"));
     cloud.until("back", 120.0, |c| c.at_rest("web"));
-    assert_eq!(cloud.group("web").desired_capacity, 2);
+    assert_eq!(cloud.group("web").desired_capacity(), 2);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_member_terminated_by_hand_is_replaced_unless_the_capacity_shrinks() {
         let id = cloud.in_service("web")[0].clone();
         cloud.autoscaling(&format!("TerminateInstanceInAutoScalingGroup&InstanceId={id}&ShouldDecrementDesiredCapacity={decrement}"));
         cloud.until("at rest", 200.0, |c| c.at_rest("web"));
-        assert_eq!(cloud.group("web").desired_capacity, left);
+        assert_eq!(cloud.group("web").desired_capacity(), left);
         let group = cloud.group("web");
         assert!(
             group

@@ -220,5 +220,5 @@ fn one_of_the_pool_can_be_terminated_and_called_unhealthy() {
         "SetInstanceHealth&InstanceId={second}&HealthStatus=Unhealthy"
     ));
     cloud.until("replaced too", 200.0, replaced(second));
-    assert_eq!(cloud.group("web").desired_capacity, 1);
+    assert_eq!(cloud.group("web").desired_capacity(), 1);
 }

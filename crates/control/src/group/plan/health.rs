@@ -104,7 +104,7 @@ impl Planner<'_> {
         {
             return;
         }
-        let desired = group.desired_capacity as usize;
+        let desired = group.desired_capacity() as usize;
         let policy = group
             .maintenance_policy
             .map(|(min, max)| limits(desired, min.unsigned_abs(), max.unsigned_abs()));

@@ -39,7 +39,7 @@ impl<'a> Planner<'a> {
             ids.contains(&&old.id).then_some(TerminateWhy::Lifetime)
         });
         let (min, max) = group.maintenance_policy.unwrap_or((90, 100));
-        let desired = group.desired_capacity as usize;
+        let desired = group.desired_capacity() as usize;
         let limits = limits(desired, min.unsigned_abs(), max.unsigned_abs());
         self.roll(&over, limits, warmup, WHY);
     }

@@ -23,7 +23,7 @@ impl<'a> Planner<'a> {
         if !group.capacity_rebalance || self.turned {
             return;
         }
-        let desired = group.desired_capacity as usize;
+        let desired = group.desired_capacity() as usize;
         let most = desired + (desired / 10).max(1);
         for member in &group.instances {
             if member.lifecycle == L::InService

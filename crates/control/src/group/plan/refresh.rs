@@ -152,7 +152,7 @@ impl<'a> Planner<'a> {
             return;
         }
         let preferences = &refresh.preferences;
-        let desired = self.group.desired_capacity as usize;
+        let desired = self.group.desired_capacity() as usize;
         let mut limits = limits(desired, preferences.min_healthy, preferences.max_healthy);
         if let Some(percent) = preferences.checkpoints.get(refresh.checkpoints) {
             limits.quota = self.quota(*percent, &remaining);
@@ -285,7 +285,7 @@ impl<'a> Planner<'a> {
     fn base(&self, remaining: &Remaining<'a>) -> usize {
         let ignored = remaining.ignored.iter().filter(|m| !self.leaving(m));
         let ignored = units(ignored.copied());
-        (self.group.desired_capacity as usize).saturating_sub(ignored)
+        (self.group.desired_capacity() as usize).saturating_sub(ignored)
     }
 
     /// Replacements that may begin before the checkpoint.

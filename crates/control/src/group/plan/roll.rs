@@ -73,7 +73,7 @@ impl<'a> Planner<'a> {
         let heaviest = active.iter().map(|m| m.weight as usize).max();
         let slack = heaviest.unwrap_or(1).saturating_sub(1);
         let own = (units(active.iter().copied()) - ahead).saturating_sub(slack);
-        own.max(self.group.desired_capacity as usize) + ahead + self.launching
+        own.max(self.group.desired_capacity() as usize) + ahead + self.launching
     }
 
     /// Whether somebody looks if members serve: a target group that nobody uses never says so.
@@ -176,7 +176,7 @@ impl<'a> Planner<'a> {
         warmup: u32,
         (launch, terminate): (LaunchWhy, TerminateWhy),
     ) {
-        let desired = self.group.desired_capacity as usize;
+        let desired = self.group.desired_capacity() as usize;
         let active = self.active();
         let old: BTreeSet<&InstanceId> = candidates.iter().map(|m| &m.id).collect();
         let mut total = self.total();

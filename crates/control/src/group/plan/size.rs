@@ -33,7 +33,7 @@ impl Planner<'_> {
                 *count += 1;
             }
         }
-        let desired = self.group.desired_capacity as usize;
+        let desired = self.group.desired_capacity() as usize;
         // A rebalancing launch is above the desired capacity until it serves, one ahead of a
         // member until that one goes.
         let above = |m: &&&GroupInstance| {

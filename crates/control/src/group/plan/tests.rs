@@ -113,20 +113,18 @@ fn group(desired: u32, members: &str) -> (AutoScalingGroup, BTreeMap<InstanceId,
         configuration: None,
     };
     let scope = Scope::new("000000000000", "us-east-1");
-    let group = AutoScalingGroup {
-        max_size: 20,
-        desired_capacity: desired,
-        zones: vec!["a".into(), "b".into()],
-        target_groups: vec![GROUP.into()],
-        health_check_types: vec!["EC2".into(), "ELB".into()],
-        health_check_grace_period: 60,
-        subnets_named: true,
-        instances,
-        target_groups_in_service: vec![GROUP.into()],
-        measured_boot_ms: Some(5000),
-        booted_versions: vec![(id.clone(), 1), (id, 2)],
-        ..AutoScalingGroup::new(scope, "1", "web", template, second(0))
-    };
+    let mut group = AutoScalingGroup::new(scope, "1", "web", template, second(0));
+    group.max_size = 20;
+    group.set_desired_capacity(desired);
+    group.zones = vec!["a".into(), "b".into()];
+    group.target_groups = vec![GROUP.into()];
+    group.health_check_types = vec!["EC2".into(), "ELB".into()];
+    group.health_check_grace_period = 60;
+    group.subnets_named = true;
+    group.instances = instances;
+    group.target_groups_in_service = vec![GROUP.into()];
+    group.measured_boot_ms = Some(5000);
+    group.booted_versions = vec![(id.clone(), 1), (id, 2)];
     (group, facts)
 }
 

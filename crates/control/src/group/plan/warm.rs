@@ -103,7 +103,7 @@ impl<'a> Planner<'a> {
         let pool = group.warm_pool.as_ref();
         let going = group.deleting.is_some() || pool.is_none_or(|p| p.deleting.is_some());
         let wanted = match pool {
-            Some(pool) if !going => pool.size(group.max_size, group.desired_capacity) as usize,
+            Some(pool) if !going => pool.size(group.max_size, group.desired_capacity()) as usize,
             _ => 0,
         };
         if going && pool.is_some() && group.warm.is_empty() {
