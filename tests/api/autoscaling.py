@@ -10,17 +10,8 @@ import argparse
 import random
 import sys
 
-from botocore.exceptions import ClientError
 from checks import check, failures
-from strict import Checker, client, code_of
-
-
-def message_of(call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        return error.response["Error"]["Message"]
-    return None
+from strict import Checker, client, code_of, message_of
 
 
 class Stack:

@@ -14,7 +14,7 @@ import time
 import botocore.config
 import botocore.session
 from checks import check, failures
-from strict import Checker, code_of
+from strict import Checker, code_of, message_of
 
 PROTOCOLS = ("query", "json", "smithy-rpc-v2-cbor")
 
@@ -96,11 +96,51 @@ def alarms(c):
     check("created", 'Alarm "busy" created' in [h["HistorySummary"] for h in history], True)
     kinds = {h["HistoryItemType"] for h in history}
     check("kinds", kinds >= {"ConfigurationUpdate", "StateUpdate"}, True)
+    pages = [c.describe_alarm_history(AlarmName="busy", MaxRecords=1)]
+    while token := pages[-1].get("NextToken"):
+        pages.append(c.describe_alarm_history(AlarmName="busy", MaxRecords=1, NextToken=token))
+    paged = [h["HistorySummary"] for page in pages for h in page["AlarmHistoryItems"]]
+    summaries = [h["HistorySummary"] for h in history]
+    # The evaluation may have added to it meanwhile.
+    check("one a page", paged[-len(summaries) :], summaries)
+    created = c.describe_alarm_history(AlarmName="busy", HistoryItemType="ConfigurationUpdate")
+    kinds = {h["HistoryItemType"] for h in created["AlarmHistoryItems"]}
+    check("of one kind", kinds, {"ConfigurationUpdate"})
+    unknown = code_of(c.describe_alarm_history, HistoryItemType="Nothing")
+    check("of no kind", unknown, "InvalidParameterValue")
+    few = {"ExtendedStatistic": "p90", "EvaluateLowSampleCountPercentile": "ignore"}
+    of_few = {k: v for k, v in ALARM.items() if k not in ("Statistic", "AlarmName")} | few
+    c.put_metric_alarm(**of_few, AlarmName="few")
+    found = c.describe_alarms(AlarmNames=["few"])["MetricAlarms"][0]
+    check("low samples", {k: found[k] for k in few}, few)
+    c.delete_alarms(AlarmNames=["few"])
+    band = {
+        "AlarmName": "band",
+        "EvaluationPeriods": 1,
+        "ComparisonOperator": "LessThanLowerOrGreaterThanUpperThreshold",
+        "ThresholdMetricId": "band",
+        "Metrics": [
+            {
+                "Id": "m",
+                "MetricStat": {
+                    "Metric": {"Namespace": "App", "MetricName": "Load"},
+                    "Period": 60,
+                    "Stat": "Average",
+                },
+            },
+            {"Id": "band", "Expression": "ANOMALY_DETECTION_BAND(m, 2)"},
+        ],
+    }
+    said = message_of(c.put_metric_alarm, **band)
+    check("an anomaly band", "ThresholdMetricId is not supported" in said, True)
+    check("is no alarm", c.describe_alarms(AlarmNames=["band"])["MetricAlarms"], [])
     for what, more, expected in (
         ("threshold", {"Threshold": None}, "MissingParameter"),
         ("both statistics", {"ExtendedStatistic": "p9"}, "InvalidParameterCombination"),
         ("M of N", {"DatapointsToAlarm": 4}, "InvalidParameterValue"),
         ("a day", {"EvaluationPeriods": 1441}, "InvalidParameterValue"),
+        ("a week", {"EvaluationPeriods": 169, "Period": 3600}, "InvalidParameterValue"),
+        ("low samples", {"EvaluateLowSampleCountPercentile": "x"}, "InvalidParameterValue"),
         ("period", {"Period": 45}, "InvalidParameterValue"),
         ("arn", {"AlarmActions": ["x"]}, "InvalidParameterValue"),
         ("missing data", {"TreatMissingData": "x"}, "InvalidParameterValue"),

@@ -168,6 +168,15 @@ def code_of(call, *positional, **arguments):
     return None
 
 
+def message_of(call, *positional, **arguments):
+    """What an action's refusal says; None where it is carried out."""
+    try:
+        call(*positional, **arguments)
+    except botocore.exceptions.ClientError as error:
+        return error.response["Error"]["Message"]
+    return None
+
+
 def describe_everything(service, endpoint):
     """Calls every Describe and List operation that needs no input."""
     c = client(service, endpoint)

@@ -2,6 +2,8 @@
 //!
 //! Source: `reference/cloudwatch.md` §4. A minute lasts 60/N s under `--speed N`. Which points an
 //! alarm is judged by, and the judgement, are of the `metrics` crate; here is when, and what follows.
+//! Auto Scaling's actions repeat as an alarm is evaluated: an hour apart for one that looks over
+//! days (an assumption: AWS does not say what it does with those).
 
 mod action;
 mod composite;
@@ -18,9 +20,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use store::{ScopedName, Tx};
 
-/// Alarms over periods of a minute or more are evaluated every minute, others every ten seconds.
+/// Alarms over periods of a minute or more are evaluated every minute, others every ten seconds, and
+/// those that look over more than a day once an hour.
 const MINUTE: u32 = 60;
 const SHORT: u32 = 10;
+const HOUR: u32 = 3600;
+const DAY: u64 = 86_400;
 
 /// When each alarm was last evaluated.
 #[derive(Default)]
@@ -39,20 +44,22 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let speed = world.settings.speed;
     let length = |seconds: u32| (speed.wait(seconds).as_millis() as i64).max(1);
     let number = |seconds: u32| now.as_millisecond().div_euclid(length(seconds));
+    let begin = |tick: u32, number: i64| Timestamp::from_millisecond(number * length(tick)).ok();
     let minute = length(MINUTE);
     let mut again = None;
     for (key, alarm) in &state.alarms {
-        let tick = if alarm.period < MINUTE { SHORT } else { MINUTE };
-        let end = |number: i64| Timestamp::from_millisecond(number * length(tick)).ok();
-        again = earliest(again, end(number(tick) + 1));
+        let tick = tick(alarm);
+        again = earliest(again, begin(tick, number(tick) + 1));
         let last = world.alarms.0.get(key);
         let done = last.is_some_and(|l| l.tick == number(tick) && l.updated == alarm.updated);
         let scaled = last.and_then(|l| l.scaled);
         if done && !alarm.actions_due {
             continue;
         }
-        let Some(points) = end(number(tick)).and_then(|end| points(world, alarm, end, minute))
-        else {
+        // One that is new need not wait for its hour: it is judged up to this minute.
+        let step = tick.min(MINUTE);
+        let end = begin(step, number(step));
+        let Some(points) = end.and_then(|end| points(world, alarm, end, minute)) else {
             continue;
         };
         let mut alarm = alarm;
@@ -98,6 +105,16 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         .0
         .retain(|key, _| state.alarms.contains_key(key));
     earliest(again, composite::pass(world, now))
+}
+
+/// How often it is evaluated, in seconds.
+fn tick(alarm: &MetricAlarm) -> u32 {
+    let over = u64::from(alarm.period) * u64::from(alarm.evaluation_periods);
+    match alarm.period {
+        period if period < MINUTE => SHORT,
+        _ if over > DAY => HOUR,
+        _ => MINUTE,
+    }
 }
 
 fn points(world: &World, alarm: &MetricAlarm, end: Timestamp, minute_ms: i64) -> Option<Points> {

@@ -156,11 +156,13 @@ impl Statistic {
     /// Fewer samples than this say little of a percentile (`EvaluateLowSampleCountPercentile`):
     /// ten divided by the share of samples beyond it.
     pub fn significant_samples(&self) -> Option<f64> {
-        match self {
-            Self::Percentile(p) if *p >= 50.0 => Some(10.0 / (1.0 - p / 100.0)),
-            Self::Percentile(p) => Some(10.0 / (p / 100.0)),
-            _ => None,
-        }
+        let Self::Percentile(p) = self else {
+            return None;
+        };
+        let tail = if *p >= 50.0 { 100.0 - p } else { *p };
+        // A hundred for p90, and not a hair's breadth more: the division is not exact.
+        let least = 1000.0 / tail;
+        Some((least * 1e6).round() / 1e6)
     }
 }
 
@@ -284,6 +286,21 @@ mod tests {
         check(&ten, "TM(20:30)", None);
         check(&bucket([1.0, 1.0, 1.0, 100.0]), "tm75", Some(1.0));
         check(&bucket([1.0, 1.0, 1.0, 101.0]), "wm0", Some(1.0));
+    }
+
+    #[test]
+    fn samples_that_a_percentile_takes() {
+        let check = |text: &str, expected: Option<f64>| {
+            let statistic: Statistic = text.parse().unwrap();
+            assert_eq!(statistic.significant_samples(), expected, "{text}");
+        };
+        check("p50", Some(20.0));
+        check("p90", Some(100.0));
+        check("p95", Some(200.0));
+        check("p99", Some(1000.0));
+        check("p99.9", Some(10_000.0));
+        check("p10", Some(100.0));
+        check("Average", None);
     }
 
     #[test]

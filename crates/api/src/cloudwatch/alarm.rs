@@ -15,6 +15,7 @@ use store::ScopedName;
 pub const MAX_NAMES: usize = 100;
 const MAX_ACTIONS: usize = 5;
 const MAX_METRICS: usize = 10;
+const HOUR: u32 = 3600;
 const DAY: u64 = 86_400;
 
 const STATISTICS: [&str; 5] = ["SampleCount", "Average", "Sum", "Minimum", "Maximum"];
@@ -118,13 +119,7 @@ pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
     if evaluation_periods == 0 {
         return Err(invalid("EvaluationPeriods must be greater than 0."));
     }
-    // A day; for periods of an hour or more, a week.
-    let longest = if period >= 3600 { 7 * DAY } else { DAY };
-    if u64::from(period) * u64::from(evaluation_periods) > longest {
-        return Err(invalid(
-            "Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be <= 86400).",
-        ));
-    }
+    check_range(period, evaluation_periods)?;
     if input
         .datapoints_to_alarm
         .is_some_and(|m| m == 0 || m > evaluation_periods)
@@ -182,6 +177,22 @@ pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
         ..blank(ctx, input.alarm_name)
     };
     set(ctx, alarm);
+    Ok(())
+}
+
+/// A day; for periods of an hour or more, a week (`API_PutMetricAlarm`, Period). The text of the
+/// latter is an assumption.
+fn check_range(period: u32, evaluation_periods: u32) -> Result<()> {
+    let (name, longest) = if period >= HOUR {
+        ("a week", 7 * DAY)
+    } else {
+        ("a day", DAY)
+    };
+    if u64::from(period) * u64::from(evaluation_periods) > longest {
+        return Err(invalid(format!(
+            "Metrics cannot be checked across more than {name} (EvaluationPeriods * Period must be <= {longest})."
+        )));
+    }
     Ok(())
 }
 

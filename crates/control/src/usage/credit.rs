@@ -228,7 +228,7 @@ fn measure_one(
         ];
         for (name, value) in values {
             let value = (value * 1e4).round() / 1e4;
-            metrics.put(key(instance, name), "Count", period.start, value, 1.0);
+            metrics.put(key(instance, name), "Count", period.basic_start, value, 1.0);
         }
         *reading = Reading {
             share: reading.share,

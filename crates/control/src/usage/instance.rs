@@ -31,6 +31,8 @@ struct Reading {
 pub struct Period {
     pub number: i64,
     pub start: Timestamp,
+    /// Where the five minutes began of which it is the last, if it is.
+    pub basic_start: Timestamp,
     pub now: Timestamp,
     pub speed: Speed,
 }
@@ -71,6 +73,7 @@ fn measure_one(
     let Period {
         number,
         start,
+        basic_start,
         now,
         speed,
     } = period;
@@ -79,11 +82,11 @@ fn measure_one(
         return;
     }
     let id = instance.id.as_str();
-    let put = |name: &str, dimensions: &[(&str, &str)], unit: &str, value: f64| {
+    let put = |name: &str, dimensions: &[(&str, &str)], unit: &str, at: Timestamp, value: f64| {
         metrics.put(
             MetricKey::new(&instance.scope, "AWS/EC2", name, dimensions),
             unit,
-            start,
+            at,
             value,
             1.0,
         );
@@ -100,6 +103,7 @@ fn measure_one(
             check,
             &[("InstanceId", id)],
             "Count",
+            start,
             f64::from(u8::from(failed)),
         );
     }
@@ -177,20 +181,20 @@ fn measure_one(
         ),
     ];
     let group = group_that_counts(members, instance, speed, now);
+    let of_id = [("InstanceId", id)];
+    let of_group = group.map(|name| [("AutoScalingGroupName", name)]);
+    let of_type = [("InstanceType", instance.instance_type.as_str())];
+    let of_image = [("ImageId", instance.image.as_str())];
+    let mut dimensions: Vec<&[(&str, &str)]> = vec![&of_id, &[]];
+    dimensions.extend(of_group.as_ref().map(|one| one.as_slice()));
+    let mut at = basic_start;
+    if instance.monitoring {
+        dimensions.extend([of_type.as_slice(), of_image.as_slice()]);
+        at = start;
+    }
     for (name, unit, value) in values {
-        put(name, &[("InstanceId", id)], unit, value);
-        put(name, &[], unit, value);
-        if let Some(group) = group {
-            put(name, &[("AutoScalingGroupName", group)], unit, value);
-        }
-        if instance.monitoring {
-            put(
-                name,
-                &[("InstanceType", &instance.instance_type)],
-                unit,
-                value,
-            );
-            put(name, &[("ImageId", instance.image.as_str())], unit, value);
+        for of in &dimensions {
+            put(name, of, unit, at, value);
         }
     }
 }

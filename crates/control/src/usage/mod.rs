@@ -63,7 +63,8 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     if number == open {
         return end;
     }
-    let Ok(start) = Timestamp::from_millisecond((number - 1) * length) else {
+    let back = |periods: i64| Timestamp::from_millisecond((number - periods) * length);
+    let (Ok(start), Ok(basic_start)) = (back(1), back(instance::BASIC)) else {
         return end;
     };
     let seen = world.host.instances().unwrap_or_else(|error| {
@@ -73,6 +74,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let period = instance::Period {
         number,
         start,
+        basic_start,
         now,
         speed: world.settings.speed,
     };

@@ -197,6 +197,11 @@ impl Cloud {
             .unwrap_or_else(|e| panic!("{parameters}: {e}"))
     }
 
+    pub fn cloudwatch(&self, parameters: &str) -> String {
+        self.call(api::cloudwatch::service(), "2010-08-01", parameters)
+            .unwrap_or_else(|e| panic!("{parameters}: {e}"))
+    }
+
     pub fn try_autoscaling(&self, parameters: &str) -> Result<String, String> {
         self.call(api::autoscaling::service(), "2011-01-01", parameters)
     }
@@ -349,11 +354,12 @@ impl Cloud {
     pub fn resize(&self, name: &str, min: u32, max: u32, desired: u32) {
         let now = self.now();
         self.change_group(name, |g| {
-            let cause = format!("a user request update of AutoScalingGroup constraints to min: {min}, max: {max}, desired: {desired} changing the desired capacity from {} to {desired}.", g.desired_capacity);
-            if g.desired_capacity != desired {
+            let cause = format!("a user request update of AutoScalingGroup constraints to min: {min}, max: {max}, desired: {desired} changing the desired capacity from {} to {desired}.", g.desired_capacity());
+            if g.desired_capacity() != desired {
                 g.last_cause = Some(control::group::at(now, &cause));
             }
-            (g.min_size, g.max_size, g.desired_capacity) = (min, max, desired);
+            (g.min_size, g.max_size) = (min, max);
+            g.set_desired_capacity(desired);
         });
     }
 
@@ -510,4 +516,12 @@ pub fn text(xml: &str, element: &str) -> String {
         .unwrap_or_else(|| panic!("no {element} in {xml}"))
         .1;
     rest.split_once(&close).unwrap().0.to_owned()
+}
+
+/// The texts of all elements of that name, one after another.
+pub fn texts(xml: &str, element: &str) -> Vec<String> {
+    let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+    let all = xml.split(&open).skip(1);
+    let text = |rest: &str| rest.split(&close).next().unwrap_or_default().to_owned();
+    all.map(|rest| text(rest).replace("&quot;", "\"")).collect()
 }

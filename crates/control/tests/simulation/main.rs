@@ -1,6 +1,7 @@
 //! Scenarios of whole clouds: the real store, API and controllers over a simulated machine and
 //! data plane, on a clock that moves from due time to due time.
 
+mod alarm;
 mod certificate;
 mod cloud;
 mod command;
@@ -10,8 +11,10 @@ mod image;
 mod instance;
 mod instance_connect;
 mod launch_configuration;
+mod metric;
 mod mixed;
 mod network;
+mod notification;
 mod plane;
 mod random;
 mod refresh;

@@ -54,6 +54,30 @@ fn capacity_moves_to_the_other_zone_and_back() {
     insta::assert_snapshot!(timeline::activities(&cloud));
 }
 
+/// `balanced-only` asks the zone again and again whose turn it is, and no other.
+#[test]
+fn a_group_that_wants_balance_only_waits_for_the_zone() {
+    let mut cloud = Cloud::new(1.0);
+    stack::group(&cloud, "web", (2, 8, 4));
+    cloud.autoscaling("UpdateAutoScalingGroup&AutoScalingGroupName=web&AvailabilityZoneDistribution.CapacityDistributionStrategy=balanced-only");
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    let cut = Fault::Zone(A.into());
+    cloud.fault(cut.clone());
+    for id in cloud.in_service("web") {
+        if cloud.state().instances[&id].zone == A {
+            cloud.host.kill(&id).unwrap();
+        }
+    }
+    cloud.run(900.0);
+    let serving = cloud.serving("web");
+    assert_eq!((serving.get(A), serving.get(B)), (None, Some(&2)));
+    let state = cloud.state();
+    let failed = state.activities.values().filter(|a| a.status == "Failed");
+    assert!(failed.count() > 2, "{}", timeline::activities(&cloud));
+    cloud.heal(&cut);
+    cloud.until("balanced", 600.0, |c| c.at_rest("web"));
+}
+
 #[test]
 fn dns_leaves_out_the_zone_that_is_cut() {
     let mut cloud = Cloud::new(1.0);
@@ -256,7 +280,7 @@ fn a_group_that_is_shifted_leaves_the_zone_alone() {
     cloud.autoscaling(execute);
     cloud.run(600.0);
     assert_eq!(
-        (zones(&cloud), cloud.group("web").desired_capacity),
+        (zones(&cloud), cloud.group("web").desired_capacity()),
         (vec![1, 3], 4)
     );
     cloud.run(3000.0);
@@ -268,5 +292,5 @@ fn a_group_that_is_shifted_leaves_the_zone_alone() {
     );
     cloud.autoscaling(execute);
     cloud.run(60.0);
-    assert_eq!(cloud.group("web").desired_capacity, 3);
+    assert_eq!(cloud.group("web").desired_capacity(), 3);
 }
