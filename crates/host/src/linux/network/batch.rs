@@ -43,7 +43,7 @@ pub fn lines<'a>(
     have: (&'a [Setting], &'a [Setting]),
     doomed: &'a BTreeSet<String>,
     born: &'a BTreeSet<String>,
-    down: &'a BTreeSet<String>,
+    raised: impl IntoIterator<Item = &'a String>,
 ) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
     let mut add = |text: String, does: Does<'a>| lines.push(Line { text, does });
@@ -67,7 +67,7 @@ pub fn lines<'a>(
             add(link.add(device), Does::Link(device));
         }
     }
-    for device in down {
+    for device in raised {
         add(format!("link set {device} up"), Does::Raise(device));
     }
     for setting in difference(have.1, &plan.settings).1 {

@@ -6,9 +6,10 @@
 //! or deleted by the next run. A namespace of ours without a record is foreign and made
 //! anew. What disappears by itself (a veth whose other end went) is seen by listing links.
 
-use super::batch::{self, DOOMED, Does};
-use super::names;
+use super::batch::{self, DOOMED, Does, Line};
 use super::plan::{Failure, Kind, Link, Plan, Setting};
+use super::steps::{at_once, in_steps};
+use super::{done, names};
 use crate::linux::{namespace, program};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,44 @@ struct Record {
     unfinished: bool,
     /// Devices to raise before anything is set on them.
     down: BTreeSet<String>,
+}
+
+/// A plan, and what its namespace has to be rid of and given for it.
+struct Change {
+    plan: Plan,
+    before: Record,
+    /// Links to delete, with their settings, and links to make.
+    doomed: BTreeSet<String>,
+    born: BTreeSet<String>,
+}
+
+impl Change {
+    fn lines(&self) -> Vec<Line<'_>> {
+        let Self {
+            plan,
+            before,
+            doomed,
+            born,
+        } = self;
+        let have = match before.unfinished {
+            // Only good for what to delete.
+            true => (before.settings.as_slice(), &[] as &[Setting]),
+            false => (before.settings.as_slice(), before.settings.as_slice()),
+        };
+        // A device that nothing is set on any more need not be raised.
+        let raised = before.down.iter().filter(|device| {
+            *device == "lo"
+                || plan.links.contains_key(*device)
+                || plan.settings.iter().any(|s| s.device() == Some(*device))
+        });
+        batch::lines(plan, have, doomed, born, raised)
+    }
+
+    /// Nothing is left to do, and the record says so.
+    fn is_done(&self, lines: &[Line<'_>]) -> bool {
+        let Self { plan, before, .. } = self;
+        lines.is_empty() && before.links == plan.links && before.settings == plan.settings
+    }
 }
 
 impl Kernel {
@@ -125,27 +164,52 @@ impl Kernel {
 
     /// The filter goes first: a link that appears is filtered from its first packet on,
     /// and one that is about to go is no longer known to the filter.
-    pub fn apply_filter(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let name = &plan.namespace;
-        let Some(record) = self.records.get_mut(name) else {
-            return Ok(());
-        };
-        if record.filter == plan.filter {
+    ///
+    /// Without its filter a router would pass everything: a plan whose filter fails is dropped.
+    pub fn apply_filters(&mut self, plans: &mut Vec<Plan>, failures: &mut Vec<Failure>) {
+        plans.retain(|plan| done(self.begin_filter(plan), failures));
+        let changed: Vec<&Plan> = plans
+            .iter()
+            .filter(|plan| self.lacks_filter(plan))
+            .collect();
+        let outcomes = at_once(&changed, |plan| {
+            let text = match plan.filter.as_str() {
+                "" => "table ip nines\ndelete table ip nines\n",
+                filter => filter,
+            };
+            run_in(&plan.namespace, || program::run("nft", &["-f", "-"], text))
+        });
+        let mut failed = BTreeSet::new();
+        for (plan, outcome) in changed.iter().zip(outcomes) {
+            if let Some(record) = self
+                .records
+                .get_mut(&plan.namespace)
+                .filter(|_| outcome.is_ok())
+            {
+                record.filter.clone_from(&plan.filter);
+            }
+            let outcome = outcome.and_then(|_| self.save(&plan.namespace));
+            if !done(outcome.map_err(|e| plan.failure(e)), failures) {
+                failed.insert(plan.namespace.clone());
+            }
+        }
+        plans.retain(|plan| !failed.contains(&plan.namespace));
+    }
+
+    fn lacks_filter(&self, plan: &Plan) -> bool {
+        let record = self.records.get(&plan.namespace);
+        record.is_some_and(|record| record.filter != plan.filter)
+    }
+
+    /// A filter that is about to be changed is unknown until that is done.
+    fn begin_filter(&mut self, plan: &Plan) -> Result<(), Failure> {
+        if !self.lacks_filter(plan) {
             return Ok(());
         }
-        // Unknown until it is done.
-        record.filter.clear();
-        self.save(name).map_err(|e| plan.failure(e))?;
-        let text = if plan.filter.is_empty() {
-            "table ip nines\ndelete table ip nines\n"
-        } else {
-            &plan.filter
-        };
-        run_in(name, || program::run("nft", &["-f", "-"], text)).map_err(|e| plan.failure(e))?;
-        if let Some(record) = self.records.get_mut(name) {
-            record.filter.clone_from(&plan.filter);
+        if let Some(record) = self.records.get_mut(&plan.namespace) {
+            record.filter.clear();
         }
-        self.save(name).map_err(|e| plan.failure(e))
+        self.save(&plan.namespace).map_err(|e| plan.failure(e))
     }
 
     /// Forgets what was set on a device that is not the one it was.
@@ -158,11 +222,11 @@ impl Kernel {
         }
     }
 
-    /// Veths and settings of a namespace, in one batch. Far ends of new veths are raised
-    /// when their own namespace's plan is applied, which must come after.
-    pub fn apply_settings(&mut self, plan: &Plan, failures: &mut Vec<Failure>) {
-        if let Err(reason) = self.try_settings(plan, failures) {
-            failures.push(plan.failure(reason));
+    /// Veths and settings, a batch for each namespace. The far ends of new veths are raised
+    /// when their own namespace's plan is applied, which comes after.
+    pub fn apply_settings(&mut self, plans: &[Plan], failures: &mut Vec<Failure>) {
+        for together in in_steps(plans) {
+            self.apply_step(&together, failures);
         }
     }
 
@@ -183,52 +247,89 @@ impl Kernel {
         plan
     }
 
-    fn try_settings(&mut self, plan: &Plan, failures: &mut Vec<Failure>) -> Result<(), String> {
-        let plan = &self.possible(plan);
+    /// Plans none of which has a link that ends in another's namespace.
+    fn apply_step(&mut self, plans: &[&Plan], failures: &mut Vec<Failure>) {
+        let mut changes = Vec::new();
+        for plan in plans {
+            match self.change(plan) {
+                Ok(change) => changes.extend(change),
+                Err(reason) => failures.push(plan.failure(reason)),
+            }
+        }
+        let mut jobs = Vec::new();
+        for change in &changes {
+            let lines = change.lines();
+            let done = done(
+                self.begin(change, &lines)
+                    .map_err(|e| change.plan.failure(e)),
+                failures,
+            );
+            if done && !change.is_done(&lines) {
+                jobs.push((change, lines));
+            }
+        }
+        let outcomes = at_once(&jobs, |(change, lines)| {
+            run_in(&change.plan.namespace, || batch::run(lines))
+        });
+        for ((change, _), outcome) in jobs.iter().zip(outcomes) {
+            let ended = outcome.and_then(|failed| self.end(change, failed, failures));
+            done(ended.map_err(|e| change.plan.failure(e)), failures);
+        }
+    }
+
+    /// What a plan changes in its namespace, if that is there.
+    fn change(&mut self, plan: &Plan) -> Result<Option<Change>, String> {
+        let plan = self.possible(plan);
         let name = &plan.namespace;
-        let (doomed, born) = self.links_to_change(plan).map_err(|e| e.to_string())?;
+        let (doomed, born) = self.links_to_change(&plan).map_err(|e| e.to_string())?;
         for device in &born {
             self.device_is_new(name, device);
             if let Some(link) = plan.links.get(device) {
                 self.device_is_new(&link.peer, &link.peer_device);
             }
         }
-        let Some(record) = self.records.get(name).cloned() else {
-            return Ok(());
-        };
-        let have = match record.unfinished {
-            // Only good for what to delete.
-            true => (record.settings.as_slice(), &[] as &[Setting]),
-            false => (record.settings.as_slice(), record.settings.as_slice()),
-        };
-        // A device that nothing is set on any more need not be raised.
-        let mut down = record.down.clone();
-        down.retain(|device| {
-            device == "lo"
-                || plan.links.contains_key(device)
-                || plan.settings.iter().any(|s| s.device() == Some(device))
-        });
-        let lines = batch::lines(plan, have, &doomed, &born, &down);
-        if lines.is_empty() && record.links == plan.links && record.settings == plan.settings {
+        let record = self.records.get(name).cloned();
+        Ok(record.map(|before| Change {
+            before,
+            doomed,
+            born,
+            plan,
+        }))
+    }
+
+    /// Notes what may be there from now on.
+    fn begin(&mut self, change: &Change, lines: &[Line<'_>]) -> Result<(), String> {
+        if change.is_done(lines) {
             return Ok(());
         }
-
-        let mut during = record.clone();
+        let Change { plan, born, .. } = change;
+        let mut during = change.before.clone();
         during.unfinished = true;
         during.settings.extend(plan.settings.iter().cloned());
         during.links.extend(plan.links.clone());
-        self.records.insert(name.clone(), during);
-        self.save(name)?;
+        self.records.insert(plan.namespace.clone(), during);
+        self.save(&plan.namespace)?;
         // The far ends' records must not claim more than is there either.
         for link in born.iter().filter_map(|device| plan.links.get(device)) {
             self.save(&link.peer)?;
         }
-        let failed = run_in(name, || batch::run(&lines))?;
+        Ok(())
+    }
+
+    /// Notes what is there now.
+    fn end(
+        &mut self,
+        change: &Change,
+        failed: Vec<(&Line<'_>, String)>,
+        failures: &mut Vec<Failure>,
+    ) -> Result<(), String> {
+        let Change { plan, born, .. } = change;
+        let name = &plan.namespace;
         let mut after = Record {
             links: plan.links.clone(),
             settings: plan.settings.clone(),
             down: BTreeSet::new(),
-            ..record
+            ..change.before.clone()
         };
         after.unfinished = false;
         for (line, reason) in failed {
@@ -249,7 +350,7 @@ impl Kernel {
         }
         self.records.insert(name.clone(), after);
         if plan.kind == Kind::Router && !born.is_empty() {
-            answer_arp_at_once(name, &born).map_err(|e| e.to_string())?;
+            answer_arp_at_once(name, born).map_err(|e| e.to_string())?;
         }
         self.save(name)
     }

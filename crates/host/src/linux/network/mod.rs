@@ -28,6 +28,7 @@ mod plan;
 mod router;
 #[cfg(test)]
 mod snapshots;
+mod steps;
 mod text;
 mod tracking;
 mod uplink;
@@ -128,11 +129,8 @@ impl Networks {
         self.uplink(&mut plans, &network, &outside, &mut failures);
         self.spare_host(&mut plans, &mut failures);
         // Without its filter a router would pass everything: rather no links at all.
-        plans.retain(|plan| done(self.kernel.apply_filter(plan), &mut failures));
-        // Near ends first, they make the veths; plans come in that order.
-        for plan in &plans {
-            self.kernel.apply_settings(plan, &mut failures);
-        }
+        self.kernel.apply_filters(&mut plans, &mut failures);
+        self.kernel.apply_settings(&plans, &mut failures);
         self.remove_others(&kept)?;
         for forgotten in tracking::forgotten(&self.settings.cloud, &self.last, &network) {
             failures.extend(forgotten.delete().err());

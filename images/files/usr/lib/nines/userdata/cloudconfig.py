@@ -4,13 +4,13 @@ Each takes the machine and the merged configuration. A key that no module reads 
 console: a silently ignored line costs more time than a missing feature.
 """
 
-import base64
 import grp
-import gzip
 import os
 import pwd
 import shlex
 import socket
+
+from . import yaml
 
 APT = ["apt-get", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Options::=--force-unsafe-io",
        "--assume-yes", "--quiet"]
@@ -34,13 +34,12 @@ KNOWN = {
 
 def load(parts, machine):
     """One configuration of all parts; a later part's key takes the place of an earlier one's."""
-    import yaml  # only where there is something to read: half of a plain boot's CPU
-
+    reader = yaml()
     merged = {}
     for part in parts:
         try:
-            config = yaml.safe_load(part.content)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            config = reader.safe_load(part.content)
+        except (reader.YAMLError, UnicodeDecodeError) as error:
             machine.fail(f"{part.name} is not valid YAML: {error}")
             continue
         if config is None:
@@ -106,6 +105,9 @@ def write_file(machine, entry):
 
 
 def decoded(content, encoding):
+    import base64  # both are slow to import, and few files need them
+    import gzip
+
     content = content if isinstance(content, bytes) else str(content).encode()
     encoding = encoding.lower()
     if encoding not in ("", "text/plain", "b64", "base64", "gz", "gzip", "gz+b64", "gzip+b64", "gz+base64", "gzip+base64"):

@@ -1,8 +1,9 @@
 """From the bytes of user data to its parts: gzip, MIME archives, includes, and the kind of each part."""
 
-import gzip
 import re
-from dataclasses import dataclass
+from collections import namedtuple
+
+from . import yaml
 
 SCRIPT, CONFIG, BOOTHOOK, INCLUDE = "script", "cloud-config", "boothook", "include"
 TEMPLATE = "jinja template"
@@ -34,11 +35,8 @@ MIME = re.compile(rb"^(mime-version|content-type):", re.IGNORECASE | re.MULTILIN
 DEPTH = 8  # archives in archives, includes of includes
 
 
-@dataclass
-class Part:
-    kind: str
-    name: str
-    content: bytes
+# Of kind and name, which are texts, and content, which is bytes. A dataclass would take as long to import as all else.
+Part = namedtuple("Part", "kind name content")
 
 
 def split(data, fetch, warn, fill=None):
@@ -67,6 +65,8 @@ def walk(data, kind, name, fetch, warn, parts, depth):
     if depth > DEPTH:
         return warn("user data is nested too deeply; the rest is ignored")
     if data[:2] == b"\x1f\x8b":
+        import gzip  # as slow to import as what follows
+
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError) as error:
@@ -107,6 +107,7 @@ def is_mime(data):
 
 def walk_mime(data, fetch, warn, parts, depth):
     import email  # slow to import, and few user data are archives
+    import gzip
 
     message = email.message_from_bytes(data.lstrip())
     for entry in message.walk():
@@ -120,11 +121,10 @@ def walk_mime(data, fetch, warn, parts, depth):
 
 
 def walk_archive(data, fetch, warn, parts, depth):
-    import yaml
-
+    reader = yaml()
     try:
-        entries = yaml.safe_load(data)
-    except yaml.YAMLError as error:
+        entries = reader.safe_load(data)
+    except reader.YAMLError as error:
         return warn(f"the cloud-config-archive is not valid YAML: {error}")
     for entry in entries if isinstance(entries, list) else []:
         entry = entry if isinstance(entry, dict) else {"content": entry}
