@@ -1,6 +1,7 @@
 """Wrong calls of every protocol: AWS's error codes, no change, and the cloud goes on."""
 
 import base64
+import select
 import socket
 import urllib.error
 import urllib.request
@@ -8,7 +9,7 @@ import urllib.request
 import botocore.exceptions
 import pytest
 
-from conftest import PORT
+from conftest import PORT, eventually
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,39 @@ def test_an_oversized_body_is_refused(cloud):
     connection.putheader("Content-Length", str(1 << 40))
     connection.endheaders()
     assert connection.getresponse().status == 413
+
+
+def test_bodies_that_never_end_are_bounded_together(cloud):
+    """512 MiB of them are held; who brings more is told to come again, and others do not notice."""
+    upload, most = 64 << 20, (512 << 20) // (64 << 20)
+    head = f"PUT /bounded/key HTTP/1.1\r\nHost: s3.localhost\r\nContent-Length: {upload}\r\n\r\n".encode()
+    block, held, answers = b"x" * (1 << 20), [], []
+    try:
+        for _ in range(most + 1):
+            connection = socket.create_connection(("127.0.0.1", PORT), timeout=20)
+            held.append(connection)
+            try:
+                connection.sendall(head)
+                for _ in range(upload // len(block) - 1):
+                    connection.sendall(block)
+            except ConnectionError:
+                pass  # refused in the middle
+        # Whoever was not refused waits for its last bytes, so that one alone has an answer.
+        readable, _, _ = select.select(held, [], [], 20)
+        answers = [connection.recv(4096) for connection in readable]
+        assert answers and all(b" 503 " in answer and b"SlowDown" in answer for answer in answers), answers
+        assert cloud.client("sts").get_caller_identity()["Account"]
+    finally:
+        for connection in held:
+            connection.close()
+    body = b"y" * (1 << 20)
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="after-many-bodies")
+    try:
+        eventually(lambda: s3.put_object(Bucket="after-many-bodies", Key="k", Body=body), "there is room again")
+    finally:
+        s3.delete_object(Bucket="after-many-bodies", Key="k")
+        s3.delete_bucket(Bucket="after-many-bodies")
 
 
 def refused(call, **arguments):

@@ -157,6 +157,46 @@ def test_a_zone_without_its_nat_route_is_cut_off_alone(resting, ec2):
     eventually(lambda: out(cut), "the route is back")
 
 
+def test_blocked_public_access(cloud):
+    """In a region of its own, which it concerns as a whole."""
+    ec2 = cloud.client("ec2", "eu-west-1")
+    subnet = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]
+    group = open_port(ec2, subnet["VpcId"], "blocked")
+    id = launch(ec2, subnet["SubnetId"], group, True)
+
+    def reached():
+        """From outside, and to outside."""
+        inward = cloud.in_namespace("internet", "curl", "-s", "-m", "1", f"http://{address}:{PORT}/hostname", check=False).stdout
+        outward = cloud.shell(id, "curl", "-s", "-m", "1", "http://checkip.amazonaws.com/", check=False)
+        return bool(inward), outward.strip() == address
+
+    def block(mode):
+        ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode=mode)
+
+    try:
+        address = eventually(lambda: describe(ec2, id).get("PublicIpAddress"), "it has a public address")
+        eventually(lambda: reached() == (True, True), "it is open")
+        for mode in ("block-bidirectional", "block-ingress"):
+            block(mode)
+            # An interface that is not a NAT gateway's goes out through none: its gateway passes what comes back to nobody.
+            eventually(lambda: reached() == (False, False), f"{mode} cuts it off")
+        exclusion = ec2.create_vpc_block_public_access_exclusion(SubnetId=subnet["SubnetId"], InternetGatewayExclusionMode="allow-bidirectional")
+        exclusion = exclusion["VpcBlockPublicAccessExclusion"]["ExclusionId"]
+        try:
+            eventually(lambda: reached() == (True, True), "its subnet is excluded")
+        finally:
+            ec2.delete_vpc_block_public_access_exclusion(ExclusionId=exclusion)
+        eventually(lambda: reached() == (False, False), "the exclusion has gone")
+    finally:
+        block("off")
+        try:
+            eventually(lambda: reached() == (True, True), "it is open again")
+        finally:
+            ec2.terminate_instances(InstanceIds=[id])
+            ec2.get_waiter("instance_terminated").wait(InstanceIds=[id], WaiterConfig={"Delay": 1, "MaxAttempts": 90})
+            ec2.delete_security_group(GroupId=group)
+
+
 def test_packages_come_from_the_internet_in_each_zone(resting):
     for member in resting.in_service():
         updated = resting.cloud.shell(member["InstanceId"], "apt-get", "-o", "Acquire::Retries=3", "-o", "APT::Update::Error-Mode=any", "update", timeout=240)
