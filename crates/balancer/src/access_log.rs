@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use crate::config::TargetGroup;
+use crate::config::{ProtocolVersion, TargetGroup};
 use crate::http::desync::{Classification, Tier};
 use crate::text::{push_address, push_number, push_quoted, push_seconds, push_time};
 use crate::tls::Session;
@@ -95,7 +95,10 @@ impl Entry {
         let kind: &[u8] = match (session, self.is_websocket) {
             (None, false) => b"http ",
             (None, true) => b"ws ",
-            (Some(session), _) if session.is_http2 => b"h2 ",
+            (Some(session), _) if session.is_http2 => match &self.target_group {
+                Some(group) if group.protocol_version == ProtocolVersion::Grpc => b"grpcs ",
+                _ => b"h2 ",
+            },
             (Some(_), false) => b"https ",
             (Some(_), true) => b"wss ",
         };

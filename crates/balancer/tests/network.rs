@@ -4,10 +4,8 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::thread;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 
-use balancer::report::HealthState;
 use common::LIMIT;
 use common::lab::*;
 
@@ -82,51 +80,6 @@ fn the_node_stands_for_the_client_where_asked() {
     };
     let (client, _) = ask(&mut lab.connect()).unwrap();
     assert_eq!(client, NODE.to_string());
-}
-
-#[test]
-fn flows_of_a_target_that_fails_end() {
-    let Some(mut lab) = lab(|group| {
-        group.health_check.enabled = true;
-        group.health_check.port = Some(9090);
-    }) else {
-        return;
-    };
-    let open = |address| {
-        lab.targets.run(move || {
-            let listener = TcpListener::bind((address, 9090)).unwrap();
-            let closing = listener.try_clone().unwrap();
-            thread::spawn(move || while closing.accept().is_ok() {});
-            listener
-        })
-    };
-    let checked = TARGETS.map(open);
-    for target in TARGETS {
-        lab.balancer
-            .wait_health(&target.to_string(), HealthState::Healthy);
-    }
-    lab.wait_in_force();
-    let mut streams: Vec<TcpStream> = (0..16).map(|_| lab.connect()).collect();
-    let before: Vec<String> = streams
-        .iter_mut()
-        .map(|stream| ask(stream).unwrap().1)
-        .collect();
-    let failing = TARGETS[1].to_string();
-    assert!(before.contains(&failing));
-    // Its end is the end of accepting; the accepting thread goes with the process.
-    nix::sys::socket::shutdown(
-        std::os::fd::AsRawFd::as_raw_fd(&checked[1]),
-        nix::sys::socket::Shutdown::Both,
-    )
-    .unwrap();
-    lab.balancer.wait_health(&failing, HealthState::Unhealthy);
-    lab.wait_in_force();
-    for (stream, target) in streams.iter_mut().zip(&before) {
-        assert_eq!(ask(stream).is_err(), *target == failing, "{target}");
-    }
-    for _ in 0..8 {
-        assert_eq!(ask(&mut lab.connect()).unwrap().1, TARGETS[0].to_string());
-    }
 }
 
 #[test]

@@ -51,19 +51,6 @@ fn wait_flows(balancer: &mut Balancer, what: &str, is_it: impl Fn(&FlowMetrics) 
     balancer.wait(what, |balancer, _| balancer.flows.iter().any(&is_it));
 }
 
-/// One question over TLS: the client as the target sees it, and the target.
-fn ask_over_tls(stream: &mut impl ReadWrite) -> (String, String) {
-    stream.write_all(b"?").unwrap();
-    let mut buffer = [0; 100];
-    let length = stream.read(&mut buffer).unwrap();
-    let line = std::str::from_utf8(&buffer[..length]).unwrap();
-    let (client, target) = line.split_once(' ').unwrap();
-    (client.to_owned(), target.to_owned())
-}
-
-trait ReadWrite: Read + Write {}
-impl<T: Read + Write> ReadWrite for T {}
-
 #[test]
 fn tls_ends_here_and_targets_see_the_client() {
     let mut made = Vec::new();
@@ -87,7 +74,7 @@ fn tls_ends_here_and_targets_see_the_client() {
             client
         });
         assert_eq!(client.0.conn.alpn_protocol(), Some(&b"h2"[..]));
-        seen.insert(ask_over_tls(&mut client.0));
+        seen.insert(ask(&mut client.0).unwrap());
     }
     let expected = TARGETS.map(|target| (CLIENT.to_string(), target.to_string()));
     assert_eq!(seen, BTreeSet::from(expected));
@@ -144,7 +131,7 @@ fn the_node_stands_for_the_client_of_tls_too() {
         let config = client_config(&[&trusted], &[]);
         let address = SocketAddr::from((NODE, SERVED));
         let mut client = SecureClient::connect(address, "a.example", config);
-        ask_over_tls(&mut client.0).0
+        ask(&mut client.0).unwrap().0
     });
     assert_eq!(seen, NODE.to_string());
 }
@@ -272,7 +259,7 @@ fn flows_outlive_their_target_unless_they_are_to_end() {
             let address = SocketAddr::from((NODE, SERVED));
             SecureClient::connect(address, "a.example", config)
         });
-        ask_over_tls(&mut client.0);
+        ask(&mut client.0).unwrap();
         wait_flows(&mut lab.balancer, "the flow to be seen", |node| {
             let mut targets = node.groups.iter().flat_map(|group| &group.targets);
             node.active_flow_count_tls == 1 && targets.any(|target| target.active_flow_count == 1)
@@ -280,7 +267,7 @@ fn flows_outlive_their_target_unless_they_are_to_end() {
         lab.change_group(|group| group.targets.clear());
         match ends {
             true => assert!(!matches!(client.0.read(&mut [0]), Ok(1..))),
-            false => _ = ask_over_tls(&mut client.0),
+            false => _ = ask(&mut client.0).unwrap(),
         }
     }
 }
@@ -316,7 +303,7 @@ fn targets_may_speak_tls() {
         let config = client_config(&[&trusted], &[]);
         let address = SocketAddr::from((NODE, SERVED));
         let mut client = SecureClient::connect(address, "a.example", config);
-        ask_over_tls(&mut client.0)
+        ask(&mut client.0).unwrap()
     });
     assert_eq!(seen, (CLIENT.to_string(), "secured".to_owned()));
 }

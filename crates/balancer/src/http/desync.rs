@@ -2,8 +2,11 @@
 //! (`routing.http.desync_mitigation_mode`).
 //!
 //! Tiers and reasons are AWS's, as its access logs name them. Whatever the mode, a forwarded head is
-//! written anew with one framing, and a severe one, of which nobody can tell where it ends, is
-//! refused: `monitor` therefore lets through every request that has one possible reading, and no other.
+//! written anew with one framing. `monitor` lets severe ones through as well, where there is a body's
+//! end to find: since somebody before us may have seen another end, neither connection serves a second
+//! request. What has no length, no method or no version at all it refuses like the others; ALB's
+//! guides say only that it allows severe requests (A/edit-load-balancer-attributes.html), not how it
+//! reads them.
 
 use crate::config::DesyncMode;
 
@@ -42,7 +45,9 @@ impl Classification {
 
     pub fn mitigation(&self, mode: DesyncMode) -> Mitigation {
         match (self.tier, mode) {
-            (Tier::Compliant, _) | (_, DesyncMode::Monitor) => Mitigation::Route,
+            (Tier::Compliant, _) => Mitigation::Route,
+            (Tier::Severe, DesyncMode::Monitor) => Mitigation::RouteAndClose,
+            (_, DesyncMode::Monitor) => Mitigation::Route,
             (Tier::Acceptable, DesyncMode::Defensive) => Mitigation::Route,
             (Tier::Ambiguous, DesyncMode::Defensive) => Mitigation::RouteAndClose,
             (Tier::Severe, DesyncMode::Defensive) | (_, DesyncMode::Strictest) => {
@@ -92,7 +97,7 @@ mod tests {
         check(Tier::Compliant, [Route, Route, Route]);
         check(Tier::Acceptable, [Route, Route, Refuse]);
         check(Tier::Ambiguous, [Route, RouteAndClose, Refuse]);
-        check(Tier::Severe, [Route, Refuse, Refuse]);
+        check(Tier::Severe, [RouteAndClose, Refuse, Refuse]);
     }
 
     #[test]

@@ -73,6 +73,27 @@ pub fn content_length(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// The number that lenient parsers read in what is no `Content-Length`: with a sign, or said several
+/// times over.
+pub fn lenient_length(value: &[u8]) -> Option<u64> {
+    let value = value.trim_ascii();
+    let unsigned = value.strip_prefix(b"+").unwrap_or(value);
+    let mut numbers = unsigned.split(|&byte| byte == b',').map(content_length);
+    let first = numbers.next()??;
+    numbers.all(|other| other == Some(first)).then_some(first)
+}
+
+/// The protocols of an `Upgrade` field that a connection may become. HTTP/2 is none of them: rules,
+/// headers and logs would know nothing of the requests in it, and RFC 9113 has done away with it. A
+/// server may ignore the field (RFC 9110 §7.8).
+pub fn protocols(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    elements(value).filter(|protocol| {
+        let name = protocol.split(|&byte| byte == b'/').next();
+        let mut own = [&b"h2c"[..], b"h2", b"http"].into_iter();
+        !own.any(|own| name.is_some_and(|name| name.eq_ignore_ascii_case(own)))
+    })
+}
+
 /// What a `Connection` field asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
@@ -133,6 +154,41 @@ mod tests {
         check("0x10", None);
         check("", None);
         check("1 2", None);
+    }
+
+    #[test]
+    fn lengths_of_lenient_parsers() {
+        fn check(value: &str, expected: Option<u64>) {
+            assert_eq!(lenient_length(value.as_bytes()), expected, "{value:?}");
+        }
+        check("+5", Some(5));
+        check(" 5, 5,5", Some(5));
+        check("+5, 5", Some(5));
+        for unreadable in [
+            "5, 6",
+            "-5",
+            "++5",
+            "0x10",
+            "",
+            "5,",
+            "5 5",
+            "18446744073709551616",
+        ] {
+            check(unreadable, None);
+        }
+    }
+
+    #[test]
+    fn protocols_to_become() {
+        fn check(value: &str, expected: &[&str]) {
+            let got: Vec<_> = protocols(value.as_bytes()).collect();
+            let expected: Vec<_> = expected.iter().map(|name| name.as_bytes()).collect();
+            assert_eq!(got, expected, "{value:?}");
+        }
+        check("websocket", &["websocket"]);
+        check("h2c, tcp/1.0 , H2C", &["tcp/1.0"]);
+        check("HTTP/2.0, h2, TLS/1.2", &["TLS/1.2"]);
+        check("", &[]);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! without a name. `httparse` refuses those. Such a head is written anew within the grammar and parsed
 //! again, so that everything behind sees a proper request: what may not stand in a target is escaped,
 //! control characters in values become spaces, and fields whose names no parser should take for one
-//! are left out. Folded fields, lines without a colon, NUL and CR stay refused: their readings differ.
+//! are left out. NUL and CR make it severe, for the mode that lets such requests through. Folded fields
+//! and lines without a colon stay refused: AWS's log has no name for them.
 //!
 //! Tiers and reasons: AWS's `http-desync-guardian`, `docs/README.md`.
 
@@ -56,9 +57,6 @@ pub fn mend(buffer: &[u8]) -> Result<Option<Mended>, Hopeless> {
             // Noted when it is parsed.
             None => (line, b"\n"),
         };
-        if text.iter().any(|byte| matches!(byte, b'\0' | b'\r')) {
-            return Err(Hopeless);
-        }
         match (mender.head.is_empty(), text.is_empty()) {
             // Before the request, where parsers pass it over.
             (true, true) => {}
@@ -83,10 +81,13 @@ impl Mender {
                 .iter()
                 .all(|&b| is_token(b))
         };
-        !begun.contains(&b'\0') && (!self.head.is_empty() || is_method())
+        !self.head.is_empty() || is_method()
     }
 
     fn request_line(&mut self, line: &[u8], ending: &[u8]) -> Result<(), Hopeless> {
+        if is_broken(line) {
+            self.note(Tier::Severe, "BadUri");
+        }
         let at = memchr::memchr(b' ', line).ok_or(Hopeless)?;
         let (method, rest) = (&line[..at], line[at..].trim_ascii());
         let at = memchr::memrchr(b' ', rest).ok_or(Hopeless)?;
@@ -126,6 +127,9 @@ impl Mender {
     }
 
     fn field_line(&mut self, line: &[u8], ending: &[u8]) -> Result<(), Hopeless> {
+        if is_broken(line) {
+            self.note(Tier::Severe, "BadHeader");
+        }
         if line.trim_ascii().is_empty() {
             self.note(Tier::Ambiguous, "EmptyHeader");
             return Ok(());
@@ -203,6 +207,11 @@ impl Mender {
     }
 }
 
+/// Whether a line holds what ends it, or a text, for some.
+fn is_broken(line: &[u8]) -> bool {
+    memchr::memchr2(b'\0', b'\r', line).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,11 +269,14 @@ mod tests {
             "GET HTTP/1.1",
             "G\u{1}T /a b HTTP/1.1",
             " / HTTP/1.1",
-            "GET /\0 HTTP/1.1",
-            "GET /\r HTTP/1.1",
+            "G\0T / HTTP/1.1",
+            "GET / HTTP/1.1\0",
         ] {
             line(hopeless, None);
         }
+        let severe = |line| Some((line, Tier::Severe, "BadUri"));
+        line("GET /\0a\rb HTTP/1.1", severe("GET /%00a%0Db HTTP/1.1"));
+        line("GET / HTTP/1.1\r", severe("GET / HTTP/1.1"));
     }
 
     #[test]
@@ -298,15 +310,21 @@ mod tests {
             "\u{1}Content-Length: 3\r\n",
             Some(("", ambiguous, "SuspiciousHeader")),
         );
+        let severe = Tier::Severe;
+        fields("B: \0\r a\r\n", Some(("B:    a\r\n", severe, "BadHeader")));
+        fields(
+            "A\0: 1\r\nB: 2\r\n",
+            Some(("B: 2\r\n", severe, "BadHeader")),
+        );
+        fields("A: 1\r\n\r\r\n", Some(("A: 1\r\n", severe, "BadHeader")));
         for hopeless in [
             "A: 1\r\n",
             "A@: 1\r\n folded\r\n",
             "A@: 1\r\n B: 2\r\n",
             "A@: 1\r\nno colon\r\n",
-            "A@: 1\r\nB: \0\r\n",
-            "A@: 1\r\nB: \r \r\n",
             "Content-Length:\u{b}3\r\n",
             "Transfer-Encoding: chunked\u{1}\r\n",
+            "Content-Length: 3\0\r\n",
             "Content-Length: 3\r\nContent-Length : 4\r\n",
             "Transfer-Encoding : chunked\r\nTransfer-Encoding: chunked\r\n",
         ] {
@@ -326,16 +344,13 @@ mod tests {
             "GET /a b",
             "GET /a b HTTP/1.1\r\nA@",
             "\r\nGET /a b",
-        ] {
-            check(begun, true);
-        }
-        // The first bytes of a TLS handshake; no method; what no more bytes could mend.
-        for begun in [
-            "\u{16}\u{3}\u{1}",
-            "@",
             "GET /a b\0",
             "GET /a b HTTP/1.1\r\n\0",
         ] {
+            check(begun, true);
+        }
+        // The first bytes of a TLS handshake; no method.
+        for begun in ["\u{16}\u{3}\u{1}", "@"] {
             check(begun, false);
         }
     }

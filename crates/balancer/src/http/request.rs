@@ -6,7 +6,7 @@ use httparse::{Header, ParserConfig, Status};
 
 use super::body::Body;
 use super::desync::{Classification, Tier, is_suspicious_name};
-use super::field::{Connection, Field, content_length, elements, field};
+use super::field::{Connection, Field, content_length, elements, field, lenient_length, protocols};
 use super::target::{Target, is_host};
 
 /// Request line and one header field, each (A/load-balancer-limits.html).
@@ -40,7 +40,9 @@ pub struct Request<'h, 'b> {
     pub connection: Connection,
     /// It waits for `100 Continue` before it sends its body.
     pub expects_continue: bool,
-    /// It asks to become a WebSocket.
+    /// It asks to speak another protocol from the response on, and nothing but that.
+    pub upgrades: bool,
+    /// That of WebSockets.
     pub is_websocket: bool,
     pub classification: Classification,
 }
@@ -134,6 +136,7 @@ pub fn parse<'h, 'b>(
         body: Body::NONE,
         connection: Connection::default(),
         expects_continue: false,
+        upgrades: false,
         is_websocket: false,
         classification: Classification::default(),
     };
@@ -158,10 +161,14 @@ fn has_bare_line_feed(head: &[u8]) -> bool {
 }
 
 /// Fills in what the fields say.
+///
+/// What is severe and has a reading all the same gets it, for the mode that lets it through: the first
+/// of several lengths, as parsers that ignore the others; a number with a sign; chunks once. What
+/// becomes of the request is for its classification to decide.
 fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
     let mut lengths: Option<u64> = None;
     let mut codings = 0;
-    let mut upgrade_to_websocket = false;
+    let (mut upgrades, mut to_websocket) = (false, false);
     let mut found = Classification::default();
     for header in request.headers {
         match field(header.name) {
@@ -173,14 +180,17 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
                 request.host.get_or_insert(host);
             }
             Field::ContentLength => {
-                let length =
-                    content_length(header.value).ok_or(Refused::Malformed("BadContentLength"))?;
-                match lengths.replace(length) {
-                    Some(other) if other != length => {
-                        return Err(Refused::Malformed("MultipleContentLength"));
+                let length = content_length(header.value).or_else(|| {
+                    found.note(Tier::Severe, "BadContentLength");
+                    lenient_length(header.value)
+                });
+                let length = length.ok_or(Refused::Malformed("BadContentLength"))?;
+                match lengths {
+                    None => lengths = Some(length),
+                    Some(first) if first != length => {
+                        found.note(Tier::Severe, "MultipleContentLength");
                     }
                     Some(_) => found.note(Tier::Ambiguous, "DuplicateContentLength"),
-                    None => {}
                 }
             }
             Field::TransferEncoding => {
@@ -192,7 +202,7 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
                     }
                 }
                 if header.value.trim_ascii().is_empty() {
-                    return Err(Refused::Malformed("BadTransferEncoding"));
+                    found.note(Tier::Severe, "BadTransferEncoding");
                 }
             }
             Field::Connection => request.connection.note(header.value),
@@ -204,8 +214,10 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
                         .eq_ignore_ascii_case(b"100-continue");
             }
             Field::Upgrade => {
-                upgrade_to_websocket |= elements(header.value)
-                    .any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+                for protocol in protocols(header.value) {
+                    upgrades = true;
+                    to_websocket |= protocol.eq_ignore_ascii_case(b"websocket");
+                }
             }
             Field::Other if is_suspicious_name(header.name) => {
                 found.note(Tier::Ambiguous, "SuspiciousHeader");
@@ -229,7 +241,7 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
     }
     let is_bodiless = matches!(request.method, "GET" | "HEAD");
     match (codings, lengths) {
-        (2.., _) => return Err(Refused::Malformed("MultipleTransferEncodingChunked")),
+        (2.., _) => found.note(Tier::Severe, "MultipleTransferEncodingChunked"),
         // An HTTP/1.0 recipient in front of us would not have seen the chunks.
         (1, _) if request.minor == 0 => {
             found.note(Tier::Ambiguous, "UndefinedTransferEncodingSemantics")
@@ -249,11 +261,8 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
     } else {
         Body::Length(lengths.unwrap_or(0))
     };
-    request.is_websocket = upgrade_to_websocket
-        && request.connection.upgrade
-        && request.minor >= 1
-        && request.method == "GET"
-        && request.body == Body::NONE;
+    request.upgrades = upgrades && request.connection.upgrade && request.minor >= 1;
+    request.is_websocket = request.upgrades && to_websocket && request.method == "GET";
     request.classification = found;
     Ok(())
 }

@@ -350,7 +350,8 @@ impl Attempt<'_> {
     ) -> Result<Head, Failure> {
         let progress = self.progress;
         let switched = response.status == 101;
-        if switched && !self.plan.is_websocket {
+        // It answers a whole request that asked for it.
+        if switched && !(self.plan.upgrades && progress.request_sent.get().is_some()) {
             return Err(Failure::BadResponse);
         }
         let now = Instant::now();

@@ -81,7 +81,10 @@ pub struct Plan {
     pub version: ProtocolVersion,
     /// Its head announces a chunked body.
     pub is_chunked: bool,
-    pub is_websocket: bool,
+    /// The client asked for another protocol: a 101 answers it.
+    pub upgrades: bool,
+    /// Another parser might read another request: neither connection serves a second one.
+    pub is_doubtful: bool,
     /// No body and an idempotent method: sending it twice does what sending it once does.
     pub is_repeatable: bool,
     pub changes: Rc<Changes>,
@@ -140,7 +143,7 @@ pub fn decide_on(context: &Context<'_>, parsed: Request<'_, '_>, out: &mut Vec<u
         .mitigation(attributes.desync_mitigation_mode);
     let wants_entry = attributes.access_log.is_some();
     let mut entry = wants_entry.then(|| Box::new(describe(context, &parsed)));
-    let what = match mitigation {
+    let mut what = match mitigation {
         Mitigation::Refuse => {
             context.node.counters.answered(400);
             What::Answer(Answer::page(400))
@@ -149,6 +152,9 @@ pub fn decide_on(context: &Context<'_>, parsed: Request<'_, '_>, out: &mut Vec<u
             act(context, &parsed, entry.as_deref_mut(), out)
         }
     };
+    if let (Mitigation::RouteAndClose, What::Forward(plan)) = (mitigation, &mut what) {
+        plan.is_doubtful = true;
+    }
     Decision {
         length: parsed.length,
         minor: parsed.minor,
@@ -328,7 +334,8 @@ fn plan(
         protocol: group.config.protocol,
         version: group.config.protocol_version,
         is_chunked: matches!(request.body, Body::Chunked(_)),
-        is_websocket: request.is_websocket,
+        upgrades: request.upgrades,
+        is_doubtful: false,
         is_repeatable: is_idempotent && request.body == Body::NONE,
         changes: context.changes.clone(),
         cookies,

@@ -111,7 +111,7 @@ pub async fn exchange(
                 return finished(&progress, false);
             }
             Ok(relayed) => {
-                if relayed.reuse_target && body.is_done() {
+                if relayed.reuse_target && body.is_done() && !plan.is_doubtful {
                     target.keep_idle(upstream);
                 }
                 give_back(core, buffer, reply);

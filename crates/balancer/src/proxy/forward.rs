@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::config::header::Changes;
 use crate::config::{Attributes, XffMode};
 use crate::http::body::Body;
-use crate::http::field::{Field, elements, field, named_by_connection};
+use crate::http::field::{Field, elements, field, named_by_connection, protocols};
 use crate::http::request::Request;
 use crate::http::target::split_port;
 use crate::routing::Rewritten;
@@ -81,8 +81,8 @@ pub fn write(
         }
         _ => {}
     }
-    if request.is_websocket {
-        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    if request.upgrades {
+        push_upgrade(out, request);
     }
     for header in request.headers {
         let is_cargo = match field(header.name) {
@@ -124,6 +124,14 @@ fn secured_fields(out: &mut Vec<u8>, arrival: &Arrival<'_>, attributes: &Attribu
         push(name, value);
     }
     true
+}
+
+fn push_upgrade(out: &mut Vec<u8>, request: &Request<'_, '_>) {
+    let fields = request.headers.iter();
+    let fields = fields.filter(|header| field(header.name) == Field::Upgrade);
+    let names: Vec<&[u8]> = fields.flat_map(|header| protocols(header.value)).collect();
+    push_field(out, "Connection", b"Upgrade");
+    push_field(out, "Upgrade", &names.join(&b", "[..]));
 }
 
 fn is_tls_field(name: &str) -> bool {
@@ -325,8 +333,14 @@ mod tests {
         check(
             "Connection: upgrade\r\nUpgrade: WebSocket\r\n",
             &plain,
-            &["Connection: Upgrade", "Upgrade: websocket"],
+            &["Connection: Upgrade", "Upgrade: WebSocket"],
         );
+        check(
+            "Connection: upgrade\r\nUpgrade: h2c, tcp/1\r\nUpgrade: x\r\n",
+            &plain,
+            &["Connection: Upgrade", "Upgrade: tcp/1, x", "!h2c"],
+        );
+        check("Upgrade: tcp\r\n", &plain, &["!upgrade"]);
         check("a_b: 1\r\n", &plain, &["a_b: 1"]);
         check(
             "a_b: 1\r\nc: 2\r\n",

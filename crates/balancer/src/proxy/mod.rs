@@ -8,7 +8,7 @@
 //! 3. `exchange`: connect or reuse; in an `attempt` request and response flow at the same time, in
 //!    bounded buffers, under one idle timer.
 //! 4. `h2`: the same for the streams of an HTTP/2 client.
-//! 5. `tunnel`: what an upgrade to WebSocket turns an exchange into.
+//! 5. `tunnel`: what an upgrade, to WebSocket or whatever a target agrees to, turns an exchange into.
 //! 6. `relay`: flows of network load balancers, which are nothing but a tunnel.
 //!
 //! There are no retries but one, where nothing can have been processed: a request without body and
@@ -28,6 +28,8 @@ mod idle;
 pub mod properties;
 mod relay;
 mod reply;
+#[cfg(test)]
+mod timeouts_tests;
 mod tunnel;
 
 pub use arrive::{Arrival, arrive};

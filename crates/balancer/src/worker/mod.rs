@@ -118,7 +118,6 @@ pub async fn run(mut commands: UnboundedReceiver<Command>, events: UnboundedSend
         }
     }
     for node in worker.nodes.into_values() {
-        node.flush_logs();
         node.close().await;
     }
 }
@@ -147,7 +146,6 @@ impl Worker {
             |known: &Node| wanted().any(|(node, balancer)| known.is(node, &balancer.key));
         // First, so that a moved address or namespace is free for its next owner.
         for (_, gone) in self.nodes.extract_if(.., |_, node| !is_wanted(node)) {
-            gone.flush_logs();
             gone.close().await;
         }
         let mut problems = Vec::new();

@@ -233,6 +233,8 @@ impl Node {
             );
         }
         cut_removed(&before, &groups);
+        // Lines of until now go where they were meant to.
+        self.flush_logs();
         *self.front.borrow_mut() = Rc::new(Front {
             dns_name: load_balancer.dns_name.clone(),
             attributes: load_balancer.attributes.clone(),
@@ -313,6 +315,9 @@ impl Node {
                 target.cut();
             }
         }
+        // Requests that were cut off are answered, as far as that takes no waiting, and logged.
+        tokio::task::yield_now().await;
+        self.flush_logs();
         let mut connections = self.connections.take();
         connections.shutdown().await;
         *self.front.borrow_mut() = Rc::default();

@@ -242,7 +242,7 @@ impl Lab {
 }
 
 /// Client as the target sees it, and the target.
-pub fn ask(stream: &mut TcpStream) -> std::io::Result<(String, String)> {
+pub fn ask(stream: &mut (impl Read + Write)) -> std::io::Result<(String, String)> {
     stream.write_all(b"?")?;
     let mut buffer = [0; 100];
     let length = stream.read(&mut buffer)?;

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod http2;
 pub mod lab;
 pub mod tls;
 
@@ -443,6 +444,11 @@ impl Client {
                 return None;
             }
         }
+    }
+
+    /// Bytes that were read and not taken yet.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
     }
 
     pub fn exactly(&mut self, length: usize) -> String {

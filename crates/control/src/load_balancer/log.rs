@@ -3,17 +3,24 @@
 //! Nodes append lines to files, whether a control plane lives or not. Every five minutes (less under
 //! `--speed`) each file is renamed; a thread packs what was renamed and puts it into the bucket under
 //! AWS's name, since that takes as long as there were requests. What cannot be delivered stays and is
-//! tried again. Names: `A/load-balancer-access-logs.html`, `A/load-balancer-connection-logs.html`,
-//! `A/load-balancer-health-check-logs.html`, and the Network Load Balancer guide's `load-balancer-access-logs.html`.
+//! tried again; a directory that nobody writes to any more goes with its last delivery. Names:
+//! `A/load-balancer-access-logs.html`, `A/load-balancer-connection-logs.html`,
+//! `A/load-balancer-health-check-logs.html`, and the Network Load Balancer guide's
+//! `load-balancer-access-logs.html`.
 
+mod label;
+
+use self::label::Label;
+use super::Balancer;
 use crate::World;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use model::Scope;
-use model::elbv2::{LoadBalancer, LoadBalancerZone};
+use model::elbv2::LoadBalancer;
 use model::event::Severity;
-use std::collections::BTreeSet;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -24,10 +31,10 @@ use store::State;
 /// Seconds between two files of a node.
 const INTERVAL_SECS: u32 = 300;
 /// Files that wait for delivery.
-const READY: &str = "ready";
+const READY: &str = ".ready";
 
 /// What is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     Access,
     Connection,
@@ -84,63 +91,93 @@ pub type Deliver = Arc<dyn Fn(Delivery) -> Result<(), String> + Send + Sync>;
 /// What was done about logs.
 #[derive(Default)]
 pub struct Deliveries {
+    /// Directories with lines, or that are to have some; read once from where they lie.
+    labels: Option<BTreeMap<PathBuf, Label>>,
+    /// Of the labels that are wanted: the revision they were read at, and whose they are.
+    looked_at: Option<u64>,
+    wanted: BTreeSet<PathBuf>,
     /// Number of the interval that is open.
     interval: Option<i64>,
     /// Failures last said, so that each is an event once.
     failures: BTreeSet<String>,
-    under_way: Option<JoinHandle<BTreeSet<String>>>,
+    under_way: Option<JoinHandle<Delivered>>,
+}
+
+/// What a thread has to say.
+#[derive(Default)]
+struct Delivered {
+    failures: BTreeSet<String>,
+    /// Directories that are no more.
+    gone: Vec<PathBuf>,
 }
 
 /// A file on its way.
 struct Parcel {
     path: PathBuf,
-    /// Named in failures.
-    balancer: String,
-    scope: Scope,
-    bucket: String,
     key: String,
+}
+
+/// The files of a directory.
+struct Batch {
+    directory: PathBuf,
+    /// Nobody writes to it any more.
+    is_last: bool,
+    label: Label,
+    /// Whose the bucket is; `None` if there is none.
+    owner: Option<Scope>,
+    parcels: Vec<Parcel>,
 }
 
 /// Sends off what there is when an interval is over; says when the next one is.
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     hear(world, now);
     let state = world.store.snapshot();
+    know(world, state.revision, &state);
     let length = world.settings.speed.wait(INTERVAL_SECS).as_millis().max(1) as i64;
     let number = now.as_millisecond().div_euclid(length);
-    let logs = &world.settings.logs_dir;
-    let all = state.load_balancers.values();
-    let all = all.filter(|b| b.deleted.is_none());
-    let wanting: Vec<(&LoadBalancer, Kind, PathBuf)> = all
-        .flat_map(|b| Kind::ALL.map(|kind| Some((&**b, kind, kind.directory(logs, b)?))))
-        .flatten()
-        .collect();
-    if world.deliveries.under_way.is_some() {
+    let deliveries = &mut world.deliveries;
+    if deliveries.under_way.is_some() {
         return None;
     }
-    let before = world.deliveries.interval.replace(number);
-    if wanting.is_empty() {
+    let before = deliveries.interval.replace(number);
+    let labels = deliveries.labels.iter().flatten();
+    let labels: Vec<(&PathBuf, &Label)> = labels.collect();
+    if labels.is_empty() {
         return None;
     }
     let next = Timestamp::from_millisecond((number + 1) * length).ok();
     if before == Some(number) {
         return next;
     }
-    let (mut parcels, mut failures) = (Vec::new(), BTreeSet::new());
-    for (balancer, kind, directory) in &wanting {
-        if let Err(why) = collect(&state, balancer, *kind, directory, now, &mut parcels) {
-            failures.insert(format!("{}: {why}", balancer.name));
+    let mut batches = Vec::new();
+    let mut failures = BTreeSet::new();
+    for (directory, label) in labels {
+        // Before it is looked into: what comes later is a later delivery's.
+        let is_last =
+            !deliveries.wanted.contains(directory) && !world.balancer.writes_to(directory);
+        match collect(directory, label, now) {
+            Ok(parcels) => batches.push(Batch {
+                directory: directory.clone(),
+                is_last,
+                label: label.clone(),
+                owner: state.buckets.get(&label.bucket).map(|b| b.scope.clone()),
+                parcels,
+            }),
+            Err(why) => _ = failures.insert(format!("{}: {why}", label.name)),
         }
     }
     let deliver = Arc::clone(&world.deliver);
     let bell = world.bell.clone();
     let work = move || {
-        for parcel in parcels {
-            if let Err(why) = send(&parcel, &deliver) {
-                failures.insert(format!("{}: {why}", parcel.balancer));
-            }
+        let mut delivered = Delivered {
+            failures,
+            ..Delivered::default()
+        };
+        for batch in batches {
+            send(batch, &deliver, &mut delivered);
         }
         bell.ring();
-        failures
+        delivered
     };
     let started = std::thread::Builder::new().name("logs".into()).spawn(work);
     match started {
@@ -150,15 +187,56 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     next
 }
 
+/// Writes down where the logs go that load balancers wish for now.
+fn know(world: &mut World, revision: u64, state: &State) {
+    let (logs, deliveries) = (&world.settings.logs_dir, &mut world.deliveries);
+    let labels = deliveries.labels.get_or_insert_with(|| Label::all(logs));
+    if deliveries.looked_at.replace(revision) == Some(revision) {
+        return;
+    }
+    deliveries.wanted.clear();
+    for balancer in state
+        .load_balancers
+        .values()
+        .filter(|b| b.deleted.is_none())
+    {
+        for kind in Kind::ALL {
+            let Some(directory) = kind.directory(logs, balancer) else {
+                continue;
+            };
+            let before = labels.get(&directory);
+            let label = Label::of(balancer, kind).after(before);
+            if before != Some(&label) {
+                if let Err(error) = label.write(&directory) {
+                    // It is needed only by those who come after this control plane.
+                    tracing::warn!(%error, balancer = label.name, "label the directory of logs");
+                }
+                labels.insert(directory.clone(), label);
+            }
+            deliveries.wanted.insert(directory);
+        }
+    }
+}
+
 /// Takes in what the thread has to say, once it has ended.
 fn hear(world: &mut World, now: Timestamp) {
     let ended = |thread: &mut JoinHandle<_>| thread.is_finished();
     let Some(thread) = world.deliveries.under_way.take_if(ended) else {
         return;
     };
-    let failures = thread
-        .join()
-        .unwrap_or_else(|_| BTreeSet::from(["the delivery broke off".to_owned()]));
+    let Delivered { failures, gone } = thread.join().unwrap_or_else(|_| Delivered {
+        failures: BTreeSet::from(["the delivery broke off".to_owned()]),
+        gone: Vec::new(),
+    });
+    for directory in gone {
+        world
+            .deliveries
+            .labels
+            .iter_mut()
+            .for_each(|labels| _ = labels.remove(&directory));
+        // Whoever wishes for it again has it labelled again.
+        world.deliveries.looked_at = None;
+    }
     let new: Vec<String> = failures
         .difference(&world.deliveries.failures)
         .cloned()
@@ -175,70 +253,101 @@ fn hear(world: &mut World, now: Timestamp) {
     });
 }
 
-/// Takes the nodes' files away from under them, and adds all that wait.
-fn collect(
-    state: &State,
-    balancer: &LoadBalancer,
-    kind: Kind,
-    directory: &Path,
-    now: Timestamp,
-    parcels: &mut Vec<Parcel>,
-) -> Result<(), String> {
-    for zone in &balancer.zones {
-        rotate(directory, zone, now).map_err(|error| format!("rotate: {error}"))?;
-    }
-    let bucket = kind.setting(balancer, "bucket");
-    let owner = state.buckets.get(bucket);
-    let owner = owner.ok_or_else(|| format!("the bucket {bucket} does not exist"))?;
-    let failed = |error: io::Error| format!("list files: {error}");
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed)?,
-    };
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let stem = name.and_then(|name| name.strip_suffix(".ready"));
-        let parts = stem.and_then(|stem| stem.split_once('_'));
-        let Some((interface, (end, random))) =
-            parts.and_then(|(interface, rest)| Some((interface, rest.split_once('_')?)))
-        else {
-            continue;
+impl Balancer {
+    /// Whether a node may still append to files in there.
+    fn writes_to(&self, directory: &Path) -> bool {
+        let Some(config) = self.pushed.as_ref().filter(|_| self.settled()) else {
+            return true;
         };
-        let mut zones = balancer.zones.iter();
-        let Some(zone) = zones.find(|zone| zone.interface.as_str() == interface) else {
-            continue;
-        };
-        let address = zone.public_ip.unwrap_or(zone.private_ip).to_string();
-        parcels.push(Parcel {
-            key: key(balancer, kind, end, &address, random),
-            path,
-            balancer: balancer.name.clone(),
-            scope: owner.scope.clone(),
-            bucket: bucket.to_owned(),
+        let http = config.load_balancers.iter().flat_map(|balancer| {
+            let of = &balancer.attributes;
+            [&of.access_log, &of.connection_log, &of.health_check_log]
         });
+        let network = config.network_load_balancers.iter();
+        let network = network.map(|balancer| &balancer.access_log);
+        let mut all = http.chain(network).flatten();
+        all.any(|own| own == directory)
     }
-    Ok(())
+}
+
+/// Takes the nodes' files away from under them; answers with all that wait.
+fn collect(directory: &Path, label: &Label, now: Timestamp) -> Result<Vec<Parcel>, String> {
+    let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    let names = || -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        Ok(names
+            .collect::<io::Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect())
+    };
+    for name in names().map_err(failed("list files"))? {
+        if let Some(interface) = name.strip_suffix(".log") {
+            rotate(directory, interface, now).map_err(failed("rotate"))?;
+        }
+    }
+    let ready = names().map_err(failed("list files"))?;
+    let parcels = ready.iter().filter_map(|name| {
+        let (interface, rest) = name.strip_suffix(READY)?.split_once('_')?;
+        let (end, random) = rest.split_once('_')?;
+        Some(Parcel {
+            key: label.key(interface, end, random),
+            path: directory.join(name),
+        })
+    });
+    Ok(parcels.collect())
 }
 
 /// The node makes a new file with its next line.
-fn rotate(directory: &Path, zone: &LoadBalancerZone, now: Timestamp) -> io::Result<()> {
-    let from = directory.join(format!("{}.log", zone.interface));
+fn rotate(directory: &Path, interface: &str, now: Timestamp) -> io::Result<()> {
+    let from = directory.join(format!("{interface}.log"));
     let end = now.strftime("%Y%m%dT%H%MZ").to_string();
     let random = model::id::random_hex(8);
-    let to = directory.join(format!("{}_{end}_{random}.{READY}", zone.interface));
+    let to = directory.join(format!("{interface}_{end}_{random}{READY}"));
     match fs::rename(from, to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-fn send(parcel: &Parcel, deliver: &Deliver) -> Result<(), String> {
+fn send(batch: Batch, deliver: &Deliver, delivered: &mut Delivered) {
+    let Label { name, bucket, .. } = &batch.label;
+    let mut fail = |why: String| _ = delivered.failures.insert(format!("{name}: {why}"));
+    let mut is_empty = true;
+    for parcel in &batch.parcels {
+        let sent = match &batch.owner {
+            Some(owner) => pass_on(parcel, owner, bucket, deliver),
+            None => Err(format!("the bucket {bucket} does not exist")),
+        };
+        let Err(why) = sent else { continue };
+        // Of a load balancer that is gone nobody can mend the bucket's name.
+        if batch.is_last && batch.owner.is_none() && fs::remove_file(&parcel.path).is_ok() {
+            fail(format!("{why}; its last lines are dropped"));
+            continue;
+        }
+        is_empty = false;
+        fail(why);
+    }
+    if batch.is_last && is_empty {
+        match Label::remove_with(&batch.directory) {
+            Ok(true) => delivered.gone.push(batch.directory),
+            // A process that leaves has written once more.
+            Ok(false) => {}
+            Err(error) => fail(format!("remove its directory: {error}")),
+        }
+    }
+}
+
+fn pass_on(parcel: &Parcel, owner: &Scope, bucket: &str, deliver: &Deliver) -> Result<(), String> {
     let failed = |what: &str, error: io::Error| format!("{what}: {error}");
     let lines = fs::read(&parcel.path).map_err(|error| failed("read lines", error))?;
     deliver(Delivery {
-        scope: parcel.scope.clone(),
-        bucket: parcel.bucket.clone(),
+        scope: owner.clone(),
+        bucket: bucket.to_owned(),
         key: parcel.key.clone(),
         body: pack(&lines).map_err(|error| failed("pack lines", error))?,
     })?;
@@ -249,26 +358,4 @@ fn pack(lines: &[u8]) -> io::Result<Vec<u8>> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed.write_all(lines)?;
     packed.finish()
-}
-
-/// `end` is `20260102T0305Z`.
-fn key(balancer: &LoadBalancer, kind: Kind, end: &str, address: &str, random: &str) -> String {
-    let (account, region) = (&balancer.scope.account, &balancer.scope.region);
-    let prefix = match kind.setting(balancer, "prefix") {
-        "" => String::new(),
-        prefix => format!("{prefix}/"),
-    };
-    let part = |from: usize, to: usize| end.get(from..to).unwrap_or("-");
-    let (year, month, day) = (part(0, 4), part(4, 6), part(6, 8));
-    let name = balancer.dimension().replace('/', ".");
-    let mark = kind.mark();
-    // Files of network load balancers do not name their node.
-    let node = match balancer.is_network() {
-        true => String::new(),
-        false => format!("{address}_"),
-    };
-    format!(
-        "{prefix}AWSLogs/{account}/elasticloadbalancing/{region}/{year}/{month}/{day}/\
-         {mark}{account}_elasticloadbalancing_{region}_{name}_{end}_{node}{random}.log.gz"
-    )
 }

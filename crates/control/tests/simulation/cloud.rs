@@ -14,7 +14,9 @@ use model::event::Fault;
 use model::zonal_shift::ZonalShift;
 use model::{InstanceId, Scope};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use store::{ScopedName, Snapshot, Store, Tx};
 use wire::{Call, HttpRequest, Service};
 
@@ -22,6 +24,8 @@ use wire::{Call, HttpRequest, Service};
 const AT_LEAST: SignedDuration = SignedDuration::from_secs(1);
 /// The same where nothing that it could see between goes unsaid.
 const AT_LEAST_THRIFTY: SignedDuration = SignedDuration::from_secs(5);
+
+pub type Delivered = Arc<Mutex<Vec<control::load_balancer::log::Delivery>>>;
 
 pub struct Cloud {
     pub clock: Clock,
@@ -41,6 +45,10 @@ pub struct Cloud {
     /// is left to the next pass waits for the next moment), none each second (they are made when
     /// somebody said when, and when machine or data plane have news), and none for each health check.
     pub thrifty: bool,
+    /// Where nodes' logs would lie; nothing is there unless a load balancer wishes for logs.
+    pub logs: PathBuf,
+    /// What of them was delivered.
+    pub delivered: Delivered,
     /// Called after every step of time.
     pub watch: Option<fn(&Cloud)>,
 }
@@ -64,7 +72,13 @@ impl Cloud {
             speed: Speed::new(speed),
             console: Box::new(|_| None),
         });
-        let world = world(&store, &host, &plane, &context, speed, false);
+        static CLOUDS: AtomicUsize = AtomicUsize::new(0);
+        let number = CLOUDS.fetch_add(1, Ordering::Relaxed);
+        let logs = format!("nines-logs-{}-{number}", std::process::id());
+        let logs = std::env::temp_dir().join(logs);
+        let delivered = Delivered::default();
+        let logging = (logs.clone(), delivered.clone());
+        let world = world(&store, &host, &plane, &context, speed, false, logging);
         let mut cloud = Self {
             clock,
             host,
@@ -78,6 +92,8 @@ impl Cloud {
             demand: 0.0,
             names: BTreeMap::new(),
             thrifty: false,
+            logs,
+            delivered,
             watch: None,
         };
         cloud.settle();
@@ -103,6 +119,7 @@ impl Cloud {
             &self.context,
             self.speed,
             resume,
+            (self.logs.clone(), self.delivered.clone()),
         );
     }
 
@@ -451,6 +468,7 @@ fn world(
     context: &Arc<ApiCloud>,
     speed: f64,
     resume: bool,
+    (logs, delivered): (PathBuf, Delivered),
 ) -> World {
     let bell = Bell::default();
     let inbox = Inbox::new(bell.clone());
@@ -468,7 +486,7 @@ fn world(
             offline: true,
             public_pool: context.public_pool,
             images_dir: "images".into(),
-            logs_dir: "logs".into(),
+            logs_dir: logs,
             repositories_dir: std::env::temp_dir().join("nines-no-repositories"),
             images: context.images.clone(),
             sized_volumes: true,
@@ -493,8 +511,10 @@ fn world(
         },
         inbox,
         bell,
-        // Nodes of this balancer write no logs.
-        deliver: std::sync::Arc::new(|_| Ok(())),
+        deliver: Arc::new(move |delivery| {
+            delivered.lock().unwrap().push(delivery);
+            Ok(())
+        }),
         starter: Box::new(move |tx, id, now| api::ec2::start_one(tx, pool, id, now)),
         launcher: Box::new(move |tx, scope, wanted, now| {
             let site = Site::new(&launching, scope, now);

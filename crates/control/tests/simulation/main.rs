@@ -11,6 +11,7 @@ mod image;
 mod instance;
 mod instance_connect;
 mod launch_configuration;
+mod log;
 mod metric;
 mod mixed;
 mod network;

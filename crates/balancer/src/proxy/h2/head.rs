@@ -124,6 +124,7 @@ pub fn understand<'h, 'b>(
         body,
         connection: Connection::default(),
         expects_continue: false,
+        upgrades: false,
         is_websocket: false,
         classification: found,
     })

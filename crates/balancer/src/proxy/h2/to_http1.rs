@@ -63,7 +63,8 @@ impl Exchange<'_> {
                 .await;
             let failure = match end {
                 Ok(reuse) => {
-                    if reuse && progress.request_sent.get().is_some() {
+                    let is_sent = progress.request_sent.get().is_some();
+                    if reuse && is_sent && !self.plan.is_doubtful {
                         target.keep_idle(upstream);
                     }
                     return finished(&progress, true);
