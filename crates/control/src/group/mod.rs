@@ -68,6 +68,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
                     launcher,
                     starter,
                     rebalancing,
+                    begun: 0,
                     now,
                 }
                 .all(steps)

@@ -1,6 +1,6 @@
 //! Instance refreshes: rolled by the plan, while the group serves, scales and heals.
 
-use crate::cloud::{Cloud, text};
+use crate::cloud::{Cloud, text, texts};
 use crate::{stack, timeline};
 use model::InstanceId;
 use model::autoscaling::LifecycleState;
@@ -233,6 +233,51 @@ fn an_alarm_fails_it_and_half_of_it_is_taken_back() {
     assert_eq!(versions(&cloud), [1, 1, 1, 1]);
     assert_eq!(newest(&cloud).percent, 0);
     insta::assert_snapshot!(timeline::activities(&cloud));
+}
+
+/// What DescribeInstanceRefreshes says as it goes, each time that it says something else.
+#[test]
+fn a_refresh_says_what_it_waits_for() {
+    let mut cloud = two_versions(1.0, (2, 4, 2));
+    let mut said = String::new();
+    let mut listen = |cloud: &mut Cloud, seconds: f64| {
+        let end = cloud.seconds() + seconds;
+        while cloud.seconds() < end && newest(cloud).active() {
+            cloud.run(5.0);
+            let call = "DescribeInstanceRefreshes&AutoScalingGroupName=web&MaxRecords=1";
+            let xml = cloud.autoscaling(call);
+            let one = |element: &str| texts(&xml, element).into_iter().next().unwrap_or_default();
+            let mut reason = one("StatusReason");
+            for (id, name) in &cloud.names {
+                reason = reason.replace(id, name);
+            }
+            let (status, percent) = (one("Status"), one("PercentageComplete"));
+            let line = format!(
+                "{status} {percent} % {} to update: {reason}\n",
+                one("InstancesToUpdate")
+            );
+            if !said.ends_with(&line) {
+                said += &line;
+            }
+        }
+    };
+    let preferences = "&Preferences.MinHealthyPercentage=50&Preferences.InstanceWarmup=60&Preferences.CheckpointPercentages.member.1=50&Preferences.CheckpointPercentages.member.2=100&Preferences.CheckpointDelay=60&Preferences.BakeTime=60";
+    start(&cloud, preferences);
+    listen(&mut cloud, 2000.0);
+    // Another one that is taken back at its checkpoint.
+    let to_version_1 = preferences.replace("BakeTime=60", "BakeTime=0")
+        + &TO_VERSION_2
+            .replace("Version=2", "Version=1")
+            .replace("Desired", "&Desired");
+    autoscaling(
+        &cloud,
+        &format!("StartInstanceRefresh&AutoScalingGroupName=web{to_version_1}"),
+    )
+    .unwrap();
+    cloud.until("half", 900.0, |c| newest(c).paused_until.is_some());
+    autoscaling(&cloud, "RollbackInstanceRefresh&AutoScalingGroupName=web").unwrap();
+    listen(&mut cloud, 2000.0);
+    insta::assert_snapshot!(said);
 }
 
 #[test]

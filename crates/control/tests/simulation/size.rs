@@ -1,6 +1,6 @@
 //! Sizes change, groups go, and much of everything stays quick.
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, texts};
 use crate::{stack, timeline};
 use model::autoscaling::LifecycleState;
 use model::event::Severity;
@@ -31,6 +31,21 @@ fn a_group_shrinks_by_its_largest_zone_and_goes_as_terraform_destroys_it() {
             && state.target_health.is_empty()
     );
     insta::assert_snapshot!(timeline::activities(&cloud));
+}
+
+#[test]
+fn activities_are_told_the_newest_first_also_those_of_one_moment() {
+    let mut cloud = Cloud::new(1.0);
+    stack::group(&cloud, "web", (1, 12, 12));
+    cloud.until("at rest", 60.0, |c| c.at_rest("web"));
+    let answer = cloud.autoscaling("DescribeScalingActivities&AutoScalingGroupName=web");
+    let causes = texts(&answer, "Cause");
+    let newest_first = (0..12).rev();
+    let expected = newest_first.map(|n| format!("from {n} to {}.", n + 1));
+    for (cause, expected) in causes.iter().zip(expected) {
+        assert!(cause.ends_with(&expected), "{causes:#?}");
+    }
+    assert_eq!(causes.len(), 12);
 }
 
 #[test]

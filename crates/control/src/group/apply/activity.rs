@@ -1,7 +1,7 @@
 //! Scaling activities: begun, changed, ended, and forgotten when there are many.
 
 use super::Apply;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::InstanceId;
 use model::autoscaling::{Activity, AutoScalingGroup};
 
@@ -19,6 +19,10 @@ impl Apply<'_> {
         status: &str,
     ) -> String {
         let id = uuid::Uuid::new_v4().to_string();
+        // They are told by their start, the newest first: a microsecond apart, those of one plan stay
+        // in their order.
+        let started = self.now + SignedDuration::from_micros(self.begun);
+        self.begun += 1;
         self.tx.put(Activity {
             id: id.clone(),
             scope: group.scope.clone(),
@@ -26,7 +30,7 @@ impl Apply<'_> {
             group_arn: group.arn.clone(),
             description,
             cause: cause.chars().take(1023).collect(),
-            started: self.now,
+            started,
             ended: None,
             status: status.to_owned(),
             status_message: None,
@@ -81,7 +85,7 @@ impl Apply<'_> {
             a.status = status.to_owned();
             a.status_message = message;
             a.progress = 100;
-            a.ended = Some(now);
+            a.ended = Some(now.max(a.started));
         });
     }
 }

@@ -269,7 +269,7 @@ impl Apply<'_> {
         let now = self.now;
         self.tx.modify::<Activity>(&id, |a| {
             a.status_message = Some(message.clone());
-            a.ended = Some(now);
+            a.ended = Some(now.max(a.started));
             a.progress = 100;
         });
         self.notify(group, Told::LaunchError, "", Some(&id));

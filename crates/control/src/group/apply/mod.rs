@@ -39,6 +39,8 @@ pub struct Apply<'a> {
     pub launcher: &'a Launcher,
     pub starter: &'a Starter,
     pub rebalancing: &'a mut Rebalancing,
+    /// Activities that this plan has begun.
+    pub begun: i64,
     pub now: Timestamp,
 }
 

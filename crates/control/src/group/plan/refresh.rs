@@ -154,7 +154,9 @@ impl<'a> Planner<'a> {
         let preferences = &refresh.preferences;
         let desired = self.group.desired_capacity() as usize;
         let mut limits = limits(desired, preferences.min_healthy, preferences.max_healthy);
-        if let Some(percent) = preferences.checkpoints.get(refresh.checkpoints) {
+        // Nothing holds up the way back.
+        let checkpoint = preferences.checkpoints.get(refresh.checkpoints);
+        if let Some(percent) = checkpoint.filter(|_| !rolls_back) {
             limits.quota = self.quota(*percent, &remaining);
         }
         self.roll(&remaining.open, limits, warmup, WHY);
@@ -241,10 +243,9 @@ impl<'a> Planner<'a> {
             Some(rollback) => {
                 let all = refresh.replace.len();
                 let percent = usize::from(rollback.percent) * members / all.max(1);
-                (
-                    percent,
-                    rollback.to_update as usize + all - members.min(all),
-                )
+                // What had begun when it turned was still to be updated, and may be taken back since.
+                let to_update = rollback.to_update as usize + all - members.min(all);
+                (percent, to_update.min(base))
             }
             None => {
                 let done = base - outstanding.min(base);
