@@ -70,7 +70,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
                 state: alarm.state,
                 reason: alarm.state_reason.clone(),
                 data: alarm.state_reason_data.clone(),
-                points: judge(alarm, &points).map_or_else(Vec::new, |seen| seen.points),
+                points: judge(alarm, &points, now).map_or_else(Vec::new, |seen| seen.points),
             };
             world.store.update(|tx| {
                 tx.modify::<MetricAlarm>(key, |a| a.actions_due = false);
@@ -86,7 +86,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             alarm = without;
         }
         let mut scaled_now = scaled.or(due.then_some(number(MINUTE)));
-        if !done && let Some(seen) = judge(alarm, &points) {
+        if !done && let Some(seen) = judge(alarm, &points, now) {
             let repeat = scaled_now != Some(number(MINUTE));
             scaled_now = Some(number(MINUTE));
             world
@@ -138,7 +138,7 @@ struct Seen {
     points: Vec<f64>,
 }
 
-fn judge(alarm: &MetricAlarm, points: &Points) -> Option<Seen> {
+fn judge(alarm: &MetricAlarm, points: &Points, now: Timestamp) -> Option<Seen> {
     let rule = Rule::of(alarm)?;
     let values: Vec<Option<f64>> = points.values.iter().map(|(_, v)| *v).collect();
     let verdict = evaluate(&rule, &values);
@@ -176,8 +176,8 @@ fn judge(alarm: &MetricAlarm, points: &Points) -> Option<Seen> {
         .or(alarm.extended_statistic.as_ref());
     let data = json!({
         "version": "1.0",
-        "queryDate": points.values.last().map(|(at, _)| at.to_string()),
-        "startDate": points.values.first().map(|(at, _)| at.to_string()),
+        "queryDate": stamp(now),
+        "startDate": points.values.first().map(|(at, _)| stamp(*at)),
         "statistic": statistic,
         "period": alarm.period,
         "recentDatapoints": chosen.iter().map(|(_, v)| v).collect::<Vec<_>>(),
@@ -203,8 +203,13 @@ fn record(
 ) {
     let key = ScopedName::new(&alarm.scope, &alarm.name);
     let changed = seen.state != alarm.state;
+    let became = changed.then(|| MetricAlarm {
+        state_before: alarm.state,
+        ..alarm.clone()
+    });
     if changed {
         tx.modify::<MetricAlarm>(&key, |a| {
+            a.state_before = a.state;
             a.state = seen.state;
             a.state_reason = seen.reason.clone();
             a.state_reason_data = seen.data.clone();
@@ -216,7 +221,13 @@ fn record(
         let after = (seen.state, &*seen.reason, &*seen.data);
         transition(tx, &subject, before, after, now);
     }
+    let alarm = became.as_ref().unwrap_or(alarm);
     act(tx, alarm, seen, changed, changed || repeat, speed, now);
+}
+
+/// A time as CloudWatch's histories and messages have it.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
 }
 
 type Side<'a> = (AlarmState, &'a str, &'a str);
@@ -231,8 +242,12 @@ fn transition(
 ) {
     let (old, new) = (before.0.name(), after.0.name());
     let side = |(state, reason, data): Side<'_>| {
-        let data: Value = serde_json::from_str(data).unwrap_or_default();
-        json!({ "stateValue": state.name(), "stateReason": reason, "stateReasonData": data })
+        let mut side = json!({ "stateValue": state.name(), "stateReason": reason });
+        // A state that was set by hand, or is the first, has none.
+        if let Ok(data) = serde_json::from_str::<Value>(data) {
+            side["stateReasonData"] = data;
+        }
+        side
     };
     let data = json!({ "version": "1.0", "oldState": side(before), "newState": side(after) });
     let summary = format!("Alarm updated from {old} to {new}");

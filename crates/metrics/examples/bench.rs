@@ -151,6 +151,7 @@ fn alarm(n: usize) -> MetricAlarm {
         state_reason_data: String::new(),
         state_updated: at(START),
         state_transitioned: at(START),
+        state_before: AlarmState::InsufficientData,
         metrics: Vec::new(),
         actions_due: false,
         tags: Default::default(),

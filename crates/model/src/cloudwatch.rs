@@ -36,6 +36,9 @@ pub struct MetricAlarm {
     pub state_reason_data: String,
     pub state_updated: Timestamp,
     pub state_transitioned: Timestamp,
+    /// The one that it came from: what is told of a change names both.
+    #[serde(default)]
+    pub state_before: AlarmState,
     /// Metrics and expressions in place of one metric; exactly one returns data.
     #[serde(default)]
     pub metrics: Vec<MetricDataQuery>,
@@ -92,6 +95,9 @@ pub struct CompositeAlarm {
     pub state_reason_data: String,
     pub state_updated: Timestamp,
     pub state_transitioned: Timestamp,
+    /// The one that it came from: what is told of a change names both.
+    #[serde(default)]
+    pub state_before: AlarmState,
     /// The state changed, and its actions are still to run: when nothing suppresses them.
     pub actions_due: bool,
     pub tags: Tags,
@@ -115,12 +121,13 @@ pub struct Suppressed {
     pub reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AlarmState {
     #[serde(rename = "OK")]
     Ok,
     #[serde(rename = "ALARM")]
     Alarm,
+    #[default]
     #[serde(rename = "INSUFFICIENT_DATA")]
     InsufficientData,
 }

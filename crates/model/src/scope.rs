@@ -41,9 +41,11 @@ pub mod zone {
     use std::collections::BTreeMap;
     use std::sync::LazyLock;
 
-    /// One region: its name, the prefix of its zone ids, and `(letter, number of the zone id)`.
+    /// One region: its name, the place that AWS calls it by, the prefix of its zone ids, and
+    /// `(letter, number of the zone id)`.
     pub struct Region {
         pub name: &'static str,
+        pub place: &'static str,
         id_prefix: &'static str,
         zones: &'static [(char, u8)],
     }
@@ -51,76 +53,91 @@ pub mod zone {
     pub const REGIONS: &[Region] = &[
         Region {
             name: "us-east-1",
+            place: "US East (N. Virginia)",
             id_prefix: "use1",
             zones: &[('a', 1), ('b', 2), ('c', 4), ('d', 6), ('e', 3), ('f', 5)],
         },
         Region {
             name: "us-east-2",
+            place: "US East (Ohio)",
             id_prefix: "use2",
             zones: &[('a', 1), ('b', 2), ('c', 3)],
         },
         Region {
             name: "us-west-1",
+            place: "US West (N. California)",
             id_prefix: "usw1",
             zones: &[('a', 1), ('c', 3)],
         },
         Region {
             name: "us-west-2",
+            place: "US West (Oregon)",
             id_prefix: "usw2",
             zones: &[('a', 2), ('b', 1), ('c', 3), ('d', 4)],
         },
         Region {
             name: "ca-central-1",
+            place: "Canada (Central)",
             id_prefix: "cac1",
             zones: &[('a', 1), ('b', 2), ('d', 4)],
         },
         Region {
             name: "eu-west-1",
+            place: "Europe (Ireland)",
             id_prefix: "euw1",
             zones: &[('a', 1), ('b', 2), ('c', 3)],
         },
         Region {
             name: "eu-west-2",
+            place: "Europe (London)",
             id_prefix: "euw2",
             zones: &[('a', 2), ('b', 3), ('c', 1)],
         },
         Region {
             name: "eu-west-3",
+            place: "Europe (Paris)",
             id_prefix: "euw3",
             zones: &[('a', 1), ('b', 2), ('c', 3)],
         },
         Region {
             name: "eu-central-1",
+            place: "Europe (Frankfurt)",
             id_prefix: "euc1",
             zones: &[('a', 2), ('b', 3), ('c', 1)],
         },
         Region {
             name: "eu-north-1",
+            place: "Europe (Stockholm)",
             id_prefix: "eun1",
             zones: &[('a', 1), ('b', 2), ('c', 3)],
         },
         Region {
             name: "ap-south-1",
+            place: "Asia Pacific (Mumbai)",
             id_prefix: "aps1",
             zones: &[('a', 1), ('b', 3), ('c', 2)],
         },
         Region {
             name: "ap-southeast-1",
+            place: "Asia Pacific (Singapore)",
             id_prefix: "apse1",
             zones: &[('a', 1), ('b', 2), ('c', 3)],
         },
         Region {
             name: "ap-southeast-2",
+            place: "Asia Pacific (Sydney)",
             id_prefix: "apse2",
             zones: &[('a', 1), ('b', 3), ('c', 2)],
         },
         Region {
             name: "ap-northeast-1",
+            place: "Asia Pacific (Tokyo)",
             id_prefix: "apne1",
             zones: &[('a', 4), ('c', 1), ('d', 2)],
         },
         Region {
             name: "sa-east-1",
+            place: "South America (Sao Paulo)",
             id_prefix: "sae1",
             zones: &[('a', 1), ('b', 2), ('c', 3)],
         },

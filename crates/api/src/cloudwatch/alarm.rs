@@ -226,6 +226,7 @@ pub fn blank(ctx: &Ctx, name: String) -> MetricAlarm {
         state_reason_data: String::new(),
         state_updated: ctx.now,
         state_transitioned: ctx.now,
+        state_before: AlarmState::InsufficientData,
         metrics: Vec::new(),
         actions_due: false,
         tags: model::Tags::new(),
@@ -248,6 +249,7 @@ pub fn set(ctx: &mut Ctx, mut alarm: MetricAlarm) {
         alarm.state_reason_data = old.state_reason_data;
         alarm.state_updated = old.state_updated;
         alarm.state_transitioned = old.state_transitioned;
+        alarm.state_before = old.state_before;
         alarm.actions_due = old.actions_due;
         alarm.tags = old.tags;
     }

@@ -51,6 +51,7 @@ pub fn set(ctx: &mut Ctx, input: SetAlarmState) -> Result<()> {
             ctx.tx.modify::<$kind>(&key, |a| {
                 if a.state != state {
                     a.state_transitioned = now;
+                    a.state_before = a.state;
                     a.actions_due = true;
                 }
                 a.state = state;

@@ -113,6 +113,7 @@ pub fn put(ctx: &mut Ctx, input: PutCompositeAlarm) -> Result<()> {
             state_reason_data: String::new(),
             state_updated: ctx.now,
             state_transitioned: ctx.now,
+            state_before: AlarmState::InsufficientData,
             actions_due: false,
             tags: tag::of(&input.tags)?,
         },

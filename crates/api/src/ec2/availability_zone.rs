@@ -90,7 +90,7 @@ fn zones(region: &str) -> Vec<ZoneShape> {
     let zones = zone::region(region).map(|r| r.zones());
     let shape = |(name, id): (String, String)| ZoneShape {
         zone_name: name,
-        group_long_name: format!("{} 1", place(region)),
+        group_long_name: format!("{} 1", zone::region(region).map_or("", |r| r.place)),
         zone_id: id,
         zone_state: "available",
         zone_type: "availability-zone",
@@ -101,28 +101,6 @@ fn zones(region: &str) -> Vec<ZoneShape> {
         message_set: Vec::new(),
     };
     zones.into_iter().flatten().map(shape).collect()
-}
-
-/// The place that AWS names the region's group of zones after.
-fn place(region: &str) -> &'static str {
-    match region {
-        "us-east-1" => "US East (N. Virginia)",
-        "us-east-2" => "US East (Ohio)",
-        "us-west-1" => "US West (N. California)",
-        "us-west-2" => "US West (Oregon)",
-        "ca-central-1" => "Canada (Central)",
-        "eu-west-1" => "Europe (Ireland)",
-        "eu-west-2" => "Europe (London)",
-        "eu-west-3" => "Europe (Paris)",
-        "eu-central-1" => "Europe (Frankfurt)",
-        "eu-north-1" => "Europe (Stockholm)",
-        "ap-south-1" => "Asia Pacific (Mumbai)",
-        "ap-southeast-1" => "Asia Pacific (Singapore)",
-        "ap-southeast-2" => "Asia Pacific (Sydney)",
-        "ap-northeast-1" => "Asia Pacific (Tokyo)",
-        "sa-east-1" => "South America (Sao Paulo)",
-        _ => "",
-    }
 }
 
 /// The zone that a call names by name or id, if by any.

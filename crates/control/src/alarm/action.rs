@@ -1,6 +1,6 @@
 //! What alarms do: scale groups, act on instances, tell topics.
 
-use super::{Seen, history};
+use super::{Seen, history, stamp};
 use crate::clock::Speed;
 use crate::policy;
 use jiff::Timestamp;
@@ -44,7 +44,7 @@ pub struct Subject<'a> {
     arn: &'a str,
     description: Option<&'a str>,
     updated: Timestamp,
-    state: AlarmState,
+    before: AlarmState,
     actions: [&'a [String]; 3],
     /// What it watches; a composite alarm has its rule instead.
     pub trigger: Option<&'a MetricAlarm>,
@@ -59,7 +59,7 @@ impl<'a> Subject<'a> {
             arn: &a.arn,
             description: a.description.as_deref(),
             updated: a.updated,
-            state: a.state,
+            before: a.state_before,
             actions: [
                 &a.ok_actions,
                 &a.alarm_actions,
@@ -77,7 +77,7 @@ impl<'a> Subject<'a> {
             arn: &a.arn,
             description: a.description.as_deref(),
             updated: a.updated,
-            state: a.state,
+            before: a.state_before,
             actions: [
                 &a.ok_actions,
                 &a.alarm_actions,
@@ -95,13 +95,13 @@ impl<'a> Subject<'a> {
             "AlarmName": self.name,
             "AlarmDescription": self.description,
             "AWSAccountId": self.scope.account,
-            "AlarmConfigurationUpdatedTimestamp": self.updated.to_string(),
+            "AlarmConfigurationUpdatedTimestamp": stamp(self.updated),
             "NewStateValue": state.name(),
             "NewStateReason": reason,
-            "StateChangeTime": now.to_string(),
-            "Region": self.scope.region,
+            "StateChangeTime": stamp(now),
+            "Region": model::zone::region(&self.scope.region).map(|r| r.place),
             "AlarmArn": self.arn,
-            "OldStateValue": self.state.name(),
+            "OldStateValue": self.before.name(),
             "OKActions": ok,
             "AlarmActions": alarm,
             "InsufficientDataActions": insufficient,

@@ -4,7 +4,7 @@
 //! Source: `https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-suppression.html`.
 
 use super::action::{Subject, tell};
-use super::transition;
+use super::{stamp, transition};
 use crate::World;
 use crate::clock::{Speed, earliest};
 use jiff::Timestamp;
@@ -97,7 +97,7 @@ fn look(tx: &Tx, alarm: &CompositeAlarm) -> Option<Found> {
             ),
             json!({ "triggeringAlarms": [{
                 "arn": child.arn,
-                "state": { "value": child.state.name(), "timestamp": child.since.to_string() },
+                "state": { "value": child.state.name(), "timestamp": stamp(child.since) },
             }] })
             .to_string(),
         ),
@@ -136,6 +136,7 @@ fn become_state(tx: &mut Tx, key: &ScopedName, found: &Found, now: Timestamp) {
         return;
     };
     tx.modify::<CompositeAlarm>(key, |a| {
+        a.state_before = a.state;
         a.state = found.state;
         a.state_reason = found.reason.clone();
         a.state_reason_data = found.data.clone();

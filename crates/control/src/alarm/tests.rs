@@ -39,6 +39,7 @@ fn alarm(
         state_reason_data: String::new(),
         state_updated: at,
         state_transitioned: at,
+        state_before: AlarmState::InsufficientData,
         metrics: Vec::new(),
         actions_due: false,
         tags: Default::default(),
@@ -59,7 +60,7 @@ fn check(alarm: &MetricAlarm, values: &[Option<f64>], state: AlarmState, reason:
         values: points,
         insignificant: false,
     };
-    let seen = judge(alarm, &points).unwrap();
+    let seen = judge(alarm, &points, last).unwrap();
     assert_eq!((seen.state, seen.reason.as_str()), (state, reason));
 }
 
@@ -157,14 +158,17 @@ fn reason_data_lists_the_points_oldest_first() {
         values,
         insignificant: false,
     };
+    let now = at("2021-07-14T23:18:06.513Z");
     let data: serde_json::Value =
-        serde_json::from_str(&judge(&high, &points).unwrap().data).unwrap();
+        serde_json::from_str(&judge(&high, &points, now).unwrap().data).unwrap();
     assert_eq!(data["recentDatapoints"], json!([8.0, 9.0]));
+    assert_eq!(data["startDate"], "2021-07-14T23:16:00.000+0000");
+    assert_eq!(data["queryDate"], "2021-07-14T23:18:06.513+0000");
     assert_eq!(
         (&data["version"], &data["period"], &data["threshold"]),
         (&json!("1.0"), &json!(60), &json!(7.0))
     );
     // Too few samples for the percentile keep the state, whatever they are.
     points.insignificant = true;
-    assert_eq!(judge(&high, &points).unwrap().state, AlarmState::Ok);
+    assert_eq!(judge(&high, &points, now).unwrap().state, AlarmState::Ok);
 }

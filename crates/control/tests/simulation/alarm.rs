@@ -4,6 +4,7 @@ use crate::cloud::{Cloud, texts};
 use crate::stack;
 use jiff::SignedDuration;
 use model::cloudwatch::{AlarmState, MetricAlarm};
+use serde_json::Value;
 use store::ScopedName;
 
 const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:topic";
@@ -226,6 +227,23 @@ fn history_is_of_three_types_and_comes_in_pages() {
         history(&cloud, "a", "Action"),
         [format!("Successfully executed action {TOPIC}")]
     );
+    // What a topic's subscribers would get.
+    let action = cloud.cloudwatch("DescribeAlarmHistory&AlarmName=a&HistoryItemType=Action");
+    let data: Value = serde_json::from_str(&texts(&action, "HistoryData")[0]).unwrap();
+    let message = data["publishedMessage"].as_str().unwrap();
+    let message: Value = serde_json::from_str(message).unwrap();
+    for (name, expected) in [
+        ("OldStateValue", "INSUFFICIENT_DATA"),
+        ("NewStateValue", "ALARM"),
+        ("NewStateReason", "by hand"),
+        ("Region", "US East (N. Virginia)"),
+        (
+            "AlarmConfigurationUpdatedTimestamp",
+            "2026-01-01T00:00:01.000+0000",
+        ),
+    ] {
+        assert_eq!(message[name], expected, "{name}");
+    }
     let all = |more: &str| cloud.cloudwatch(&format!("DescribeAlarmHistory{more}"));
     let newest_first = texts(&all("&AlarmName=a"), "HistorySummary");
     assert_eq!(newest_first.first().unwrap(), configured[2]);

@@ -156,6 +156,7 @@ pub fn cpu_alarm(
         state_reason_data: String::new(),
         state_updated: now,
         state_transitioned: now,
+        state_before: AlarmState::InsufficientData,
         metrics: Vec::new(),
         actions_due: false,
         tags: Default::default(),

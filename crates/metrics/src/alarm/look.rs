@@ -122,6 +122,7 @@ mod tests {
             state_reason_data: String::new(),
             state_updated: at,
             state_transitioned: at,
+            state_before: AlarmState::InsufficientData,
             metrics: Vec::new(),
             actions_due: false,
             tags: Default::default(),

@@ -33,6 +33,7 @@ fn composite(
         state_reason_data: String::new(),
         state_updated: at(0),
         state_transitioned: at(0),
+        state_before: AlarmState::InsufficientData,
         actions_due: false,
         tags: Default::default(),
     }
