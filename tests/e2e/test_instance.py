@@ -43,6 +43,8 @@ for source, text in ((other, b'forged'), (own, b'honest')):
     for sender in {mac, b'\\2\\0\\0\\0\\0\\1'} if text == b'forged' else {mac}:
         out.send(router + sender + b'\\x08\\0' + ip(source, udp(text)))
 """
+# Prints how much of a core it gets.
+BURN = "import time as t; a = t.monotonic(); c = t.process_time()\nwhile t.monotonic() < a + 1: pass\nprint((t.process_time() - c) / (t.monotonic() - a))"
 HEAR = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 9999)); print('hears', flush=True); print(s.recv(99).decode())"
 
 
@@ -169,6 +171,23 @@ def test_a_second_interface_has_a_way_of_its_own(cloud, pair):
         for allocation in addresses:
             ec2.release_address(AllocationId=allocation)
         ec2.revoke_security_group_ingress(**rule)
+
+
+def test_an_instance_without_credits_is_slowed(cloud, pair):
+    """Two vCPUs of a t3.micro are half a core on a machine of two; its baseline is a tenth of that."""
+    ec2 = cloud.client("ec2")
+    gets = lambda: float(cloud.shell(pair[0], "python3", "-c", BURN))
+    news = lambda: [line for line in cloud.nines("events").splitlines() if pair[0] in line and "credits" in line]
+    choose = lambda option: ec2.modify_instance_credit_specification(InstanceCreditSpecifications=[{"InstanceId": pair[0], "CpuCredits": option}])
+    before = len(news())
+    choose("standard")
+    try:
+        full = gets()
+        eventually(lambda: gets() < 0.12, f"it gets little of a core, of which it had {full:.2f}")
+        assert len(news()) > before, "an event tells it"
+    finally:
+        choose("unlimited")
+    eventually(lambda: gets() > 0.2, "it has its vCPUs again")
 
 
 def test_shutdown_from_within_terminates_if_it_is_to(cloud, pair):
