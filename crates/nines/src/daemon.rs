@@ -5,7 +5,7 @@ use crate::certificate;
 use crate::dispatch::Dispatcher;
 use crate::layout::{self, Cloud, State};
 use crate::machine::{self, Machine};
-use crate::server::{Server, Threads, listen, serve, serve_instances};
+use crate::server::{Server, Threads, bind, listen, serve, serve_instances};
 use anyhow::{Context, Result, bail};
 use control::{Bell, Inbox, Parts, Settings, Speed, World};
 use host::linux::host::LinuxHost;
@@ -54,7 +54,7 @@ pub fn run(up: &Up) -> Result<()> {
         .enable_all()
         .build()?;
     let address = SocketAddr::from(([127, 0, 0, 1], up.port));
-    let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).with_context(|| {
+    let listener = runtime.block_on(async { bind(address) }).with_context(|| {
         format!("failed to listen on {address}: is a cloud up already (`nines ps`), or another program there? choose --port")
     })?;
     let certificates = state.certificates();

@@ -112,6 +112,13 @@ pub fn fields<T: Serialize + ?Sized>(value: &T, style: Style) -> Result<String, 
     whole(out)
 }
 
+/// The content of an element as [`Written`], in one piece; `value` may have such in it.
+pub fn joined<T: Serialize + ?Sized>(value: &T, style: Style) -> Result<Written, Error> {
+    let mut out = Text::default();
+    write_fields(&mut out, value, style)?;
+    Ok(Written(Body::from(out).to_vec().into()))
+}
+
 fn whole(text: Text) -> Result<String, Error> {
     match text.kept.is_empty() {
         true => Ok(text.own),
@@ -579,5 +586,8 @@ mod tests {
         let shared = |w: &Written| pieces.iter().any(|p| p.as_ptr() == w.0.as_ptr());
         assert!(shared(&answer.set[0]) && shared(&answer.set[2]));
         fields(&answer, EC2).unwrap_err();
+        assert_eq!(joined(&answer, EC2).unwrap(), kept(whole));
+        let items = joined(&["a", "b"], EC2).unwrap();
+        assert_eq!(items, kept("<item>a</item><item>b</item>"));
     }
 }

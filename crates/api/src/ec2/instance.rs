@@ -4,10 +4,10 @@ use super::error::{Result, dry_run, invalid_combination};
 use super::filter::Filter;
 use super::instance_filter::FILTERS;
 use super::page::{Page, describe};
-use super::reservation::Reservations;
+use super::reservation;
 use crate::Ctx;
 use model::instance::Instance;
-use serde::ser::{Error, SerializeStruct};
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 use store::State;
@@ -28,7 +28,6 @@ pub struct DescribeInstances {
 /// The state as it was, and which of its instances are shown.
 pub struct Described {
     state: Arc<State>,
-    /// In order of their reservations.
     instances: Vec<Arc<Instance>>,
     next_token: Option<String>,
 }
@@ -46,11 +45,7 @@ struct ReservationSet<'a>(&'a Described);
 
 impl Serialize for ReservationSet<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let Described {
-            state, instances, ..
-        } = self.0;
-        let reservations = Reservations::new(state, instances).map_err(S::Error::custom)?;
-        s.collect_seq(reservations.iter())
+        reservation::list(s, &self.0.state, &self.0.instances)
     }
 }
 
@@ -63,10 +58,9 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeInstances) -> Result<Described
             "The parameter instancesSet cannot be used with the parameter maxResults",
         ));
     }
-    let (mut instances, next_token) =
+    let (instances, next_token) =
         describe(ctx, &input.instance_id, &input.filter, FILTERS, &page)?;
     dry_run(input.dry_run)?;
-    instances.sort_by(|a, b| a.reservation.cmp(&b.reservation));
     Ok(Described {
         state: ctx.tx.state(),
         instances,
@@ -89,7 +83,6 @@ impl Launched {
 
 impl Serialize for Launched {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let all = Reservations::new(&self.state, &self.instances).map_err(S::Error::custom)?;
-        all.iter().next().serialize(s)
+        reservation::only(s, &self.state, &self.instances)
     }
 }
