@@ -195,6 +195,8 @@ pub fn set_parameters(name: &str, parameters: &[(String, String)]) -> io::Result
 fn hold_namespaces() -> io::Result<Child> {
     let mut child = Command::new("unshare")
         .args(["--user", "--net", "cat"])
+        // Else both look for a locale's files first.
+        .env("LC_ALL", "C")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
