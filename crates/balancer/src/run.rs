@@ -59,7 +59,7 @@ pub fn run(dir: &Path) -> Result<(), Error> {
         let life = Life {
             inherited: inherited.unwrap_or_default(),
             successors: Some(Successors {
-                listener: handover::listen(dir).map_err(Error::Takeover)?,
+                listener: sidecar::handover::listen(dir).map_err(Error::Takeover)?,
                 reporter: reporter.clone(),
             }),
         };
@@ -426,7 +426,7 @@ impl<R: Fn(Report)> Coordinator<R> {
         let retired = to.reporter.retire().await;
         let retired =
             retired.inspect_err(|error| tracing::warn!(%error, "let go of the directory"));
-        if let Err(error) = handover::release(stream).await {
+        if let Err(error) = sidecar::handover::release(stream).await {
             tracing::warn!(%error, "tell the successor");
         }
         Handover::Done(retired.ok())

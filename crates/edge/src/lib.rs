@@ -18,6 +18,7 @@ mod api;
 mod checkip;
 pub mod config;
 mod dns;
+mod handover;
 mod http;
 mod listener;
 mod metadata;
@@ -32,7 +33,6 @@ mod view;
 
 use config::{Config, Report};
 use servers::Servers;
-use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub enum Error {
     Sidecar(#[from] sidecar::Error),
     #[error("open the key of metadata tokens in {}", .1.display())]
     Key(#[source] io::Error, std::path::PathBuf),
+    #[error("take over from the process before")]
+    Takeover(#[source] io::Error),
     #[error("start a runtime")]
     Runtime(#[source] io::Error),
 }
@@ -55,8 +57,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Between reports of counters.
 const COUNT: Duration = Duration::from_secs(5);
 
-/// Runs the edge that is fed through `dir`, for ever.
-pub fn run(dir: &Path) -> Result<Infallible, Error> {
+/// Runs the edge that is fed through `dir`, until another one takes over. If one runs already, takes
+/// over from that.
+pub fn run(dir: &Path) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("edge")
@@ -67,10 +70,12 @@ pub fn run(dir: &Path) -> Result<Infallible, Error> {
 }
 
 /// The same within a runtime.
-pub async fn serve(dir: &Path) -> Result<Infallible, Error> {
+pub async fn serve(dir: &Path) -> Result<(), Error> {
+    let inherited = handover::take(dir).await.map_err(Error::Takeover)?;
     let (mut configs, reporter) = sidecar::serve::<Config, Report>(dir)?;
     let signer = metadata::Signer::open(dir).map_err(|e| Error::Key(e, dir.to_owned()))?;
-    let mut servers = Servers::new(signer, Path::new("/etc/resolv.conf"));
+    let mut servers = Servers::new(signer, Path::new("/etc/resolv.conf"), inherited);
+    let successors = sidecar::handover::listen(dir).map_err(Error::Takeover)?;
     let mut connected = reporter.connected();
     let mut applied: Option<Report> = None;
     let mut counting = tokio::time::interval(COUNT);
@@ -86,6 +91,23 @@ pub async fn serve(dir: &Path) -> Result<Infallible, Error> {
             _ = connected.changed() => {
                 if let Some(applied) = &applied {
                     reporter.send(applied.clone());
+                }
+                continue;
+            }
+            asked = successors.accept() => {
+                match asked {
+                    Ok((mut stream, _)) => {
+                        let given = handover::give(&mut stream, &mut servers, &reporter).await;
+                        // Known as one that leaves until the last connection has ended.
+                        if let Some(_leaving) = given {
+                            handover::end(servers, dir).await;
+                            return Ok(());
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "hear a successor");
+                        tokio::time::sleep(RETRY).await;
+                    }
                 }
                 continue;
             }

@@ -1,4 +1,5 @@
-//! What every server here has: it accepts until it is told to stop, and then leaves nothing open.
+//! What every server here has: it accepts until it is told to stop, and then leaves nothing open, or
+//! until another process does, and then brings what was begun to an end.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,8 +7,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// Resolves when the server must close; so does dropping the other end.
-pub type Stop = oneshot::Receiver<()>;
+/// How a server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With every connection.
+    Close,
+    /// When its last connection has: others have the socket.
+    Leave,
+}
+
+/// Resolves when the server must end; dropping the other end closes it.
+pub type Stop = oneshot::Receiver<End>;
 
 /// Connections of one listener. A guest that opens more waits in the backlog.
 const CONNECTIONS: usize = 1024;
@@ -20,9 +30,9 @@ where
     S: Future<Output = ()> + Send + 'static,
 {
     let mut open = JoinSet::new();
-    loop {
+    let end = loop {
         tokio::select! {
-            _ = &mut stop => break,
+            end = &mut stop => break end.unwrap_or(End::Close),
             Some(_) = open.join_next() => {}
             accepted = listener.accept(), if open.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
@@ -37,7 +47,10 @@ where
                 }
             },
         }
-    }
+    };
     drop(listener);
+    if end == End::Leave {
+        while open.join_next().await.is_some() {}
+    }
     open.shutdown().await;
 }

@@ -6,6 +6,7 @@
 //! the thread costs nothing that counts.)
 
 use nix::sched::{CloneFlags, setns};
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
 use std::io;
@@ -15,7 +16,7 @@ use std::path::Path;
 
 /// Which namespace a path leads to: its device and inode. A name may come back
 /// for another namespace, and sockets in the old one would then serve nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NamespaceId(u64, u64);
 
 pub fn id(path: &Path) -> io::Result<NamespaceId> {

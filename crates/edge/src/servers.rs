@@ -1,6 +1,8 @@
 //! Which sockets are open, and making them the ones that the configuration wants.
 
 use crate::config::{self, Config, Failure};
+use crate::handover::{Inherited, Name};
+use crate::listener::End;
 use crate::netns::{self, NamespaceId};
 use crate::view::View;
 use crate::{api, checkip, dns, metadata, registry, tls, tunnel};
@@ -8,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -22,11 +25,14 @@ pub struct Servers {
     identity: metadata::Identities,
     endpoints: Arc<tunnel::Endpoints>,
     running: BTreeMap<Socket, Running>,
+    inherited: Inherited,
+    /// Without their sockets, as long as they have connections.
+    leaving: Vec<(Socket, JoinHandle<()>)>,
 }
 
 /// Everything that makes a socket this one and no other: if any of it changes, a new one is opened.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Socket {
+pub struct Socket {
     service: Service,
     namespace: Option<(PathBuf, NamespaceId)>,
     address: SocketAddr,
@@ -63,9 +69,25 @@ impl fmt::Display for Service {
     }
 }
 
+impl Socket {
+    pub fn name(&self) -> Name {
+        Name {
+            namespace: self.namespace.as_ref().map(|(_, id)| *id),
+            address: self.address,
+            is_udp: self.is_udp(),
+        }
+    }
+
+    fn is_udp(&self) -> bool {
+        matches!(self.service, Service::ResolverUdp(_))
+    }
+}
+
 struct Running {
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<End>,
     task: JoinHandle<()>,
+    /// The socket once more, to give it away.
+    held: OwnedFd,
 }
 
 enum Opened {
@@ -73,8 +95,25 @@ enum Opened {
     Udp(std::net::UdpSocket),
 }
 
+impl Opened {
+    fn of(socket: &Socket, held: OwnedFd) -> Self {
+        match socket.is_udp() {
+            true => Self::Udp(held.into()),
+            false => Self::Tcp(held.into()),
+        }
+    }
+
+    fn held(&self) -> io::Result<OwnedFd> {
+        let descriptor = match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Udp(socket) => socket.as_fd(),
+        };
+        descriptor.try_clone_to_owned()
+    }
+}
+
 impl Servers {
-    pub fn new(signer: metadata::Signer, resolv_conf: &Path) -> Self {
+    pub fn new(signer: metadata::Signer, resolv_conf: &Path, inherited: Inherited) -> Self {
         let servers = dns::Servers::File(resolv_conf.to_owned());
         Self {
             view: watch::Sender::new(Arc::default()),
@@ -84,6 +123,8 @@ impl Servers {
             identity: metadata::Identities::default(),
             endpoints: Arc::default(),
             running: BTreeMap::new(),
+            inherited,
+            leaving: Vec::new(),
         }
     }
 
@@ -94,28 +135,14 @@ impl Servers {
     /// would pin its namespace.
     pub async fn apply(&mut self, config: &Config) -> Vec<Failure> {
         let (wanted, mut failures) = wanted(config);
-        let identity = config.identity.as_ref().and_then(|identity| {
-            self.identity
-                .of(identity)
-                .map_err(|error| {
-                    failures.push(failure(&"signatures of identity documents", &error))
-                })
-                .ok()
-        });
-        self.view
-            .send_replace(Arc::new(View::new(config, identity)));
-
-        let endpoints = config.tunnels.as_ref().map(|t| &t.endpoints);
-        self.endpoints
-            .set(endpoints.cloned().unwrap_or_default())
-            .await;
+        failures.extend(self.inform(config).await);
         let mut closing = Vec::new();
         for (_, running) in self
             .running
             .extract_if(.., |socket, _| !wanted.contains(socket))
         {
             // It may have ended by itself, which only a bug of ours can cause.
-            let _ = running.stop.send(());
+            let _ = running.stop.send(End::Close);
             closing.push(running.task);
         }
         for task in closing {
@@ -125,11 +152,20 @@ impl Servers {
         }
 
         let missing = wanted.into_iter().filter(|s| !self.running.contains_key(s));
-        let missing: Vec<Socket> = missing.collect();
+        let missing = missing.map(|socket| {
+            let held = self.inherited.take(&socket.name());
+            (socket, held)
+        });
+        let missing: Vec<(Socket, Option<OwnedFd>)> = missing.collect();
+        // What nobody wants any more.
+        self.inherited = Inherited::default();
         // Entering a namespace blocks on a thread.
         let opening = tokio::task::spawn_blocking(|| {
-            let opened = missing.into_iter().map(|socket| {
-                let opened = open(&socket);
+            let opened = missing.into_iter().map(|(socket, held)| {
+                let opened = match held {
+                    Some(held) => Ok(Opened::of(&socket, held)),
+                    None => open(&socket),
+                };
                 (socket, opened)
             });
             opened.collect::<Vec<_>>()
@@ -155,8 +191,66 @@ impl Servers {
         failures
     }
 
+    /// Tells the servers, whoever has their sockets; answers what cannot be had.
+    async fn inform(&mut self, config: &Config) -> Option<Failure> {
+        let identity = config.identity.as_ref();
+        let identity = identity.map(|identity| self.identity.of(identity));
+        let (identity, failed) = match identity.transpose() {
+            Ok(identity) => (identity, None),
+            Err(error) => {
+                let failed = failure(&"signatures of identity documents", &error);
+                (None, Some(failed))
+            }
+        };
+        self.view
+            .send_replace(Arc::new(View::new(config, identity)));
+        let endpoints = config.tunnels.as_ref().map(|t| &t.endpoints);
+        self.endpoints
+            .set(endpoints.cloned().unwrap_or_default())
+            .await;
+        failed
+    }
+
+    /// Lets go of all sockets; connections run on.
+    pub fn leave(&mut self) -> Vec<(Socket, OwnedFd)> {
+        let running = std::mem::take(&mut self.running).into_iter();
+        let sockets = running.map(|(socket, running)| {
+            let _ = running.stop.send(End::Leave);
+            self.leaving.push((socket.clone(), running.task));
+            (socket, running.held)
+        });
+        sockets.collect()
+    }
+
+    /// Takes them back.
+    pub fn resume(&mut self, sockets: Vec<(Socket, OwnedFd)>) {
+        for (socket, held) in sockets {
+            match self.start(&socket.service, Opened::of(&socket, held)) {
+                Ok(running) => _ = self.running.insert(socket, running),
+                // The next configuration opens it anew.
+                Err(error) => tracing::warn!(%error, "serve {} again", socket.service),
+            }
+        }
+    }
+
+    /// Closes the connections of those that left which no configuration wants: they would pin
+    /// their namespaces.
+    pub async fn end_unwanted(&mut self, config: &Config) {
+        let (wanted, _) = wanted(config);
+        let leaving = self.leaving.iter();
+        leaving
+            .filter(|(socket, _)| !wanted.contains(socket))
+            .for_each(|(_, task)| task.abort());
+        self.inform(config).await;
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.leaving.iter().all(|(_, task)| task.is_finished())
+    }
+
     fn start(&self, service: &Service, opened: Opened) -> io::Result<Running> {
         let (stop, stopped) = oneshot::channel();
+        let held = opened.held()?;
         let view = self.view.subscribe();
         let upstream = self.upstream.clone();
         let task = match (service.clone(), opened) {
@@ -213,7 +307,7 @@ impl Servers {
             // `open` chooses the kind of socket by the same service.
             (_, Opened::Tcp(_) | Opened::Udp(_)) => return Err(io::ErrorKind::InvalidInput.into()),
         };
-        Ok(Running { stop, task })
+        Ok(Running { stop, task, held })
     }
 }
 

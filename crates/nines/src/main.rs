@@ -281,7 +281,7 @@ fn run(cli: Cli) -> Result<()> {
         }
         Command::Edge { dir } => {
             cli::up::favour(dir.parent());
-            match edge::run(&dir)? {}
+            Ok(edge::run(&dir)?)
         }
         Command::InstanceShim { .. } => Ok(()),
     }

@@ -39,27 +39,22 @@ impl Processes {
         let to_balancer = inbox.clone();
         let to_edge = inbox.clone();
         let balancer = || {
-            let mut balancer = Sidecar::start_or_adopt(
+            let balancer = Sidecar::start_or_adopt(
                 &state.balancer(),
                 &command("balancer", state.balancer()),
                 &state.log("balancer"),
                 Arc::new(move |report| to_balancer.put(Report::Balancer(report))),
             )?;
-            // One that runs since an older version of this program was installed.
-            match balancer.renew() {
-                Ok(false) => {}
-                Ok(true) => tracing::info!("this program's balancer took over from an older one"),
-                Err(error) => tracing::warn!(%error, "keeping the balancer of another version"),
-            }
-            Ok(balancer)
+            Ok(renewed(balancer, "balancer"))
         };
         let edge = || {
-            Sidecar::start_or_adopt(
+            let edge = Sidecar::start_or_adopt(
                 &state.edge(),
                 &command("edge", state.edge()),
                 &state.log("edge"),
                 Arc::new(move |report| to_edge.put(Report::Edge(report))),
-            )
+            )?;
+            Ok(renewed(edge, "edge"))
         };
         // Either waits for its process to answer.
         let (balancer, edge) = std::thread::scope(|scope| {
@@ -78,6 +73,20 @@ impl Processes {
             authority: state.certificates().authority(),
         })
     }
+}
+
+/// Of this program, where one runs since an older version of it was installed.
+fn renewed<C, R>(mut sidecar: Sidecar<C, R>, name: &str) -> Sidecar<C, R>
+where
+    C: serde::Serialize,
+    R: serde::de::DeserializeOwned + Send + 'static,
+{
+    match sidecar.renew() {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("this program's {name} took over from an older one"),
+        Err(error) => tracing::warn!(%error, "keeping the {name} of another version"),
+    }
+    sidecar
 }
 
 impl Processes {

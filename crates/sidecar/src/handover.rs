@@ -112,12 +112,7 @@ pub fn take<N: DeserializeOwned, K: DeserializeOwned>(
     let process = open_process(offer.pid)?;
     let sockets = offer.sockets.into_iter();
     let sockets = sockets
-        .map(|offered| {
-            Ok((
-                offered.name,
-                take_descriptor(&process, offered.descriptor)?,
-            ))
-        })
+        .map(|offered| Ok((offered.name, take_descriptor(&process, offered.descriptor)?)))
         .collect::<io::Result<Vec<_>>>()?;
     stream.write_all(&[TAKEN])?;
     let mut free = Vec::new();

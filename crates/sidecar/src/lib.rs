@@ -14,6 +14,7 @@
 //!
 //! [`serve`] is the side of the process, [`Sidecar`] that of the control plane.
 
+pub mod handover;
 mod identity;
 mod process;
 mod supervisor;
@@ -62,6 +63,12 @@ fn at<T>(operation: &'static str, path: &Path, result: io::Result<T>) -> Result<
         path: path.to_owned(),
         source,
     })
+}
+
+/// The configuration as it lies in `dir` now, for a process that serves it no longer: nobody rings there.
+pub fn read<C: serde::de::DeserializeOwned>(dir: &Path) -> Option<C> {
+    let text = std::fs::read(config_path(dir)).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 /// One line from the process to the control plane.

@@ -3,7 +3,7 @@
 use super::forward::Upstream;
 use super::message::{Reply, Transport, failure, reply};
 use super::zone::Zone;
-use crate::listener::{Stop, accept};
+use crate::listener::{End, Stop, accept};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,9 +26,9 @@ pub async fn udp(socket: UdpSocket, zone: CurrentZone, upstream: Arc<Upstream>, 
     let socket = Arc::new(socket);
     let mut waiting = JoinSet::new();
     let mut buffer = vec![0; usize::from(u16::MAX)];
-    loop {
+    let end = loop {
         let (length, peer) = tokio::select! {
-            _ = &mut stop => break,
+            end = &mut stop => break end.unwrap_or(End::Close),
             Some(_) = waiting.join_next() => continue,
             received = socket.recv_from(&mut buffer) => match received {
                 Ok(received) => received,
@@ -58,6 +58,9 @@ pub async fn udp(socket: UdpSocket, zone: CurrentZone, upstream: Arc<Upstream>, 
         if let Reply::Answer(answer) = answer {
             let _ = socket.send_to(&answer, peer).await;
         }
+    };
+    if end == End::Leave {
+        while waiting.join_next().await.is_some() {}
     }
     // The socket is closed when this returns, whoever still held it.
     waiting.shutdown().await;

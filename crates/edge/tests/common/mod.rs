@@ -50,6 +50,11 @@ impl Edge {
         drop(self.runtime.take());
         self.runtime = Some(run(&self.dir));
         wait_for(&self.dir.join("socket"));
+        self.adopt();
+    }
+
+    /// Finds the process that serves the directory now, and hears from it.
+    pub fn adopt(&mut self) {
         let deadline = std::time::Instant::now() + PATIENCE;
         // The connection is known to be lost once its end has been read.
         while std::time::Instant::now() < deadline {
@@ -91,7 +96,7 @@ impl Edge {
     }
 }
 
-fn run(dir: &Path) -> tokio::runtime::Runtime {
+pub fn run(dir: &Path) -> tokio::runtime::Runtime {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -100,8 +105,7 @@ fn run(dir: &Path) -> tokio::runtime::Runtime {
     let dir = dir.to_owned();
     let _ = std::fs::remove_file(dir.join("socket"));
     runtime.spawn(async move {
-        let error = edge::serve(&dir).await.unwrap_err();
-        panic!("{error}");
+        edge::serve(&dir).await.unwrap();
     });
     runtime
 }
