@@ -15,7 +15,7 @@ import sys
 BARS = {
     "points_per_second": (1_000_000, "at least", "points a second into 10,000 series, archive included"),
     "alarms_ms": (100, "at most", "ms for 10,000 alarms on metrics of their own"),
-    "expression_alarms_ms": (None, "", "ms for 10,000 alarms on expressions over two metrics"),
+    "expression_alarms_ms": (100, "at most", "ms for 10,000 alarms on expressions over two metrics"),
     "total_bytes": (2**30, "at most", "bytes of 500 instances for 15 days, memory and disk"),
     "series_bytes": (None, "", "bytes of them in memory, without the metrics' names"),
     "resident_bytes": (None, "", "bytes resident after a start on them"),

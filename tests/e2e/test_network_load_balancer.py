@@ -1,5 +1,6 @@
 """A Network Load Balancer by Terraform: flows reach targets under their clients' addresses."""
 
+import datetime
 import gzip
 import http.client
 import ipaddress
@@ -274,3 +275,31 @@ def test_what_flowed_is_measured(serving):
     seen = lambda: {m["MetricName"] for m in cloudwatch.list_metrics(Namespace="AWS/NetworkELB")["Metrics"]}
     wanted = {"NewFlowCount", "ProcessedBytes", "ActiveFlowCount", "HealthyHostCount", "UnHealthyHostCount", "ConsumedLCUs", "PeakPacketsPerSecond", "NewFlowCount_TLS", "ProcessedBytes_TLS"}
     eventually(lambda: wanted <= seen(), "the metrics of a period", within=60)
+
+
+def test_sums_and_gauges_are_those_of_the_flows(serving):
+    elbv2, cloudwatch = serving.cloud.client("elbv2"), serving.cloud.client("cloudwatch")
+    outer = elbv2.describe_load_balancers(Names=["outer"])["LoadBalancers"][0]["LoadBalancerArn"]
+    balancer = {"Name": "LoadBalancer", "Value": outer.split(":loadbalancer/")[1]}
+    group = {"Name": "TargetGroup", "Value": serving.output("groups")[0].split(":")[-1]}
+
+    def points(name, statistic, *dimensions):
+        """Of the last quarter of an hour, the newest last."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        span = {"StartTime": now - datetime.timedelta(minutes=15), "EndTime": now + datetime.timedelta(minutes=1)}
+        given = {"Namespace": "AWS/NetworkELB", "MetricName": name, "Dimensions": [balancer, *dimensions]}
+        found = cloudwatch.get_metric_statistics(**given, **span, Period=60, Statistics=[statistic])["Datapoints"]
+        return [p[statistic] for p in sorted(found, key=lambda p: p["Timestamp"])]
+
+    flows, size = sum(points("NewFlowCount_TCP", "Sum")), sum(points("ProcessedBytes_TCP", "Sum"))
+    address = serving.output("addresses")[0]
+    open_ones = [socket.create_connection((address, 80), timeout=5) for _ in range(8)]
+    asked = [ask_tcp(address) for _ in range(40)]
+    eventually(lambda: sum(points("NewFlowCount_TCP", "Sum")) >= flows + 48, "48 flows more", within=60)
+    told = sum(len(" ".join(answer)) for answer in asked)
+    eventually(lambda: sum(points("ProcessedBytes_TCP", "Sum")) >= size + told, f"{told} bytes more", within=60)
+    eventually(lambda: max(points("ActiveFlowCount_TCP", "Maximum")) >= 8, "8 flows at a time", within=60)
+    for stream in open_ones:
+        stream.close()
+    eventually(lambda: points("HealthyHostCount", "Maximum", group)[-1:] == [2.0], "two healthy targets", within=60)
+    eventually(lambda: points("UnHealthyHostCount", "Minimum", group)[-1:] == [0.0], "none unhealthy", within=60)
