@@ -96,6 +96,8 @@ pub struct NodeMetrics {
     pub http_redirect_url_limit_exceeded_count: u64,
     pub http_fixed_response_count: u64,
     pub rule_evaluations: u64,
+    /// Of `DesyncMitigationMode_NonCompliant_Request_Count`.
+    pub non_compliant_request_count: u64,
     pub groups: Vec<GroupMetrics>,
     /// Of a network load balancer's node, within this process: reported with its other flows.
     #[serde(skip)]

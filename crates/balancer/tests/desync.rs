@@ -377,3 +377,26 @@ fn check_framing(target: &Server, what: &str) {
     }
     target.seen.lock().unwrap().clear();
 }
+
+#[test]
+fn requests_that_depart_from_http_are_counted() {
+    let target = Server::start("one");
+    let mut balancer = Balancer::start(&[&target], |_| {});
+    for (fields, status) in [
+        ("", 200),
+        ("Content-Length: 0\r\n", 200),
+        ("Content_Length: 0\r\n", 200),
+        ("Content-Length: +1\r\n", 400),
+        ("no colon\r\n", 400),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        assert_eq!(balancer.ask(&request).status, status, "{fields}");
+    }
+    // Refused for what it asks, not for how.
+    assert_eq!(
+        balancer.ask("TRACE / HTTP/1.1\r\nHost: h\r\n\r\n").status,
+        405
+    );
+    balancer.wait_count("4XX", 3, |node| node.elb_4xx);
+    balancer.wait_count("departures", 4, |node| node.non_compliant_request_count);
+}

@@ -22,6 +22,8 @@ pub struct NodeCounters {
     pub redirects: Cell<u64>,
     pub redirects_too_long: Cell<u64>,
     pub fixed_responses: Cell<u64>,
+    /// Requests that depart from HTTP, whatever became of them.
+    pub non_compliant: Cell<u64>,
     elb: [Cell<u64>; 7],
 }
 
@@ -105,6 +107,7 @@ impl NodeCounters {
             http_redirect_url_limit_exceeded_count: self.redirects_too_long.take(),
             http_fixed_response_count: self.fixed_responses.take(),
             rule_evaluations: self.rule_evaluations.take(),
+            non_compliant_request_count: self.non_compliant.take(),
             ..NodeMetrics::default()
         }
     }

@@ -73,6 +73,7 @@ fn add_node(sum: &mut NodeMetrics, other: NodeMetrics) {
     sum.http_redirect_url_limit_exceeded_count += other.http_redirect_url_limit_exceeded_count;
     sum.http_fixed_response_count += other.http_fixed_response_count;
     sum.rule_evaluations += other.rule_evaluations;
+    sum.non_compliant_request_count += other.non_compliant_request_count;
     match (&mut sum.relayed, other.relayed) {
         (Some(sum), Some(mut other)) => add(sum, &mut other),
         (sum, other) => *sum = sum.take().or(other),

@@ -137,11 +137,11 @@ fn decide_on_mended(
 
 /// Decides on a request that is understood.
 pub fn decide_on(context: &Context<'_>, parsed: Request<'_, '_>, out: &mut Vec<u8>) -> Decision {
-    let attributes = &context.front.attributes;
-    let mitigation = parsed
-        .classification
-        .mitigation(attributes.desync_mitigation_mode);
-    let wants_entry = attributes.access_log.is_some();
+    let mitigation = match parsed.classification.tier {
+        Tier::Compliant => Mitigation::Route,
+        _ => mitigate(context, parsed.classification),
+    };
+    let wants_entry = context.front.attributes.access_log.is_some();
     let mut entry = wants_entry.then(|| Box::new(describe(context, &parsed)));
     let mut what = match mitigation {
         Mitigation::Refuse => {
@@ -166,6 +166,13 @@ pub fn decide_on(context: &Context<'_>, parsed: Request<'_, '_>, out: &mut Vec<u
         changes: context.changes.clone(),
         what,
     }
+}
+
+/// What is done about a request that departs from HTTP.
+#[cold]
+fn mitigate(context: &Context<'_>, classification: Classification) -> Mitigation {
+    bump(&context.node.counters.non_compliant);
+    classification.mitigation(context.front.attributes.desync_mitigation_mode)
 }
 
 /// Finds the rule and does what it says.
@@ -472,6 +479,9 @@ fn find_cookie<'a>(request: &'a Request<'_, '_>, name: &str) -> Option<&'a str> 
 
 pub fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decision {
     context.node.counters.answered(refused.status());
+    if let Refused::Malformed(_) = refused {
+        bump(&context.node.counters.non_compliant);
+    }
     let entry = context.front.attributes.access_log.is_some().then(|| {
         let mut entry = new_entry(context);
         if let Refused::Malformed(reason) = refused {

@@ -15,69 +15,109 @@ const ALB: &str = "AWS/ApplicationELB";
 pub fn measure(metrics: &Metrics, state: &State, counts: &[NodeMetrics], start: Timestamp) {
     for balancer in state.load_balancers.values() {
         let key = balancer.dimension();
-        let put = |name: &str, dimensions: &[(&str, &str)], unit: &str, bucket: Bucket| {
-            metrics.put_bucket(
-                MetricKey::new(&balancer.scope, ALB, name, dimensions),
-                unit,
-                start,
-                bucket,
-            );
-        };
         for node in counts.iter().filter(|n| n.load_balancer == key) {
-            let sums = [
-                ("NewConnectionCount", node.new_connection_count, "Count"),
-                (
-                    "RejectedConnectionCount",
-                    node.rejected_connection_count,
-                    "Count",
-                ),
-                (
-                    "ClientTLSNegotiationErrorCount",
-                    node.client_tls_negotiation_error_count,
-                    "Count",
-                ),
-                ("ProcessedBytes", node.processed_bytes, "Bytes"),
-                ("HTTPCode_ELB_3XX_Count", node.elb_3xx, "Count"),
-                ("HTTPCode_ELB_4XX_Count", node.elb_4xx, "Count"),
-                ("HTTPCode_ELB_5XX_Count", node.elb_5xx, "Count"),
-                ("HTTPCode_ELB_500_Count", node.elb_500, "Count"),
-                ("HTTPCode_ELB_502_Count", node.elb_502, "Count"),
-                ("HTTPCode_ELB_503_Count", node.elb_503, "Count"),
-                ("HTTPCode_ELB_504_Count", node.elb_504, "Count"),
-                ("HTTP_Redirect_Count", node.http_redirect_count, "Count"),
-                (
-                    "HTTP_Redirect_Url_Limit_Exceeded_Count",
-                    node.http_redirect_url_limit_exceeded_count,
-                    "Count",
-                ),
-                (
-                    "HTTP_Fixed_Response_Count",
-                    node.http_fixed_response_count,
-                    "Count",
-                ),
-                ("RuleEvaluations", node.rule_evaluations, "Count"),
-            ];
-            for (name, value, unit) in sums.into_iter().filter(|(_, value, _)| *value > 0) {
-                put(
-                    name,
-                    &[("LoadBalancer", key)],
-                    unit,
-                    Bucket::of(value as f64, 1.0),
-                );
-                put(
-                    name,
-                    &[("LoadBalancer", key), ("AvailabilityZone", &node.zone)],
-                    unit,
-                    Bucket::of(value as f64, 1.0),
-                );
-            }
+            node_counts(metrics, &balancer.scope, node, start);
             for group in &node.groups {
                 group_counts(metrics, &balancer.scope, key, node, group, start);
             }
         }
+        grpc_requests(metrics, state, balancer, counts, start);
         connections(metrics, &balancer.scope, key, counts, start);
         requests_per_target(metrics, state, &balancer.scope, key, counts, start);
         zone_states(metrics, state, balancer, counts, start);
+    }
+}
+
+/// What a node counted, of its load balancer and of its zone in that.
+fn node_counts(metrics: &Metrics, scope: &Scope, node: &NodeMetrics, start: Timestamp) {
+    let sums = [
+        ("NewConnectionCount", node.new_connection_count),
+        ("RejectedConnectionCount", node.rejected_connection_count),
+        (
+            "ClientTLSNegotiationErrorCount",
+            node.client_tls_negotiation_error_count,
+        ),
+        ("ProcessedBytes", node.processed_bytes),
+        ("HTTPCode_ELB_3XX_Count", node.elb_3xx),
+        ("HTTPCode_ELB_4XX_Count", node.elb_4xx),
+        ("HTTPCode_ELB_5XX_Count", node.elb_5xx),
+        ("HTTPCode_ELB_500_Count", node.elb_500),
+        ("HTTPCode_ELB_502_Count", node.elb_502),
+        ("HTTPCode_ELB_503_Count", node.elb_503),
+        ("HTTPCode_ELB_504_Count", node.elb_504),
+        ("HTTP_Redirect_Count", node.http_redirect_count),
+        (
+            "HTTP_Redirect_Url_Limit_Exceeded_Count",
+            node.http_redirect_url_limit_exceeded_count,
+        ),
+        ("HTTP_Fixed_Response_Count", node.http_fixed_response_count),
+        ("RuleEvaluations", node.rule_evaluations),
+        (
+            "DesyncMitigationMode_NonCompliant_Request_Count",
+            node.non_compliant_request_count,
+        ),
+    ];
+    let balancer = ("LoadBalancer", node.load_balancer.as_str());
+    let zone = ("AvailabilityZone", node.zone.as_str());
+    for (name, value) in sums.into_iter().filter(|(_, value)| *value > 0) {
+        let unit = match name {
+            "ProcessedBytes" => "Bytes",
+            _ => "Count",
+        };
+        for dimensions in [&[balancer][..], &[balancer, zone]] {
+            let key = MetricKey::new(scope, ALB, name, dimensions);
+            metrics.put_bucket(key, unit, start, Bucket::of(value as f64, 1.0));
+        }
+    }
+}
+
+/// `GrpcRequestCount`: the requests of groups that speak it.
+fn grpc_requests(
+    metrics: &Metrics,
+    state: &State,
+    balancer: &LoadBalancer,
+    counts: &[NodeMetrics],
+    start: Timestamp,
+) {
+    let groups = groups_of(state, balancer);
+    let groups = groups.iter().filter_map(|arn| state.target_groups.get(arn));
+    let spoken = groups.filter(|group| group.protocol_version == "GRPC");
+    let spoken: Vec<&str> = spoken.map(|group| group.dimension()).collect();
+    if spoken.is_empty() {
+        return;
+    }
+    let own = counts
+        .iter()
+        .filter(|n| n.load_balancer == balancer.dimension());
+    for (node, group) in own.flat_map(|node| node.groups.iter().map(move |group| (node, group))) {
+        let requests: u64 = group.targets.iter().map(|t| t.request_count).sum();
+        if requests > 0 && spoken.contains(&group.target_group.as_str()) {
+            let bucket = Bucket::of(requests as f64, 1.0);
+            let put = |dimensions: &[(&str, &str)]| {
+                let key = MetricKey::new(&balancer.scope, ALB, "GrpcRequestCount", dimensions);
+                metrics.put_bucket(key, "Count", start, bucket.clone());
+            };
+            all_dimensions(balancer.dimension(), node, group, true, put);
+        }
+    }
+}
+
+/// L, LZ, T and TZ; without what is of the whole load balancer, T and TZ.
+fn all_dimensions(
+    balancer: &str,
+    node: &NodeMetrics,
+    group: &GroupMetrics,
+    whole_balancer: bool,
+    put: impl Fn(&[(&str, &str)]),
+) {
+    let balancer = ("LoadBalancer", balancer);
+    let group = ("TargetGroup", group.target_group.as_str());
+    let zone = ("AvailabilityZone", node.zone.as_str());
+    put(&[balancer, group]);
+    put(&[balancer, group, zone]);
+    if whole_balancer {
+        put(&[balancer]);
+        put(&[balancer, zone]);
     }
 }
 
@@ -210,19 +250,7 @@ fn group_counts(
                 bucket.clone(),
             )
         };
-        put(&[
-            ("LoadBalancer", balancer),
-            ("TargetGroup", &group.target_group),
-        ]);
-        put(&[
-            ("LoadBalancer", balancer),
-            ("TargetGroup", &group.target_group),
-            ("AvailabilityZone", &node.zone),
-        ]);
-        if whole_balancer {
-            put(&[("LoadBalancer", balancer)]);
-            put(&[("LoadBalancer", balancer), ("AvailabilityZone", &node.zone)]);
-        }
+        all_dimensions(balancer, node, group, whole_balancer, put);
     };
     let counts = [
         ("RequestCount", requests),
@@ -358,101 +386,5 @@ fn requests_per_target(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ::balancer::report::TargetMetrics;
-    use model::elbv2::TargetHealth;
-
-    fn node(zone: &str, requests: u64, healthy: u64) -> NodeMetrics {
-        NodeMetrics {
-            load_balancer: "app/lb/1".into(),
-            node: zone.into(),
-            zone: zone.into(),
-            groups: vec![GroupMetrics {
-                target_group: "targetgroup/web/1".into(),
-                healthy_host_count: healthy,
-                targets: vec![TargetMetrics {
-                    request_count: requests,
-                    ..Default::default()
-                }],
-                ..Default::default()
-            }],
-            ..Default::default()
-        }
-    }
-
-    #[test]
-    fn connections_are_averaged_and_the_dearest_dimension_counts() {
-        let metrics = Metrics::default();
-        let scope = Scope::new("000000000000", "us-east-1");
-        let second = |zone: &str, active: u64, new: u64| NodeMetrics {
-            active_connection_count: active,
-            new_connection_count: new,
-            ..node(zone, 0, 1)
-        };
-        let counts = [
-            second("a", 100, 50),
-            second("a", 300, 50),
-            second("b", 50, 0),
-        ];
-        let start = Timestamp::UNIX_EPOCH;
-        connections(&metrics, &scope, "app/lb/1", &counts, start);
-        let check = |name: &str, dimensions: &[(&str, &str)], expected: f64| {
-            let key = MetricKey::new(&scope, ALB, name, dimensions);
-            let end = Timestamp::from_second(60).unwrap();
-            let sum = metrics.query(&key, None, start, end, 60_000, &metrics::Statistic::Sum);
-            assert_eq!(sum, [(start, expected)], "{name} {dimensions:?}");
-        };
-        let whole = ("LoadBalancer", "app/lb/1");
-        check("ActiveConnectionCount", &[whole], 250.0);
-        check(
-            "ActiveConnectionCount",
-            &[whole, ("AvailabilityZone", "a")],
-            200.0,
-        );
-        check("ConsumedLCUs", &[whole], 2.0);
-    }
-
-    /// One target in zone a, three in zone b, and zones not crossed.
-    #[test]
-    fn requests_per_target_are_of_all_nodes_over_all_targets() {
-        let metrics = Metrics::default();
-        let scope = Scope::new("000000000000", "us-east-1");
-        let store = store::Store::in_memory();
-        for target in ["i-1", "i-2", "i-3", "i-4"] {
-            let health = TargetHealth {
-                target_group:
-                    "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/1".into(),
-                target: target.into(),
-                port: 80,
-                state: TargetState::Healthy,
-                reason: None,
-                since: Timestamp::UNIX_EPOCH,
-                is_anomalous: false,
-                is_mitigated: false,
-                is_shifted: false,
-            };
-            store.update(|tx| tx.put(health));
-        }
-        let state = store.snapshot();
-        let start = Timestamp::UNIX_EPOCH;
-        let counts = [
-            node("a", 60, 1),
-            node("b", 50, 3),
-            node("a", 0, 1),
-            node("b", 10, 3),
-        ];
-        requests_per_target(&metrics, &state, &scope, "app/lb/1", &counts, start);
-        let check = |dimensions: &[(&str, &str)], expected: f64| {
-            let key = MetricKey::new(&scope, ALB, "RequestCountPerTarget", dimensions);
-            let end = Timestamp::from_second(60).unwrap();
-            let sum = metrics.query(&key, None, start, end, 60_000, &metrics::Statistic::Sum);
-            assert_eq!(sum, [(start, expected)], "{dimensions:?}");
-        };
-        let group = ("TargetGroup", "targetgroup/web/1");
-        check(&[group], 30.0);
-        check(&[group, ("LoadBalancer", "app/lb/1")], 30.0);
-        check(&[group, ("AvailabilityZone", "a")], 60.0);
-        check(&[group, ("AvailabilityZone", "b")], 20.0);
-    }
-}
+#[path = "load_balancer_tests.rs"]
+mod tests;
