@@ -109,11 +109,18 @@ fn set_monitoring(ctx: &mut Ctx, input: &MonitorInstances, on: bool) -> Result<M
         instances_set: Vec::new(),
     };
     for instance in instances {
+        let before = instance.monitoring;
         ctx.tx
             .modify::<Instance>(&instance.id, |i| i.monitoring = on);
+        // The call tells of the change, Describe calls of what is so then.
+        let state = match (before, on) {
+            (false, true) => "pending",
+            (true, false) => "disabling",
+            _ => Monitoring::new(on).state,
+        };
         answer.instances_set.push(InstanceMonitoring {
             instance_id: instance.id.to_string(),
-            monitoring: Monitoring::new(on),
+            monitoring: Monitoring { state },
         });
     }
     Ok(answer)
