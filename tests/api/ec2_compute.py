@@ -395,8 +395,8 @@ def lives(ec2, ids, one):
     ec2.modify_instance_attribute(**here, SourceDestCheck={"Value": False})
     ec2.modify_instance_metadata_options(**here, HttpTokens="optional", InstanceMetadataTags="enabled")
     monitoring = lambda call: call(InstanceIds=[one])["InstanceMonitorings"][0]["Monitoring"]["State"]
-    told = [monitoring(call) for call in (ec2.monitor_instances, ec2.monitor_instances, ec2.unmonitor_instances)]
-    check("monitoring is told as it changes", told, ["pending", "enabled", "disabling"])
+    told = [monitoring(call) for call in (ec2.unmonitor_instances, ec2.unmonitor_instances, ec2.monitor_instances)]
+    check("monitoring is told as it changes", told, ["disabling", "disabled", "pending"])
     ec2.modify_instance_maintenance_options(**here, AutoRecovery="disabled")
     ec2.modify_instance_credit_specification(
         InstanceCreditSpecifications=[{"InstanceId": i, "CpuCredits": "unlimited"} for i in (one, NOBODY)]
