@@ -283,10 +283,12 @@ def test_sums_and_gauges_are_those_of_the_flows(serving):
     balancer = {"Name": "LoadBalancer", "Value": outer.split(":loadbalancer/")[1]}
     group = {"Name": "TargetGroup", "Value": serving.output("groups")[0].split(":")[-1]}
 
+    begin = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=15)
+
     def points(name, statistic, *dimensions):
-        """Of the last quarter of an hour, the newest last."""
-        now = datetime.datetime.now(datetime.timezone.utc)
-        span = {"StartTime": now - datetime.timedelta(minutes=15), "EndTime": now + datetime.timedelta(minutes=1)}
+        """From a quarter of an hour before on, the newest last."""
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=1)
+        span = {"StartTime": begin, "EndTime": end}
         given = {"Namespace": "AWS/NetworkELB", "MetricName": name, "Dimensions": [balancer, *dimensions]}
         found = cloudwatch.get_metric_statistics(**given, **span, Period=60, Statistics=[statistic])["Datapoints"]
         return [p[statistic] for p in sorted(found, key=lambda p: p["Timestamp"])]

@@ -145,9 +145,19 @@ impl Servers {
             let _ = running.stop.send(End::Close);
             closing.push(running.task);
         }
+        // Of servers that were to leave, and whose sockets nobody took.
+        self.leaving.retain(|(_, task)| !task.is_finished());
+        for (_, task) in self
+            .leaving
+            .extract_if(.., |(socket, _)| !wanted.contains(socket))
+        {
+            task.abort();
+            closing.push(task);
+        }
         for task in closing {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "close a server");
+            match task.await {
+                Err(error) if !error.is_cancelled() => tracing::error!(%error, "close a server"),
+                _ => {}
             }
         }
 

@@ -31,10 +31,11 @@ pub fn next(
     }
     let text = format!("{} {zone}", fields.join(" "));
     let crontab = cronexpr::parse_crontab(&text).map_err(|_| Wrong::Expression)?;
+    let is_hourly = matches!(fields[1], "*" | "*/1" | "0-23");
     let mut from = after;
     while let Ok(found) = crontab.find_next(MakeTimestamp(from)) {
         from = found.timestamp();
-        if fields[1] == "*" || !is_second(&found) {
+        if is_hourly || !is_second(&found) {
             return Ok(Some(from));
         }
     }
@@ -151,7 +152,9 @@ mod tests {
             "2026-11-01T06:30:00Z",
             "2026-11-01T07:30:00Z",
         ];
-        runs("30 * * * *", new_york, "2026-11-01T05:00:00Z", &hourly);
+        for every_hour in ["30 * * * *", "30 */1 * * *", "30 0-23 * * *"] {
+            runs(every_hour, new_york, "2026-11-01T05:00:00Z", &hourly);
+        }
         let berlin = ["2026-10-25T00:15:00Z", "2026-10-26T01:15:00Z"];
         runs(
             "15 2 * * *",

@@ -58,8 +58,7 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeInstances) -> Result<Described
             "The parameter instancesSet cannot be used with the parameter maxResults",
         ));
     }
-    let (instances, next_token) =
-        describe(ctx, &input.instance_id, &input.filter, FILTERS, &page)?;
+    let (instances, next_token) = describe(ctx, &input.instance_id, &input.filter, FILTERS, &page)?;
     dry_run(input.dry_run)?;
     Ok(Described {
         state: ctx.tx.state(),

@@ -121,6 +121,8 @@ impl Shown {
         if let Some(shown) = lists.iter().find(same) {
             return Some(Arc::clone(shown));
         }
+        // Versions never come back.
+        lists.retain(|shown| shown.versions == versions);
         lists.truncate(LISTS - 1);
         lists.push_front(Arc::new(Self {
             instances: instances.to_vec(),

@@ -315,8 +315,17 @@ impl Node {
                 target.cut();
             }
         }
-        // Requests that were cut off are answered, as far as that takes no waiting, and logged.
-        tokio::task::yield_now().await;
+        // Requests that were cut off are answered, as far as that takes no waiting, and logged. Some
+        // have their turn each time.
+        let mut before = usize::MAX;
+        loop {
+            tokio::task::yield_now().await;
+            let now = self.connections();
+            if now == 0 || now >= before {
+                break;
+            }
+            before = now;
+        }
         self.flush_logs();
         let mut connections = self.connections.take();
         connections.shutdown().await;
