@@ -10,7 +10,7 @@ use crate::tables::State;
 use crate::tx::Changes;
 use rusqlite::Connection;
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -49,6 +49,8 @@ struct Waiting {
 }
 
 struct File {
+    /// SQLite's log.
+    log: PathBuf,
     waiting: Mutex<Waiting>,
     bell: Condvar,
     db: Mutex<Database>,
@@ -107,7 +109,10 @@ impl Journal {
         db.execute_batch(&format!("PRAGMA user_version = {FORMAT}"))
             .map_err(Error::Open)?;
         let state = load(&db)?;
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
         let file = Arc::new(File {
+            log: log.into(),
             waiting: Mutex::default(),
             bell: Condvar::new(),
             db: Mutex::new(Database {
@@ -221,6 +226,13 @@ impl File {
         true
     }
 
+    /// Carrying the log over begins with waiting for it to be on the disk: most of that wait is done
+    /// here, while others go on writing.
+    fn sync_log(&self) {
+        // If it cannot be done, SQLite says so better.
+        let _ = std::fs::File::open(&self.log).and_then(|log| log.sync_data());
+    }
+
     /// The thread: writes what it is left, and keeps SQLite's log short.
     fn tend(&self) {
         let mut before = 0;
@@ -238,6 +250,9 @@ impl File {
             }
             let idle = db.log == before;
             if db.log > LONG_LOG || (idle && db.log > 0) {
+                drop(db);
+                self.sync_log();
+                db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Err(error) = carry_over(&db.connection) {
                     tracing::warn!(%error, "failed to carry the journal's log over");
                 }
