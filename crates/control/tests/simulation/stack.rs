@@ -43,7 +43,7 @@ pub fn subnet(cloud: &Cloud, zone: &str) -> SubnetId {
         .state()
         .subnets
         .values()
-        .find(|s| s.zone == zone)
+        .find(|s| s.zone == zone && s.scope == cloud.scope)
         .unwrap()
         .id
         .clone()
