@@ -73,6 +73,7 @@ impl Edge {
                     .retain(|id, last| wanted.contains(id) || *last >= revision);
                 new
             }
+            // A count, for `usage`.
             cfg::Report::MetadataNoToken(_) => Vec::new(),
         }
     }

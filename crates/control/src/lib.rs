@@ -312,6 +312,9 @@ impl World {
                     }
                 }
                 Report::Edge(report) => {
+                    if let ::edge::config::Report::MetadataNoToken(counts) = &report {
+                        self.usage.take_no_token(counts);
+                    }
                     for failure in self.edge.report(report) {
                         self.store
                             .update(|tx| tx.event(now, Severity::Error, "edge", "edge", failure));

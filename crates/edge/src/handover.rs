@@ -9,6 +9,7 @@ use crate::netns::NamespaceId;
 use crate::servers::Servers;
 use serde::{Deserialize, Serialize};
 use sidecar::{Leaving, Reporter, handover};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -30,17 +31,29 @@ pub struct Name {
     pub is_udp: bool,
 }
 
-/// Sockets of the process before.
+/// Sockets of the process before, and what it had not told yet.
 #[derive(Default)]
-pub struct Inherited(Vec<(Name, OwnedFd)>);
+pub struct Inherited {
+    sockets: Vec<(Name, OwnedFd)>,
+    knowledge: Knowledge,
+}
 
-#[derive(Serialize, Deserialize)]
-struct Knowledge {}
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Knowledge {
+    /// Of the metadata service, by instance.
+    no_token: BTreeMap<String, u64>,
+}
 
 impl Inherited {
     pub fn take(&mut self, name: &Name) -> Option<OwnedFd> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(at).1)
+        let at = self.sockets.iter().position(|(known, _)| known == name)?;
+        Some(self.sockets.swap_remove(at).1)
+    }
+
+    /// Requests without a token that nobody was told of.
+    pub fn take_counts(&mut self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.knowledge.no_token)
     }
 }
 
@@ -50,7 +63,8 @@ pub async fn take(dir: &Path) -> io::Result<Inherited> {
     let taking = move || handover::take::<Name, Knowledge>(&dir);
     let taken = tokio::task::spawn_blocking(taking).await;
     let taken = taken.map_err(io::Error::other)??;
-    Ok(taken.map_or_else(Inherited::default, |(sockets, _)| Inherited(sockets)))
+    let taken = taken.map(|(sockets, knowledge)| Inherited { sockets, knowledge });
+    Ok(taken.unwrap_or_default())
 }
 
 /// Gives the sockets to the process that asked; `None` if it did not take them.
@@ -63,8 +77,13 @@ pub async fn give(
     let offered = sockets
         .iter()
         .map(|(socket, held)| (socket.name(), held.as_raw_fd()));
-    if let Err(error) = handover::offer(stream, offered, Knowledge {}).await {
+    let no_token = servers.counters.take();
+    let knowledge = Knowledge {
+        no_token: no_token.clone(),
+    };
+    if let Err(error) = handover::offer(stream, offered, knowledge).await {
         tracing::warn!(%error, "serving on: nobody took over");
+        servers.counters.add_all(no_token);
         servers.resume(sockets);
         return None;
     }

@@ -92,6 +92,7 @@ pub async fn serve(dir: &Path) -> Result<(), Error> {
                 if let Some(applied) = &applied {
                     reporter.send(applied.clone());
                 }
+                tell_counts(&servers, &reporter);
                 continue;
             }
             asked = successors.accept() => {
@@ -112,10 +113,7 @@ pub async fn serve(dir: &Path) -> Result<(), Error> {
                 continue;
             }
             _ = counting.tick() => {
-                let counts = servers.counters.take();
-                if !counts.is_empty() {
-                    reporter.send(Report::MetadataNoToken(counts));
-                }
+                tell_counts(&servers, &reporter);
                 continue;
             }
         }
@@ -138,5 +136,16 @@ pub async fn serve(dir: &Path) -> Result<(), Error> {
             reporter.send(report.clone());
             applied = Some(report);
         }
+    }
+}
+
+/// Counts wait for a control plane to be told to.
+fn tell_counts(servers: &Servers, reporter: &sidecar::Reporter<Report>) {
+    if !reporter.is_heard() {
+        return;
+    }
+    let counts = servers.counters.take();
+    if !counts.is_empty() {
+        reporter.send(Report::MetadataNoToken(counts));
     }
 }

@@ -113,13 +113,15 @@ impl Opened {
 }
 
 impl Servers {
-    pub fn new(signer: metadata::Signer, resolv_conf: &Path, inherited: Inherited) -> Self {
+    pub fn new(signer: metadata::Signer, resolv_conf: &Path, mut inherited: Inherited) -> Self {
         let servers = dns::Servers::File(resolv_conf.to_owned());
+        let counters = metadata::Counters::default();
+        counters.add_all(inherited.take_counts());
         Self {
             view: watch::Sender::new(Arc::default()),
             signer: Arc::new(signer),
             upstream: Arc::new(dns::Upstream::new(servers)),
-            counters: Arc::default(),
+            counters: Arc::new(counters),
             identity: metadata::Identities::default(),
             endpoints: Arc::default(),
             running: BTreeMap::new(),

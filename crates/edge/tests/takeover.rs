@@ -168,3 +168,41 @@ fn connections_end_with_what_they_are_for() {
     drop(edge);
     drop(second);
 }
+
+/// What was counted and not yet told is told by whoever comes next.
+#[test]
+fn counts_are_handed_over() {
+    let mut edge = Edge::start("counts");
+    let server = address(4, 18080);
+    let mut config = Config {
+        revision: 1,
+        ..Config::default()
+    };
+    let mut vpc = vpc(None);
+    vpc.metadata = Some(server);
+    vpc.instances = vec![instance("i-1", Ipv4Addr::LOCALHOST)];
+    config.vpcs.insert("vpc-1".into(), vpc);
+    assert_eq!(edge.push(&config), []);
+    // For the first not to end at once.
+    let begun = connect(server);
+    const ASKED: u64 = 5;
+    for _ in 0..ASKED {
+        assert_eq!(http(server, "GET /latest/meta-data/instance-id").0, 200);
+    }
+    let second = take_over(&edge.dir);
+    // Some may have been told in time.
+    let mut told = 0;
+    let deadline = Instant::now() + PATIENCE;
+    while told < ASKED {
+        edge.sidecar.ensure_alive().unwrap();
+        if let Some(Report::MetadataNoToken(counts)) = edge.try_report() {
+            told += counts["i-1"];
+        }
+        assert!(Instant::now() < deadline, "told of {told}");
+        thread::yield_now();
+    }
+    assert_eq!(told, ASKED);
+    drop(begun);
+    drop(edge);
+    drop(second);
+}

@@ -104,6 +104,12 @@ impl<R: Serialize> Reporter<R> {
         self.peers.send(&Line::Report(report));
     }
 
+    /// Whether some control plane is connected, as far as is known here.
+    pub fn is_heard(&self) -> bool {
+        let open = self.peers.open.lock();
+        !open.expect("no holder of this lock panics").is_empty()
+    }
+
     /// Lets go of the directory, so that a successor may serve it, and of every control plane. The
     /// process is known there as one that leaves, for [`crate::stop`] to find, while the answer lives.
     pub async fn retire(&self) -> Result<Leaving> {

@@ -9,6 +9,7 @@ mod credit;
 mod group;
 mod instance;
 mod load_balancer;
+mod metadata;
 mod nat_gateway;
 mod network_load_balancer;
 
@@ -18,6 +19,7 @@ use crate::index::Members;
 use ::balancer::report::{FlowMetrics, Metrics as BalancerMetrics, NodeMetrics};
 use jiff::Timestamp;
 use model::event::Severity;
+use std::collections::BTreeMap;
 
 /// Seconds of a period.
 const MINUTE_SECS: u32 = 60;
@@ -32,6 +34,8 @@ pub struct Usage {
     nat_gateways: nat_gateway::Readings,
     balancer: Vec<NodeMetrics>,
     flows: Vec<FlowMetrics>,
+    /// Requests to the metadata service without a token, by instance.
+    no_token: BTreeMap<String, u64>,
 }
 
 impl Usage {
@@ -43,6 +47,13 @@ impl Usage {
     /// The same of network load balancers.
     pub fn take_flows(&mut self, counts: &[FlowMetrics]) {
         self.flows.extend(counts.iter().cloned());
+    }
+
+    /// The same of the metadata service.
+    pub fn take_no_token(&mut self, counts: &BTreeMap<String, u64>) {
+        for (instance, count) in counts {
+            *self.no_token.entry(instance.clone()).or_default() += count;
+        }
     }
 }
 
@@ -90,6 +101,8 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     load_balancer::measure(&world.metrics, &state, &counts, start);
     let flows = std::mem::take(&mut world.usage.flows);
     network_load_balancer::measure(&world.metrics, &state, &flows, start);
+    let no_token = std::mem::take(&mut world.usage.no_token);
+    metadata::measure(&world.metrics, &state, &no_token, start);
     nat_gateway::measure(
         &world.metrics,
         &mut world.usage.nat_gateways,

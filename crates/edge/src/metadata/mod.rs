@@ -72,6 +72,14 @@ impl Counters {
         std::mem::take(&mut *self.0.lock().expect("no holder of this lock panics"))
     }
 
+    /// What another process counted.
+    pub fn add_all(&self, others: BTreeMap<String, u64>) {
+        let mut counts = self.0.lock().expect("no holder of this lock panics");
+        for (instance, count) in others {
+            *counts.entry(instance).or_default() += count;
+        }
+    }
+
     fn add(&self, instance: &str) {
         let mut counts = self.0.lock().expect("no holder of this lock panics");
         *counts.entry(instance.to_owned()).or_default() += 1;

@@ -91,6 +91,10 @@ impl Edge {
         while !self.applied(wanted).is_empty() {}
     }
 
+    pub fn try_report(&self) -> Option<Report> {
+        self.reports.try_recv().ok()
+    }
+
     pub fn next_report(&self) -> Report {
         self.reports.recv_timeout(PATIENCE).unwrap()
     }
