@@ -30,6 +30,8 @@ use store::State;
 
 /// Seconds between two files of a node.
 const INTERVAL_SECS: u32 = 300;
+/// How often the last lines of a log are offered to a bucket that refuses them: an hour of AWS's.
+const LAST_TRIES: u32 = 12;
 /// Files that wait for delivery.
 const READY: &str = ".ready";
 
@@ -100,6 +102,8 @@ pub struct Deliveries {
     interval: Option<i64>,
     /// Failures last said, so that each is an event once.
     failures: BTreeSet<String>,
+    /// How often last lines were offered in vain.
+    in_vain: BTreeMap<PathBuf, u32>,
     under_way: Option<JoinHandle<Delivered>>,
 }
 
@@ -109,6 +113,8 @@ struct Delivered {
     failures: BTreeSet<String>,
     /// Directories that are no more.
     gone: Vec<PathBuf>,
+    /// Directories whose last lines a bucket refused.
+    refused: Vec<PathBuf>,
 }
 
 /// A file on its way.
@@ -122,6 +128,8 @@ struct Batch {
     directory: PathBuf,
     /// Nobody writes to it any more.
     is_last: bool,
+    /// And the bucket has had its chances.
+    is_last_try: bool,
     label: Label,
     /// Whose the bucket is; `None` if there is none.
     owner: Option<Scope>,
@@ -159,6 +167,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             Ok(parcels) => batches.push(Batch {
                 directory: directory.clone(),
                 is_last,
+                is_last_try: deliveries.in_vain.get(directory) >= Some(&(LAST_TRIES - 1)),
                 label: label.clone(),
                 owner: state.buckets.get(&label.bucket).map(|b| b.scope.clone()),
                 parcels,
@@ -213,6 +222,7 @@ fn know(world: &mut World, revision: u64, state: &State) {
                 }
                 labels.insert(directory.clone(), label);
             }
+            deliveries.in_vain.remove(&directory);
             deliveries.wanted.insert(directory);
         }
     }
@@ -224,11 +234,19 @@ fn hear(world: &mut World, now: Timestamp) {
     let Some(thread) = world.deliveries.under_way.take_if(ended) else {
         return;
     };
-    let Delivered { failures, gone } = thread.join().unwrap_or_else(|_| Delivered {
+    let Delivered {
+        failures,
+        gone,
+        refused,
+    } = thread.join().unwrap_or_else(|_| Delivered {
         failures: BTreeSet::from(["the delivery broke off".to_owned()]),
-        gone: Vec::new(),
+        ..Delivered::default()
     });
+    for directory in refused {
+        *world.deliveries.in_vain.entry(directory).or_default() += 1;
+    }
     for directory in gone {
+        world.deliveries.in_vain.remove(&directory);
         world
             .deliveries
             .labels
@@ -324,16 +342,21 @@ fn send(batch: Batch, deliver: &Deliver, delivered: &mut Delivered) {
             None => Err(format!("the bucket {bucket} does not exist")),
         };
         let Err(why) = sent else { continue };
-        // Of a load balancer that is gone nobody can mend the bucket's name.
-        if batch.is_last && batch.owner.is_none() && fs::remove_file(&parcel.path).is_ok() {
+        // Of a load balancer that is gone nobody can mend the bucket's name, and who could mend the
+        // bucket has had the time.
+        let is_hopeless = batch.owner.is_none() || batch.is_last_try;
+        if batch.is_last && is_hopeless && fs::remove_file(&parcel.path).is_ok() {
             fail(format!("{why}; its last lines are dropped"));
             continue;
         }
         is_empty = false;
         fail(why);
     }
+    if batch.is_last && !is_empty {
+        delivered.refused.push(batch.directory.clone());
+    }
     if batch.is_last && is_empty {
-        match Label::remove_with(&batch.directory) {
+        match batch.label.remove_with(&batch.directory) {
             Ok(true) => delivered.gone.push(batch.directory),
             // A process that leaves has written once more.
             Ok(false) => {}

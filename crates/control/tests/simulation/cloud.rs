@@ -474,6 +474,7 @@ fn world(
     let inbox = Inbox::new(bell.clone());
     plane.connect(inbox.clone());
     let (launching, fulfilling) = (context.clone(), context.clone());
+    let buckets = store.clone();
     let pool = context.public_pool;
     World::new(Parts {
         store: store.clone(),
@@ -512,6 +513,11 @@ fn world(
         inbox,
         bell,
         deliver: Arc::new(move |delivery| {
+            let state = buckets.snapshot();
+            let bucket = state.buckets.get(&delivery.bucket);
+            if !bucket.is_some_and(|bucket| bucket.configuration.contains_key("policy")) {
+                return Err("access denied".to_owned());
+            }
             delivered.lock().unwrap().push(delivery);
             Ok(())
         }),

@@ -154,21 +154,13 @@ fn switching_logs_off_leaves_no_line_behind() {
 fn lines_wait_for_their_bucket_as_long_as_somebody_can_make_it() {
     let mut cloud = Cloud::new(1.0);
     let (arn, directory, node) = logging(&mut cloud);
-    let all = |cloud: &Cloud| {
-        let state = cloud.state();
-        let events = state
-            .events
-            .values()
-            .filter(|e| e.subject == "load-balancer");
-        events.map(|e| e.message.clone()).collect::<Vec<_>>()
-    };
     cloud
         .store
         .update(|tx| _ = tx.remove::<Bucket>(&BUCKET.to_owned()));
     write(&directory, &node, "one\n");
     let missing = "failed to deliver logs: web: the bucket lines does not exist";
     wait(&mut cloud, "the event", |cloud| {
-        all(cloud).iter().any(|text| text == missing)
+        events(cloud).iter().any(|text| text == missing)
     });
     bucket(&cloud);
     assert_eq!(delivered(&mut cloud, 1)[0].1, "one\n");
@@ -179,10 +171,45 @@ fn lines_wait_for_their_bucket_as_long_as_somebody_can_make_it() {
         .store
         .update(|tx| _ = tx.remove::<Bucket>(&BUCKET.to_owned()));
     wait(&mut cloud, "the directory to go", |_| !directory.exists());
-    wait(&mut cloud, "the event", |cloud| {
-        all(cloud)
-            .iter()
-            .any(|text| text.ends_with("its last lines are dropped"))
-    });
+    wait(&mut cloud, "the event", are_dropped);
     fs::remove_dir(&cloud.logs).unwrap();
+}
+
+#[test]
+fn last_lines_that_a_bucket_refuses_are_not_kept_for_ever() {
+    let mut cloud = Cloud::new(1.0);
+    let (arn, directory, node) = logging(&mut cloud);
+    cloud.store.update(|tx| {
+        let bucket = tx.buckets.get(BUCKET).unwrap();
+        let mut bucket = Bucket::clone(bucket);
+        bucket.configuration.clear();
+        tx.put(bucket);
+    });
+    write(&directory, &node, "one\n");
+    cloud.elbv2(&format!("DeleteLoadBalancer&LoadBalancerArn={arn}"));
+    wait(&mut cloud, "a refusal", |cloud| {
+        let refused = "failed to deliver logs: web: access denied";
+        events(cloud).iter().any(|text| text == refused)
+    });
+    let begun = cloud.seconds();
+    assert!(directory.exists());
+    wait(&mut cloud, "the directory to go", |_| !directory.exists());
+    wait(&mut cloud, "the event", are_dropped);
+    // AWS's five minutes, eleven times more.
+    assert!(cloud.seconds() - begun >= 3000.0, "{}", cloud.seconds());
+    assert!(cloud.delivered.lock().unwrap().is_empty());
+    fs::remove_dir(&cloud.logs).unwrap();
+}
+
+/// What was said of load balancers.
+fn events(cloud: &Cloud) -> Vec<String> {
+    let state = cloud.state();
+    let events = state.events.values();
+    let events = events.filter(|event| event.subject == "load-balancer");
+    events.map(|event| event.message.clone()).collect()
+}
+
+fn are_dropped(cloud: &Cloud) -> bool {
+    let mut events = events(cloud).into_iter();
+    events.any(|text| text.ends_with("its last lines are dropped"))
 }

@@ -76,7 +76,7 @@ impl Label {
     }
 
     /// Removes the directory if nothing but this is in it; says whether it is gone.
-    pub fn remove_with(directory: &Path) -> io::Result<bool> {
+    pub fn remove_with(&self, directory: &Path) -> io::Result<bool> {
         let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let entries = match fs::read_dir(directory) {
             Err(error) if is_gone(&error) => return Ok(true),
@@ -88,8 +88,15 @@ impl Label {
             }
         }
         match fs::remove_file(directory.join(FILE)) {
-            Err(error) if !is_gone(&error) => Err(error),
-            _ => fs::remove_dir(directory).map(|()| true),
+            Err(error) if !is_gone(&error) => return Err(error),
+            _ => {}
+        }
+        match fs::remove_dir(directory) {
+            // Somebody has written a moment ago; what that is must not be forgotten.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                self.write(directory).map(|()| false)
+            }
+            removed => removed.map(|()| true),
         }
     }
 
