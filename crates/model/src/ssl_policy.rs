@@ -150,14 +150,15 @@ impl SslPolicy {
         self.ciphers.iter().copied().flatten().copied()
     }
 
-    /// Protocols and ciphers that clients are not offered here.
-    pub fn not_offered(&self) -> Vec<&'static str> {
-        let is_offered = |cipher: &&str| TLS_1_3.contains(cipher) || ECDHE_GCM.contains(cipher);
-        let protocols = self.protocols.iter().copied();
-        let protocols = protocols.filter(|protocol| !OFFERED_PROTOCOLS.contains(protocol));
-        protocols
-            .chain(self.ciphers().filter(|cipher| !is_offered(cipher)))
-            .collect()
+    /// Protocols and ciphers that clients are offered here, and those that they are not.
+    pub fn offered(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let is_offered = |name: &&str| {
+            [OFFERED_PROTOCOLS, TLS_1_3, ECDHE_GCM]
+                .iter()
+                .any(|known| known.contains(name))
+        };
+        let all = self.protocols.iter().copied().chain(self.ciphers());
+        all.partition(is_offered)
     }
 }
 
@@ -168,12 +169,15 @@ mod tests {
     #[test]
     fn every_policy_offers_something() {
         for policy in POLICIES {
-            let all = policy.protocols.len() + policy.ciphers().count();
-            assert!(policy.not_offered().len() < all, "{}", policy.name);
+            let (offered, _) = policy.offered();
+            let is_protocol = |name: &&str| OFFERED_PROTOCOLS.contains(name);
+            assert!(offered.iter().any(is_protocol), "{}", policy.name);
+            assert!(!offered.iter().all(is_protocol), "{}", policy.name);
         }
-        let strict = SslPolicy::find("ELBSecurityPolicy-TLS13-1-2-Res-2021-06");
-        assert_eq!(strict.map(SslPolicy::not_offered), Some(vec![]));
-        let default = SslPolicy::find(SslPolicy::DEFAULT).map(SslPolicy::not_offered);
-        assert!(default.is_some_and(|missing| missing.contains(&"TLSv1")));
+        let strict = SslPolicy::find("ELBSecurityPolicy-TLS13-1-2-Res-2021-06").unwrap();
+        assert_eq!(strict.offered().1, [""; 0]);
+        let (offered, missing) = SslPolicy::find(SslPolicy::DEFAULT).unwrap().offered();
+        assert!(missing.contains(&"TLSv1") && missing.contains(&"AES128-SHA"));
+        assert!(offered.contains(&"TLSv1.2") && !offered.contains(&"TLSv1.3"));
     }
 }

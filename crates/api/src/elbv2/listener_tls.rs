@@ -157,7 +157,7 @@ pub fn apply(ctx: &mut Ctx, listener: &mut Listener, request: &Request<'_>) -> R
     let name = given.unwrap_or(SslPolicy::DEFAULT);
     let policy = SslPolicy::find(name).ok_or_else(|| ssl_policy::not_found(name))?;
     listener.ssl_policy = Some(name.to_owned());
-    let missing = policy.not_offered();
+    let (offered, missing) = policy.offered();
     if !missing.is_empty() {
         ctx.tx.event(
             ctx.now,
@@ -165,7 +165,8 @@ pub fn apply(ctx: &mut Ctx, listener: &mut Listener, request: &Request<'_>) -> R
             &listener.arn,
             "not-emulated",
             format!(
-                "the policy {name} allows what this cloud does not offer: {}",
+                "the policy {name} is served with {}; clients are not offered {}, which it allows as well",
+                offered.join(", "),
                 missing.join(", ")
             ),
         );

@@ -2,6 +2,7 @@
 
 use super::walk::Walk;
 use model::elbv2::{LoadBalancer, TargetState};
+use model::ssl_policy::SslPolicy;
 use store::{State, TargetHealthKey};
 
 /// By name, `load-balancer/NAME` or DNS name.
@@ -16,15 +17,27 @@ pub fn find<'a>(state: &'a State, text: &str) -> Option<&'a LoadBalancer> {
 
 pub fn listener(walk: &mut Walk, state: &State, balancer: &LoadBalancer, port: u16) {
     let name = &balancer.name;
-    let listens = |l: &model::elbv2::Listener| l.load_balancer == balancer.arn && l.port == port;
-    if !state.listeners.values().any(|l| listens(l)) {
+    let mut listeners = state.listeners.values();
+    let Some(listener) = listeners.find(|l| l.load_balancer == balancer.arn && l.port == port)
+    else {
         walk.no(
             "listener",
             format!("{name} has no listener on port {port}: connections are refused"),
         );
         return;
-    }
-    walk.yes("listener", format!("{name} listens on port {port}"));
+    };
+    let policy = listener.ssl_policy.as_deref().and_then(SslPolicy::find);
+    walk.yes(
+        "listener",
+        match policy {
+            None => format!("{name} listens on port {port}"),
+            Some(policy) => format!(
+                "{name} listens on port {port}; of {} it offers {}",
+                policy.name,
+                policy.offered().0.join(", ")
+            ),
+        },
+    );
     for arn in control::load_balancer::groups_of(state, balancer) {
         let Some(group) = state.target_groups.get(&arn) else {
             continue;
