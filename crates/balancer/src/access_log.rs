@@ -16,7 +16,9 @@ use jiff::Timestamp;
 
 use crate::config::{ProtocolVersion, TargetGroup};
 use crate::http::desync::{Classification, Tier};
-use crate::text::{push_address, push_number, push_quoted, push_seconds, push_time};
+use crate::text::{
+    push_address, push_number, push_quoted, push_seconds, push_time, push_time_to_millis, write_hex,
+};
 use crate::tls::Session;
 
 /// What is known of a request; `None` and empty become `-`.
@@ -37,11 +39,13 @@ pub struct Entry {
     pub received_bytes: u64,
     pub sent_bytes: u64,
     /// The request line and the user agent as the line has them, quotes and all: one piece of memory
-    /// instead of two texts that are copied again. Empty where no head was understood.
+    /// instead of two texts that are copied again.
     pub request: Vec<u8>,
     pub target_group: Option<Arc<TargetGroup>>,
-    /// A new root of ours.
+    /// A new id of ours: the root, unless the client sent one.
     pub trace_id: Option<[u8; 35]>,
+    /// The whole field, where the client sent one.
+    pub trace: Vec<u8>,
     pub rule_priority: Option<u32>,
     pub actions: &'static str,
     pub redirect_url: String,
@@ -77,6 +81,7 @@ impl Entry {
             request: Vec::new(),
             target_group: None,
             trace_id: None,
+            trace: Vec::new(),
             rule_priority: None,
             actions: "",
             redirect_url: String::new(),
@@ -86,6 +91,17 @@ impl Entry {
             transformed_uri: String::new(),
             transform_status: "",
         }
+    }
+
+    /// Names what was spoken to, where nobody understood what for.
+    pub fn set_no_request(&mut self, dns_name: &str, port: u16) {
+        let scheme = if self.session.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let name = dns_name.to_ascii_lowercase();
+        self.request = format!(" \"- {scheme}://{name}:{port}- -\" \"-\"").into_bytes();
     }
 
     /// Appends the line, its newline included. `finished` is when the response was sent.
@@ -129,29 +145,32 @@ impl Entry {
         number(out, self.target_status);
         number(out, Some(self.received_bytes));
         number(out, Some(self.sent_bytes));
-        match self.request.as_slice() {
-            [] => out.extend_from_slice(b" \"- - -\" \"-\""),
-            request => out.extend_from_slice(request),
-        }
+        out.extend_from_slice(&self.request);
         word(out, session.map_or("-", |session| session.cipher));
         word(out, session.map_or("-", |session| session.version));
         let group = self.target_group.as_ref();
         word(out, group.map_or("-", |group| group.name_in_logs()));
         match &self.trace_id {
-            Some(id) => {
+            Some(id) if self.trace.is_empty() => {
                 out.extend_from_slice(b" \"Root=");
                 out.extend_from_slice(id);
                 out.push(b'"');
             }
-            None => out.extend_from_slice(b" \"-\""),
+            _ => push_quoted(out, &self.trace),
         }
-        let server_name = session.and_then(|session| session.server_name.as_deref());
+        // A name that only the default certificate was left for is not told.
+        let named = session.filter(|session| session.is_named);
+        let server_name = named.and_then(|session| session.server_name.as_deref());
         push_quoted(out, server_name.unwrap_or_default().as_bytes());
-        let certificate = session.map_or("", |session| &session.certificate);
+        let certificate = match session {
+            Some(session) if session.is_resumed => "session-reused",
+            Some(session) => &session.certificate,
+            None => "",
+        };
         push_quoted(out, certificate.as_bytes());
         number(out, self.rule_priority);
         out.push(b' ');
-        push_time(out, self.created);
+        push_time_to_millis(out, self.created);
         push_quoted(out, self.actions.as_bytes());
         push_quoted(out, self.redirect_url.as_bytes());
         out.extend_from_slice(b" \"-\"");
@@ -189,11 +208,15 @@ impl Entry {
     }
 }
 
-/// How logs name a connection.
+/// How logs name a connection: by 32 digits, of which 16 are its number and the others follow from it.
 pub fn push_trace(out: &mut Vec<u8>, connection: u64) {
-    out.extend_from_slice(b"TID_");
-    let digit = |shift: u32| b"0123456789abcdef"[(connection >> shift & 15) as usize];
-    out.extend((0..16).rev().map(|place| digit(place * 4)));
+    let mut name = *b"TID_0123456789abcdef0123456789abcdef";
+    write_hex(&mut name[4..20], connection);
+    write_hex(
+        &mut name[20..],
+        connection.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+    );
+    out.extend_from_slice(&name);
 }
 
 fn word(out: &mut Vec<u8>, word: &str) {
@@ -209,14 +232,17 @@ fn number(out: &mut Vec<u8>, number: Option<impl Into<u64>>) {
     }
 }
 
-/// Appends to the node's file.
-pub fn append(directory: &Path, node: &str, lines: &[u8]) -> io::Result<()> {
+/// Appends to the node's file. `creates` its directory where there is none: else nobody wants these
+/// lines any more.
+pub fn append(directory: &Path, node: &str, lines: &[u8], creates: bool) -> io::Result<()> {
     let path = directory.join(format!("{node}.log"));
     let open = || OpenOptions::new().create(true).append(true).open(&path);
-    let file = open().or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => fs::create_dir_all(directory).and_then(|()| open()),
-        _ => Err(error),
-    });
+    let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let file = match open() {
+        Err(error) if is_missing(&error) && !creates => return Ok(()),
+        Err(error) if is_missing(&error) => fs::create_dir_all(directory).and_then(|()| open()),
+        opened => opened,
+    };
     file?.write_all(lines)
 }
 
@@ -230,6 +256,7 @@ mod tests {
         let client: SocketAddr = "192.0.2.1:4711".parse().unwrap();
         let mut entry = Entry::new(SystemTime::UNIX_EPOCH, client, 0xab, None);
         entry.created = created;
+        entry.set_no_request("Web-1.elb.example", 80);
         let check = |entry: &Entry, expected: &str| {
             let mut out = Vec::new();
             entry.write(&mut out, "app/web/1", created);
@@ -237,9 +264,12 @@ mod tests {
         };
         check(
             &entry,
-            "http 2026-01-02T03:04:05.678901Z app/web/1 192.0.2.1:4711 - -1 -1 -1 - - 0 0 \"- - -\" \"-\" - - - \"-\" \
-             \"-\" \"-\" - 2026-01-02T03:04:05.678901Z \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" TID_00000000000000ab \"-\" \"-\" \"-\"\n",
+            "http 2026-01-02T03:04:05.678901Z app/web/1 192.0.2.1:4711 - -1 -1 -1 - - 0 0 \
+             \"- http://web-1.elb.example:80- -\" \"-\" - - - \"-\" \
+             \"-\" \"-\" - 2026-01-02T03:04:05.678000Z \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" \
+             TID_00000000000000abaf0e4ee806c0e207 \"-\" \"-\" \"-\"\n",
         );
+        entry.request.clear();
         entry.target = Some("10.0.1.5:80".parse().unwrap());
         entry.request_processing_time = Some(Duration::ZERO);
         entry.target_processing_time = Some(Duration::from_micros(1_500));
@@ -259,7 +289,8 @@ mod tests {
             &entry,
             "http 2026-01-02T03:04:05.678901Z app/web/1 192.0.2.1:4711 10.0.1.5:80 0.000 0.002 0.000 200 200 0 0 \
              \"GET http://h:80/\\\" HTTP/1.1\" \"a\\x0ab\" - - targetgroup/web/2 \"Root=1-00000000-000000000000000000000000\" \"-\" \"-\" 0 \
-             2026-01-02T03:04:05.678901Z \"forward\" \"-\" \"-\" \"10.0.1.5:80\" \"200\" \"-\" \"-\" TID_00000000000000ab \"-\" \"-\" \"-\"\n",
+             2026-01-02T03:04:05.678000Z \"forward\" \"-\" \"-\" \"10.0.1.5:80\" \"200\" \"-\" \"-\" \
+             TID_00000000000000abaf0e4ee806c0e207 \"-\" \"-\" \"-\"\n",
         );
     }
 }

@@ -98,6 +98,9 @@ pub struct NodeMetrics {
     pub rule_evaluations: u64,
     /// Of `DesyncMitigationMode_NonCompliant_Request_Count`.
     pub non_compliant_request_count: u64,
+    pub dropped_invalid_header_request_count: u64,
+    pub forwarded_invalid_header_request_count: u64,
+    pub non_sticky_request_count: u64,
     pub groups: Vec<GroupMetrics>,
     /// Of a network load balancer's node, within this process: reported with its other flows.
     #[serde(skip)]
@@ -139,6 +142,7 @@ pub struct TargetMetrics {
     pub target_4xx: u64,
     pub target_5xx: u64,
     pub target_connection_error_count: u64,
+    pub target_tls_negotiation_error_count: u64,
     /// Request sent to first response header, in microseconds.
     pub response_time: Histogram,
 }
@@ -203,6 +207,7 @@ impl Metrics {
                     || target.is_mitigated
                     || target.response_time.count > 0
                     || target.target_connection_error_count > 0
+                    || target.target_tls_negotiation_error_count > 0
             });
         }
     }

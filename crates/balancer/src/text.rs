@@ -86,6 +86,15 @@ pub fn push_seconds(out: &mut Vec<u8>, duration: Duration) {
 
 /// `2026-01-02T03:04:05.678901Z`
 pub fn push_time(out: &mut Vec<u8>, at: Timestamp) {
+    push_time_with(out, at, at.subsec_microsecond().unsigned_abs());
+}
+
+/// `2026-01-02T03:04:05.678000Z`
+pub fn push_time_to_millis(out: &mut Vec<u8>, at: Timestamp) {
+    push_time_with(out, at, at.subsec_millisecond().unsigned_abs() * 1000);
+}
+
+fn push_time_with(out: &mut Vec<u8>, at: Timestamp, micros: u32) {
     thread_local! {
         /// The last second that was written, and how.
         static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
@@ -98,8 +107,26 @@ pub fn push_time(out: &mut Vec<u8>, at: Timestamp) {
         out.extend_from_slice(text.as_bytes());
     });
     out.push(b'.');
-    push_padded::<6>(out, at.subsec_microsecond().unsigned_abs());
+    push_padded::<6>(out, micros);
     out.push(b'Z');
+}
+
+/// Fills `out` with the low digits of `number`, two of them at a time.
+pub fn write_hex(out: &mut [u8], number: u64) {
+    const PAIRS: [[u8; 2]; 256] = {
+        let digits = b"0123456789abcdef";
+        let mut pairs = [[0; 2]; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+            byte += 1;
+        }
+        pairs
+    };
+    let bytes = number.to_le_bytes();
+    for (pair, byte) in out.rchunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&PAIRS[usize::from(byte)]);
+    }
 }
 
 /// A space and the text in quotes, `-` for an empty one. Quotes, backslashes and control characters
@@ -179,6 +206,14 @@ mod tests {
         ] {
             check(&|out| push_time(out, text.parse().unwrap()), text);
         }
+        let time = "2026-01-02T03:04:05.678901Z".parse().unwrap();
+        check(
+            &|out| push_time_to_millis(out, time),
+            "2026-01-02T03:04:05.678000Z",
+        );
+        let mut digits = [0; 8];
+        write_hex(&mut digits, 0x12_3456_789a);
+        assert_eq!(&digits, b"3456789a");
         check(&|out| push_quoted(out, b""), " \"-\"");
         check(
             &|out| push_quoted(out, b"a \"b\"\\\n\xff"),

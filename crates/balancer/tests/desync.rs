@@ -183,21 +183,34 @@ const CASES: &[Case] = &[
         "a header beyond ASCII",
         "GET / HTTP/1.1\r\nHost: h\r\nX: \u{e9}\r\n\r\n",
     ),
-    always(
+    ambiguous(
         "a folded header",
         "GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n Transfer-Encoding: chunked\r\n\r\n",
+    ),
+    ambiguous(
+        "a folded first header",
+        "GET / HTTP/1.1\r\n Host: h\r\nHost: h\r\n\r\n",
+    ),
+    always(
+        "a folded media type",
+        "GET / HTTP/1.1\r\nHost: h\r\nContent-Type: a/b;\r\n c=d\r\n\r\n",
+        Kept,
+    ),
+    always(
+        "a folded length",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n 3\r\n\r\nabc",
         Refused(400),
     ),
     always(
-        "a folded first header",
-        "GET / HTTP/1.1\r\n Host: h\r\nHost: h\r\n\r\n",
+        "a folded coding",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
         Refused(400),
     ),
-    ambiguous(
+    acceptable(
         "lines that end in a bare LF",
         "POST / HTTP/1.1\nHost: h\nContent-Length: 3\n\nabc",
     ),
-    ambiguous(
+    acceptable(
         "one bare LF, which some take for a part of the value",
         "POST / HTTP/1.1\r\nHost: h\r\nX: a\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ),
@@ -226,10 +239,9 @@ const CASES: &[Case] = &[
         "a header without a name",
         "GET / HTTP/1.1\r\nHost: h\r\n: a\r\n\r\n",
     ),
-    always(
+    ambiguous(
         "a line that is no header",
         "GET / HTTP/1.1\r\nHost: h\r\nGET /evil HTTP/1.1\r\n\r\n",
-        Refused(400),
     ),
     always("no host", "GET / HTTP/1.1\r\n\r\n", Refused(400)),
     always(
@@ -387,7 +399,7 @@ fn requests_that_depart_from_http_are_counted() {
         ("Content-Length: 0\r\n", 200),
         ("Content_Length: 0\r\n", 200),
         ("Content-Length: +1\r\n", 400),
-        ("no colon\r\n", 400),
+        ("no colon\r\n", 200),
     ] {
         let request = format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
         assert_eq!(balancer.ask(&request).status, status, "{fields}");
@@ -397,6 +409,6 @@ fn requests_that_depart_from_http_are_counted() {
         balancer.ask("TRACE / HTTP/1.1\r\nHost: h\r\n\r\n").status,
         405
     );
-    balancer.wait_count("4XX", 3, |node| node.elb_4xx);
+    balancer.wait_count("4XX", 2, |node| node.elb_4xx);
     balancer.wait_count("departures", 4, |node| node.non_compliant_request_count);
 }

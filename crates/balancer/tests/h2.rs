@@ -3,6 +3,7 @@
 mod common;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use balancer::config::*;
@@ -23,7 +24,10 @@ fn streams_reach_http1_targets() {
             body.len()
         ));
     });
-    let (balancer, made) = start(&[&target], |_| {});
+    let logs = logs("streams");
+    let (balancer, made) = start(&[&target], |config| {
+        config.balancer().attributes.access_log = Some(logs.clone());
+    });
     block_on(async {
         let sender = connect(&balancer, &made).await;
         let request = Request::post("https://a.example/p?q")
@@ -67,6 +71,23 @@ fn streams_reach_http1_targets() {
     });
     drop(balancer);
     target.stop();
+    let lines = lines(&logs);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let request = "\"POST https://a.example:8443/p?q HTTP/2.0\"";
+    assert!(
+        lines[0].starts_with("h2 ") && lines[0].contains(request),
+        "{lines:?}"
+    );
+}
+
+fn logs(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("balancer-h2-{name}-{}", std::process::id()))
+}
+
+fn lines(logs: &PathBuf) -> Vec<String> {
+    let log = std::fs::read_to_string(logs.join("a.log")).unwrap();
+    std::fs::remove_dir_all(logs).unwrap();
+    log.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -183,10 +204,13 @@ async fn http2_target(status: &'static str) -> Target {
 
 #[test]
 fn http2_targets_get_streams_and_trailers_come_back() {
-    block_on(async {
+    let logs = logs("grpc");
+    let access_log = logs.clone();
+    block_on(async move {
         let target = http2_target("0").await;
         let (balancer, made) = tokio::task::spawn_blocking(move || {
             start(&[], |config| {
+                config.balancer().attributes.access_log = Some(access_log);
                 config.group().targets = vec![target];
                 config.group().protocol_version = ProtocolVersion::Grpc;
             })
@@ -226,6 +250,14 @@ fn http2_targets_get_streams_and_trailers_come_back() {
             .await
             .unwrap();
     });
+    let lines = lines(&logs);
+    let kinds: Vec<_> = lines.iter().map(|line| line.split(' ').next()).collect();
+    let grpc = Some("grpcs");
+    assert_eq!(kinds, [grpc, grpc, grpc, grpc, Some("http")]);
+    assert!(
+        lines[0].contains(" 200 200 ") && lines[3].contains(" 464 - "),
+        "{lines:?}"
+    );
 }
 
 #[test]

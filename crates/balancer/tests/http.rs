@@ -4,6 +4,7 @@ mod common;
 
 use std::time::Duration;
 
+use balancer::config::Stickiness;
 use common::*;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -292,4 +293,45 @@ fn many_clients_at_once_on_two_workers() {
         .map(|target| target.response_time.count)
         .sum();
     assert_eq!(recorded, 1000);
+}
+
+#[test]
+fn names_that_aws_finds_invalid_are_counted_with_what_becomes_of_them() {
+    let target = Server::start("one");
+    let mut balancer = Balancer::start(&[&target], |_| {});
+    let odd = "GET / HTTP/1.1\r\nHost: h\r\nX_Odd: 1\r\nX_Other: 2\r\n\r\n";
+    let plain = "GET / HTTP/1.1\r\nHost: h\r\nX-Fine: 1\r\n\r\n";
+    for request in [odd, plain] {
+        assert_eq!(balancer.ask(request).status, 200);
+    }
+    assert!(target.seen.lock().unwrap()[0].contains("\r\nX_Odd: 1\r\n"));
+    balancer.change(|config| config.balancer().attributes.drop_invalid_header_fields = true);
+    for request in [odd, odd, plain] {
+        assert_eq!(balancer.ask(request).status, 200);
+    }
+    assert!(!target.seen.lock().unwrap()[2].contains("X_O"));
+    balancer.wait_count("forwarded", 1, |n| n.forwarded_invalid_header_request_count);
+    balancer.wait_count("dropped", 2, |n| n.dropped_invalid_header_request_count);
+    drop(balancer);
+    target.stop();
+}
+
+#[test]
+fn requests_that_no_session_chose_a_target_for_are_counted() {
+    let target = Server::start("one");
+    let mut balancer = Balancer::start(&[&target], |config| {
+        config.group().stickiness = Some(Stickiness::LbCookie {
+            duration: Duration::from_secs(60),
+        });
+    });
+    let ask = |cookie: &str| balancer.ask(&format!("GET / HTTP/1.1\r\nHost: h\r\n{cookie}\r\n"));
+    let first = ask("");
+    let cookie = first.header("set-cookie").unwrap();
+    let (value, _) = cookie.split_once(';').unwrap();
+    assert_eq!(ask(&format!("Cookie: {value}\r\n")).status, 200);
+    assert_eq!(ask("Cookie: AWSALB=broken\r\n").status, 200);
+    balancer.wait_count("requests", 3, |n| n.total(|t| t.request_count));
+    balancer.wait_count("new sessions", 2, |n| n.non_sticky_request_count);
+    drop(balancer);
+    target.stop();
 }

@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::mpsc;
 
+use balancer::config::*;
 use common::*;
+use socket2::{Domain, Socket, Type};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -111,4 +114,112 @@ fn lines_name_the_protocol() {
     let kinds: Vec<_> = lines.iter().map(|line| line.split(' ').next()).collect();
     assert_eq!(kinds, [Some("http"), Some("ws"), Some("http")]);
     assert!(lines[1].contains(" 101 101 "), "{lines:?}");
+}
+
+/// A target that takes no connection: its queue is full.
+fn unreachable() -> (Socket, TcpStream, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let address = SocketAddr::from((own_address(), 0));
+    socket.bind(&address.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let first = TcpStream::connect(address).unwrap();
+    (socket, first, address)
+}
+
+/// Nor is a request that is still on its way to a target forgotten.
+#[test]
+fn a_request_that_waits_for_a_connection_is_logged_when_its_load_balancer_goes() {
+    let directory = directory("connecting");
+    let (_socket, _first, address) = unreachable();
+    let logs = directory.clone();
+    let mut balancer = Balancer::start(&[], |config| {
+        config.balancer().attributes.access_log = Some(logs);
+        config.group().targets.push(Target {
+            key: "full".into(),
+            address,
+            zone: None,
+            state: TargetState::Active,
+        });
+    });
+    let mut waiting = balancer.connect();
+    waiting.send(GET);
+    balancer.wait_count("requests", 1, |node| node.total(|t| t.request_count));
+    balancer.change(|config| config.load_balancers.clear());
+    assert_eq!(waiting.response().status, 502);
+    let lines = lines(&directory);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains(" -1 -1 -1 502 - "), "{lines:?}");
+}
+
+#[test]
+fn lines_tell_of_traces_and_of_what_nobody_understood() {
+    let directory = directory("traces");
+    let server = Server::start("one");
+    let logs = directory.clone();
+    let balancer = Balancer::start(&[&server], |config| {
+        let balancer = config.balancer();
+        balancer.attributes.access_log = Some(logs);
+        balancer.dns_name = "Test-1.elb.example".into();
+        balancer.listeners[0].rules.push(Rule {
+            priority: 1,
+            conditions: vec![Condition::PathPattern {
+                values: vec!["/moved".into()],
+                regex_values: Vec::new(),
+            }],
+            transforms: Vec::new(),
+            action: Action::Redirect(Redirect {
+                status: 301,
+                path: "/".into(),
+                ..Redirect::default()
+            }),
+        });
+    });
+    let agent = "x".repeat(9000);
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\nHost: h\r\n", 200),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Amzn-Trace-Id: Root=1-a-b;Self=1-c-d;Sampled=1\r\n",
+            200,
+        ),
+        ("GET /moved HTTP/1.1\r\nHost: h\r\n", 301),
+        ("\u{1}\u{2}\u{3}\r\n", 400),
+        (
+            &format!("GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: {agent}\r\n"),
+            200,
+        ),
+    ] {
+        assert_eq!(balancer.ask(&format!("{request}\r\n")).status, status);
+    }
+    let seen = server.seen.lock().unwrap()[1].clone();
+    let sent = seen
+        .lines()
+        .find_map(|line| line.strip_prefix("X-Amzn-Trace-Id: "));
+    drop(balancer);
+    let lines = lines(&directory);
+    let [plain, traced, moved, garbage, talkative] = lines.as_slice() else {
+        panic!("{lines:?}");
+    };
+    assert!(plain.contains(" \"Root=1-"), "{plain}");
+    let sent = sent.unwrap();
+    assert!(
+        sent.starts_with("Self=1-") && sent.ends_with(";Root=1-a-b;Sampled=1"),
+        "{sent}"
+    );
+    assert!(traced.contains(&format!(" \"{sent}\" ")), "{traced}");
+    assert!(moved.contains(" - -1 -1 -1 301 - "), "{moved}");
+    assert!(moved.contains(" - - - \"Root=1-"), "{moved}");
+    assert!(
+        moved.contains(" 1 ") && moved.contains(" \"redirect\" \"http://h:8080/\" "),
+        "{moved}"
+    );
+    // As AWS has it to the byte.
+    let begin = " - -1 -1 -1 400 - 0 272 \"- http://test-1.elb.example:8080- -\" \"-\" - - - \"-\" \"-\" \"-\" - ";
+    assert!(garbage.contains(begin), "{garbage}");
+    let (_, connection) = garbage.split_once(" TID_").unwrap();
+    let digits = connection.bytes().take_while(u8::is_ascii_hexdigit).count();
+    assert_eq!(digits, 32, "{garbage}");
+    let expected = format!(" \"{}\" ", &agent[..8192]);
+    assert!(talkative.contains(&expected), "{}", talkative.len());
+    server.stop();
 }

@@ -117,6 +117,31 @@ fn tls_ends_here_and_targets_see_the_client() {
     );
 }
 
+/// Nobody ends the flow but the load balancer that goes.
+#[test]
+fn flows_of_a_load_balancer_that_goes_are_logged() {
+    let mut made = Vec::new();
+    let logs = std::env::temp_dir().join(format!("balancer-gone-{}", std::process::id()));
+    let Some(mut lab) = lab_with(|config| {
+        made = secure(config, &["a.example"]);
+        balancer(config).access_log = Some(logs.clone());
+    }) else {
+        return;
+    };
+    let trusted = made[0].clone();
+    let mut client = lab.client.run(move || {
+        let config = client_config(&[&trusted], &[]);
+        SecureClient::connect(SocketAddr::from((NODE, SERVED)), "a.example", config)
+    });
+    ask(&mut client.0).unwrap();
+    lab.balancer
+        .change(|config| config.network_load_balancers.clear());
+    let log = std::fs::read_to_string(logs.join("n.log")).unwrap();
+    std::fs::remove_dir_all(&logs).unwrap();
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.contains(" 1 ") && log.contains(" a.example "), "{log}");
+}
+
 #[test]
 fn the_node_stands_for_the_client_of_tls_too() {
     let mut made = Vec::new();

@@ -3,7 +3,8 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
 
 use balancer::config::*;
 use balancer::report::HealthState;
@@ -252,5 +253,69 @@ fn the_access_log_names_the_session() {
     );
     assert!(log.contains(" TLS_AES_128_GCM_SHA256 TLSv1.3 "), "{log}");
     assert!(log.contains("\"a.example\" \"c0\" "), "{log}");
+    target.stop();
+}
+
+/// A session that goes on shows no certificate, and a name that none is for is not told.
+#[test]
+fn the_access_log_tells_resumed_sessions_and_strange_names() {
+    let target = Server::start("one");
+    let made = certificate(&["a.example"]);
+    let directory = std::env::temp_dir().join(format!("balancer-resumed-{}", std::process::id()));
+    let balancer = Balancer::start(&[&target], |config| {
+        secure(config, std::slice::from_ref(&made));
+        config.balancer().attributes.access_log = Some(directory.clone());
+    });
+    let address = secure_address(&balancer);
+    let mut config = client_config(&[&made], &[b"http/1.1"]);
+    // Whoever it is.
+    config.dangerous().set_certificate_verifier(Anybody::new());
+    for name in ["a.example", "a.example", "b.example"] {
+        let mut client = SecureClient::connect(address, name, config.clone());
+        client.ask("GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    }
+    drop(balancer);
+    let log = std::fs::read_to_string(directory.join("a.log")).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let fields = |line: &str| {
+        let (_, rest) = line.split_once("\"Root=").unwrap();
+        rest.split(' ')
+            .skip(1)
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let seen: Vec<String> = log.lines().map(fields).collect();
+    let expected = [
+        "\"a.example\" \"c0\"",
+        "\"a.example\" \"session-reused\"",
+        "\"-\" \"c0\"",
+    ];
+    assert_eq!(seen, expected, "{log}");
+    target.stop();
+}
+
+#[test]
+fn targets_that_fail_to_shake_hands_are_counted_apart() {
+    let listener = TcpListener::bind((own_address(), 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            stream.unwrap().write_all(b"no TLS here\r\n").unwrap();
+        }
+    });
+    let target = Server::start("plain");
+    let mut balancer = Balancer::start(&[&target], |config| {
+        config.group().protocol = Protocol::Https;
+        config.group().targets[0].address = address;
+    });
+    assert_eq!(balancer.get("/").status, 502);
+    balancer.wait_count("failed handshakes", 1, |node| {
+        node.total(|target| target.target_tls_negotiation_error_count)
+    });
+    balancer.wait_count("failed connections", 0, |node| {
+        node.total(|target| target.target_connection_error_count)
+    });
+    drop(balancer);
     target.stop();
 }

@@ -24,6 +24,11 @@ pub struct NodeCounters {
     pub fixed_responses: Cell<u64>,
     /// Requests that depart from HTTP, whatever became of them.
     pub non_compliant: Cell<u64>,
+    /// Requests with names of fields that AWS finds invalid, which went on without and with them.
+    pub dropped_invalid: Cell<u64>,
+    pub forwarded_invalid: Cell<u64>,
+    /// Requests to groups with sessions that had none, or none that could go on.
+    pub non_sticky: Cell<u64>,
     elb: [Cell<u64>; 7],
 }
 
@@ -41,6 +46,7 @@ impl Drop for Open {
 pub struct TargetCounters {
     requests: Cell<u64>,
     connection_errors: Cell<u64>,
+    tls_errors: Cell<u64>,
     by_class: [Cell<u64>; 4],
     response_time: RefCell<Histogram>,
     /// Since the target was last judged.
@@ -108,6 +114,9 @@ impl NodeCounters {
             http_fixed_response_count: self.fixed_responses.take(),
             rule_evaluations: self.rule_evaluations.take(),
             non_compliant_request_count: self.non_compliant.take(),
+            dropped_invalid_header_request_count: self.dropped_invalid.take(),
+            forwarded_invalid_header_request_count: self.forwarded_invalid.take(),
+            non_sticky_request_count: self.non_sticky.take(),
             ..NodeMetrics::default()
         }
     }
@@ -125,6 +134,12 @@ impl TargetCounters {
 
     pub fn connection_failed(&self) {
         bump(&self.connection_errors);
+        self.failed();
+    }
+
+    /// Connected, and then no handshake.
+    pub fn tls_failed(&self) {
+        bump(&self.tls_errors);
         self.failed();
     }
 
@@ -161,6 +176,7 @@ impl TargetCounters {
             target_4xx: self.by_class[2].take(),
             target_5xx: self.by_class[3].take(),
             target_connection_error_count: self.connection_errors.take(),
+            target_tls_negotiation_error_count: self.tls_errors.take(),
             response_time: self.response_time.take(),
             ..TargetMetrics::default()
         }

@@ -74,6 +74,9 @@ fn add_node(sum: &mut NodeMetrics, other: NodeMetrics) {
     sum.http_fixed_response_count += other.http_fixed_response_count;
     sum.rule_evaluations += other.rule_evaluations;
     sum.non_compliant_request_count += other.non_compliant_request_count;
+    sum.dropped_invalid_header_request_count += other.dropped_invalid_header_request_count;
+    sum.forwarded_invalid_header_request_count += other.forwarded_invalid_header_request_count;
+    sum.non_sticky_request_count += other.non_sticky_request_count;
     match (&mut sum.relayed, other.relayed) {
         (Some(sum), Some(mut other)) => add(sum, &mut other),
         (sum, other) => *sum = sum.take().or(other),
@@ -119,6 +122,7 @@ fn add_target(sum: &mut TargetMetrics, other: &TargetMetrics) {
     sum.target_4xx += other.target_4xx;
     sum.target_5xx += other.target_5xx;
     sum.target_connection_error_count += other.target_connection_error_count;
+    sum.target_tls_negotiation_error_count += other.target_tls_negotiation_error_count;
     sum.response_time.merge(&other.response_time);
     sum.is_anomalous |= other.is_anomalous;
     sum.is_mitigated |= other.is_mitigated;

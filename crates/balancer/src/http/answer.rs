@@ -17,9 +17,17 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The page for an error or a redirect.
+    /// The page for an error or a redirect; AWS has none for codes of its own, 460 to 464.
     pub fn page(status: u16) -> Answer {
-        Answer::titled(status, &format!("{status} {}", page_title(status)))
+        match page_title(status) {
+            "" => Answer {
+                status,
+                content_type: None,
+                location: None,
+                body: Vec::new(),
+            },
+            title => Answer::titled(status, &format!("{status} {title}")),
+        }
     }
 
     /// A page that says something else than its status.
@@ -151,6 +159,8 @@ mod tests {
         check(502, 122);
         check(503, 162);
         check(504, 132);
+        check(463, 0);
+        check(464, 0);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! ALB routes what it calls acceptable or ambiguous: a space in the target, a version of 1.2, a field
 //! without a name. `httparse` refuses those. Such a head is written anew within the grammar and parsed
 //! again, so that everything behind sees a proper request: what may not stand in a target is escaped,
-//! control characters in values become spaces, and fields whose names no parser should take for one
-//! are left out. NUL and CR make it severe, for the mode that lets such requests through. Folded fields
-//! and lines without a colon stay refused: AWS's log has no name for them.
+//! control characters in values become spaces, fields whose names no parser should take for one and
+//! lines without a colon are left out, and what was folded is one line (RFC 9112 §5.2). NUL and CR make
+//! it severe, for the mode that lets such requests through. A folded length or coding stays refused:
+//! where the body ends would be a guess.
 //!
 //! Tiers and reasons: AWS's `http-desync-guardian`, `docs/README.md`.
 
@@ -33,12 +34,27 @@ struct Framing {
     left_out: bool,
 }
 
+/// The field that a folded line would go on with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Before {
+    /// None, or one that was left out.
+    #[default]
+    Nothing,
+    Cargo,
+    /// Of which media types in mails were folded; nobody is fooled by that.
+    ContentType,
+    Framing,
+}
+
 #[derive(Default)]
 struct Mender {
     head: Vec<u8>,
     classification: Classification,
     lengths: Framing,
     codings: Framing,
+    before: Before,
+    /// Written otherwise than it came, be it noted or not.
+    is_mended: bool,
 }
 
 /// Mends the head at the start of `buffer`; `None` if it is not complete.
@@ -134,55 +150,112 @@ impl Mender {
             self.note(Tier::Ambiguous, "EmptyHeader");
             return Ok(());
         }
-        let at = memchr::memchr(b':', line).ok_or(Hopeless)?;
-        let (name, value) = line.split_at(at);
-        if name.is_empty() {
-            self.note(Tier::Ambiguous, "EmptyHeader");
+        if matches!(line[0], b' ' | b'\t') {
+            return self.folded_line(line, ending);
+        }
+        let Some(at) = memchr::memchr(b':', line) else {
+            self.note(Tier::Ambiguous, "MissingHeaderColon");
+            self.before = Before::Nothing;
             return Ok(());
-        }
-        if matches!(name[0], b' ' | b'\t') {
-            return Err(Hopeless);
-        }
+        };
+        let (name, value) = line.split_at(at);
         let token = std::str::from_utf8(name).ok();
-        let token = token.filter(|name| name.bytes().all(is_token));
+        let token = token.filter(|name| !name.is_empty() && name.bytes().all(is_token));
         let Some(token) = token else {
+            self.before = Before::Nothing;
             self.leave_out(name);
             return Ok(());
         };
-        let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         let has_control = value.iter().any(is_control);
         let framing = match field(token) {
             Field::ContentLength => Some(&mut self.lengths),
             Field::TransferEncoding => Some(&mut self.codings),
             _ => None,
         };
-        if let Some(framing) = framing {
-            framing.stands = true;
-            if has_control {
-                return Err(Hopeless);
+        self.before = match framing {
+            Some(framing) => {
+                framing.stands = true;
+                if has_control {
+                    return Err(Hopeless);
+                }
+                Before::Framing
             }
-        }
+            None if token.eq_ignore_ascii_case("content-type") => Before::ContentType,
+            None => Before::Cargo,
+        };
         if has_control {
             self.note(Tier::Acceptable, "NonCompliantHeader");
         }
         self.head.extend_from_slice(name);
-        let clean = |byte: &u8| if is_control(byte) { b' ' } else { *byte };
-        self.head.extend(value.iter().map(clean));
+        self.push_clean(value);
         self.head.extend_from_slice(ending);
         Ok(())
     }
 
+    /// A line that goes on with the one before. Some parsers take it for a field of its own, and some
+    /// pass over it.
+    fn folded_line(&mut self, line: &[u8], ending: &[u8]) -> Result<(), Hopeless> {
+        self.is_mended = true;
+        let mut is_harmless = self.before == Before::ContentType;
+        if let Some(at) = memchr::memchr(b':', line)
+            && let Some(framing) = self.framing_like(line[..at].trim_ascii())
+        {
+            framing.left_out = true;
+            is_harmless = false;
+        }
+        if !is_harmless {
+            self.note(Tier::Ambiguous, "MultilineHeader");
+        }
+        match self.before {
+            Before::Framing => return Err(Hopeless),
+            Before::Nothing => {}
+            Before::Cargo | Before::ContentType => {
+                while matches!(self.head.last(), Some(b'\r' | b'\n')) {
+                    self.head.pop();
+                }
+                self.head.push(b' ');
+                self.push_clean(line.trim_ascii());
+                self.head.extend_from_slice(ending);
+            }
+        }
+        Ok(())
+    }
+
+    fn push_clean(&mut self, value: &[u8]) {
+        let clean = |byte: &u8| if is_control(byte) { b' ' } else { *byte };
+        self.head.extend(value.iter().map(clean));
+    }
+
     /// A field whose name is none.
     fn leave_out(&mut self, name: &[u8]) {
-        let text = String::from_utf8_lossy(name);
-        if !is_suspicious_name(&text) {
-            return self.note(Tier::Acceptable, "NonCompliantHeader");
+        if name.is_empty() {
+            return self.note(Tier::Ambiguous, "EmptyHeader");
         }
-        self.note(Tier::Ambiguous, "SuspiciousHeader");
-        let first = text.bytes().find(u8::is_ascii_alphabetic);
-        match first.map(|letter| letter.to_ascii_lowercase()) {
-            Some(b'c') => self.lengths.left_out = true,
-            _ => self.codings.left_out = true,
+        match self.framing_like(name) {
+            Some(framing) => {
+                framing.left_out = true;
+                self.note(Tier::Ambiguous, "SuspiciousHeader");
+            }
+            None => self.note(Tier::Acceptable, "NonCompliantHeader"),
+        }
+    }
+
+    /// What a lenient parser might take a name for, of the fields that frame a body.
+    fn framing_like(&mut self, name: &[u8]) -> Option<&mut Framing> {
+        // Some letters beyond ASCII become ones of it in upper case.
+        let text = String::from_utf8_lossy(name).to_uppercase();
+        let text = text.trim();
+        let word = text.split_whitespace().next().unwrap_or_default();
+        let is_framing = |name: &str| {
+            is_suspicious_name(name)
+                || matches!(field(name), Field::ContentLength | Field::TransferEncoding)
+        };
+        if !is_framing(text) && !is_framing(word) {
+            return None;
+        }
+        match text.bytes().find(u8::is_ascii_alphabetic) {
+            Some(b'C') => Some(&mut self.lengths),
+            _ => Some(&mut self.codings),
         }
     }
 
@@ -196,7 +269,7 @@ impl Mender {
         if is_double(self.lengths) || is_double(self.codings) {
             return Err(Hopeless);
         }
-        if self.classification.tier == Tier::Compliant {
+        if self.classification.tier == Tier::Compliant && !self.is_mended {
             return Err(Hopeless);
         }
         Ok(Mended {
@@ -205,6 +278,10 @@ impl Mender {
             classification: self.classification,
         })
     }
+}
+
+fn is_control(byte: &u8) -> bool {
+    byte.is_ascii_control() && *byte != b'\t'
 }
 
 /// Whether a line holds what ends it, or a text, for some.
@@ -306,10 +383,19 @@ mod tests {
             "Transfer-Encoding : chunked\r\nContent-Length: 3\r\n",
             Some(("Content-Length: 3\r\n", ambiguous, "SuspiciousHeader")),
         );
-        fields(
-            "\u{1}Content-Length: 3\r\n",
-            Some(("", ambiguous, "SuspiciousHeader")),
-        );
+        for name in [
+            "\u{1}Content-Length",
+            "Transfer-Encod\u{131}ng",
+            "Tran\u{17f}fer-Encoding",
+            "\u{2003}\u{2003}\u{2003}Transfer-Encoding",
+            "transfer-encoding XY",
+            "Transfer- Encoding",
+        ] {
+            fields(
+                &format!("{name}: 3\r\n"),
+                Some(("", ambiguous, "SuspiciousHeader")),
+            );
+        }
         let severe = Tier::Severe;
         fields("B: \0\r a\r\n", Some(("B:    a\r\n", severe, "BadHeader")));
         fields(
@@ -319,9 +405,10 @@ mod tests {
         fields("A: 1\r\n\r\r\n", Some(("A: 1\r\n", severe, "BadHeader")));
         for hopeless in [
             "A: 1\r\n",
-            "A@: 1\r\n folded\r\n",
-            "A@: 1\r\n B: 2\r\n",
-            "A@: 1\r\nno colon\r\n",
+            "Content-Length:\r\n 3\r\n",
+            "Transfer-Encoding: chunked\r\n\tx\r\n",
+            "Content-Length: 3\r\nA: 1\r\n Content-Length: 4\r\n",
+            "Transfer-Encoding: chunked\r\nA: 1\r\n transfer-encoding : x\r\n",
             "Content-Length:\u{b}3\r\n",
             "Transfer-Encoding: chunked\u{1}\r\n",
             "Content-Length: 3\0\r\n",
@@ -330,6 +417,46 @@ mod tests {
         ] {
             fields(hopeless, None);
         }
+    }
+
+    #[test]
+    fn folded_lines() {
+        let begin = "GET / HTTP/1.1\r\n";
+        let fields = |fields: &str, mended: &str, tier: Tier, reason: &str| {
+            check(
+                &format!("{begin}{fields}\r\n"),
+                Some((&format!("{begin}{mended}\r\n"), tier, reason)),
+            );
+        };
+        let folded = |fold: &str, mended: &str| {
+            fields(fold, mended, Tier::Ambiguous, "MultilineHeader");
+        };
+        folded("A: 1\r\n 2\r\nB: 3\r\n", "A: 1 2\r\nB: 3\r\n");
+        folded("A: 1\n\t 2 \n  3\n", "A: 1 2 3\n");
+        folded("A:\r\n B: 2\u{1}\r\n", "A: B: 2 \r\n");
+        folded(
+            "A: 1\r\n Content-Length: 4\r\n",
+            "A: 1 Content-Length: 4\r\n",
+        );
+        // Nothing to go on with.
+        folded(" Host: h\r\nA: 1\r\n", "A: 1\r\n");
+        folded("A@: 1\r\n B: 2\r\n", "");
+        folded(
+            "Content-Type: a/b;\r\n Transfer-Encoding: chunked\r\n",
+            "Content-Type: a/b; Transfer-Encoding: chunked\r\n",
+        );
+        fields(
+            "content-type: a/b;\r\n c=d\r\n",
+            "content-type: a/b; c=d\r\n",
+            Tier::Compliant,
+            "",
+        );
+        let no_colon = |lines: &str, mended: &str| {
+            fields(lines, mended, Tier::Ambiguous, "MissingHeaderColon");
+        };
+        no_colon("A: 1\r\nno colon\r\nB: 2\r\n", "A: 1\r\nB: 2\r\n");
+        no_colon("GET /evil HTTP/1.1\r\n A: 1\r\n", "");
+        fields("A: 1\r\n \0\r\n", "A: 1  \r\n", Tier::Severe, "BadHeader");
     }
 
     #[test]

@@ -37,6 +37,11 @@ pub struct Request<'h, 'b> {
     /// Of an absolute target, else of the first `Host` field. HTTP/1.0 may have none.
     pub host: Option<&'b str>,
     pub body: Body,
+    /// There is a `Content-Length`.
+    pub declares_length: bool,
+    /// The first field's, empty if there is none.
+    pub user_agent: &'b [u8],
+    pub trace_id: Option<&'b [u8]>,
     pub connection: Connection,
     /// It waits for `100 Continue` before it sends its body.
     pub expects_continue: bool,
@@ -77,14 +82,6 @@ impl Refused {
 impl Request<'_, '_> {
     pub fn keeps_alive(&self) -> bool {
         self.connection.persists(self.minor)
-    }
-
-    /// The value of the first field of this kind.
-    pub fn first(&self, kind: Field) -> Option<&[u8]> {
-        self.headers
-            .iter()
-            .find(|header| field(header.name) == kind)
-            .map(|header| header.value)
     }
 }
 
@@ -134,6 +131,9 @@ pub fn parse<'h, 'b>(
         length,
         host: target.authority,
         body: Body::NONE,
+        declares_length: false,
+        user_agent: b"",
+        trace_id: None,
         connection: Connection::default(),
         expects_continue: false,
         upgrades: false,
@@ -142,10 +142,9 @@ pub fn parse<'h, 'b>(
     };
     understand(&mut request)?;
     if has_bare_line_feed(&buffer[..length]) {
-        // Another parser may take it for a part of a value.
         request
             .classification
-            .note(Tier::Ambiguous, "NonCompliantHeader");
+            .note(Tier::Acceptable, "NonCrLfLineTermination");
     }
     Ok(Some(request))
 }
@@ -205,6 +204,10 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
                     found.note(Tier::Severe, "BadTransferEncoding");
                 }
             }
+            Field::UserAgent if request.user_agent.is_empty() => {
+                request.user_agent = header.value;
+            }
+            Field::TraceId => _ = request.trace_id.get_or_insert(header.value),
             Field::Connection => request.connection.note(header.value),
             Field::Expect => {
                 request.expects_continue = request.minor >= 1
@@ -261,6 +264,7 @@ fn understand(request: &mut Request<'_, '_>) -> Result<(), Refused> {
     } else {
         Body::Length(lengths.unwrap_or(0))
     };
+    request.declares_length = lengths.is_some();
     request.upgrades = upgrades && request.connection.upgrade && request.minor >= 1;
     request.is_websocket = request.upgrades && to_websocket && request.method == "GET";
     request.classification = found;

@@ -29,7 +29,7 @@ impl Line<'_> {
     pub fn append(&self, directory: &Path, node: &str) {
         let mut line = Vec::new();
         self.write(&mut line);
-        if let Err(error) = access_log::append(directory, node, &line) {
+        if let Err(error) = access_log::append(directory, node, &line, true) {
             tracing::warn!(node, %error, "append to the log of health checks");
         }
     }

@@ -360,6 +360,7 @@ impl Connection {
         if front.attributes.access_log.is_some() {
             let now = SystemTime::now();
             let mut entry = Entry::new(now, self.peer, self.trace, self.session.as_ref());
+            entry.set_no_request(&front.dns_name, self.port);
             let outcome = Outcome {
                 status,
                 sent: out.len() as u64,

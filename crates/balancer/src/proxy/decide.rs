@@ -25,6 +25,9 @@ use crate::worker::Core;
 use crate::worker::group::{Group, InFlight, Target};
 use crate::worker::node::{Front, Node};
 
+/// A longer `User-Agent` is cut off in logs.
+const AGENT_LIMIT: usize = 8 * 1024;
+
 pub struct Context<'a> {
     pub core: &'a Core,
     pub node: &'a Node,
@@ -112,7 +115,7 @@ fn decide_on_mended(
     input: &[u8],
     out: &mut Vec<u8>,
 ) -> Option<Decision> {
-    let refuse = |refused| Some(refuse(context, refused, input.len()));
+    let refuse = |refused| Some(refuse(context, refused));
     let Ok(mended) = mend(input) else {
         return refuse(refused);
     };
@@ -187,7 +190,12 @@ fn act(
     let counters = &context.node.counters;
     let evaluated = counters.rule_evaluations.get() + found.evaluated;
     counters.rule_evaluations.set(evaluated);
+    let trace_id = context.core.trace_id(context.now);
     if let Some(entry) = &mut entry {
+        entry.trace_id = Some(trace_id);
+        if request.trace_id.is_some() {
+            forward::push_trace_id(&mut entry.trace, request, &trace_id);
+        }
         entry.rule_priority = Some(found.priority);
         entry.actions = match **found.action {
             Action::Forward(_) => "forward",
@@ -234,8 +242,13 @@ fn act(
                 Some(rewrites) => rewrite(request, rewrites, entry.as_deref_mut()),
                 None => Ok(Rewritten::default()),
             };
-            let planned =
-                rewritten.and_then(|new| plan(context, request, forward, &new, entry, out));
+            let planned = rewritten.and_then(|rewritten| {
+                let new = New {
+                    trace_id: &trace_id,
+                    rewritten: &rewritten,
+                };
+                plan(context, request, forward, new, entry, out)
+            });
             planned.map_or_else(
                 |status| {
                     counters.answered(status);
@@ -294,16 +307,22 @@ fn fixed_response(fixed: &FixedResponse) -> Answer {
     }
 }
 
+/// What of a request is ours.
+#[derive(Clone, Copy)]
+struct New<'a> {
+    trace_id: &'a [u8],
+    rewritten: &'a Rewritten,
+}
+
 /// Chooses group and target and writes the head; else the status to answer with.
 fn plan(
     context: &Context<'_>,
     request: &Request<'_, '_>,
     forward: &Forward,
-    rewritten: &Rewritten,
+    new: New<'_>,
     mut entry: Option<&mut Entry>,
     out: &mut Vec<u8>,
 ) -> Result<Plan, u16> {
-    let now = context.now;
     let mut cookies = Vec::new();
     let group = choose_group(context, request, forward, &mut cookies).ok_or(503u16)?;
     if let Some(entry) = &mut entry {
@@ -312,26 +331,32 @@ fn plan(
     if !is_compatible(context, request, group.config.protocol_version) {
         return Err(464);
     }
-    let trace_id = context.core.trace_id(now);
     let arrival = Arrival {
         client: context.peer.ip(),
         client_port: context.peer.port(),
         listener_port: context.port,
         session: context.session.map(Rc::as_ref),
         dns_name: &context.front.dns_name,
-        trace_id: &trace_id,
+        trace_id: new.trace_id,
         changes: context.changes,
-        rewritten,
+        rewritten: new.rewritten,
     };
-    forward::write(out, request, &arrival, &context.front.attributes).map_err(|_| 463u16)?;
+    let attributes = &context.front.attributes;
+    let has_invalid = forward::write(out, request, &arrival, attributes).map_err(|_| 463u16)?;
     let (target, app_session) =
         choose_target(context, &group, request, &mut cookies).ok_or(503u16)?;
     if let Some(entry) = &mut entry {
-        entry.trace_id = Some(trace_id);
         entry.target = Some(target.address);
         entry.is_websocket = request.is_websocket;
     }
     target.counters.requested();
+    if has_invalid {
+        let counters = &context.node.counters;
+        bump(match attributes.drop_invalid_header_fields {
+            true => &counters.dropped_invalid,
+            false => &counters.forwarded_invalid,
+        });
+    }
     let is_idempotent = matches!(
         request.method,
         "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"
@@ -427,9 +452,7 @@ fn choose_target(
         None => Some((group.pick()?, None)),
         Some(Stickiness::LbCookie { duration }) => {
             let stays = session(request, sticky::LB_COOKIE, now).and_then(of_this_group);
-            let target = stays
-                .and_then(|key| group.pick_sticky(&key))
-                .or_else(|| group.pick())?;
+            let target = keep_or_pick(context, group, stays)?;
             let value = sticky::encode(&group.config.key, &target.key, *duration, now);
             cookies.extend(sticky::set_cookies(
                 sticky::LB_COOKIE,
@@ -448,9 +471,7 @@ fn choose_target(
                 .and_then(|_| find_cookie(request, "AWSALBAPP-0"))
                 .and_then(|value| sticky::decode(value, now))
                 .and_then(of_this_group);
-            let target = stays
-                .and_then(|key| group.pick_sticky(&key))
-                .or_else(|| group.pick())?;
+            let target = keep_or_pick(context, group, stays)?;
             let value = sticky::encode(&group.config.key, &target.key, *duration, now);
             Some((
                 target,
@@ -458,6 +479,14 @@ fn choose_target(
             ))
         }
     }
+}
+
+/// The target of a session, or a new one.
+fn keep_or_pick(context: &Context<'_>, group: &Group, stays: Option<String>) -> Option<Rc<Target>> {
+    stays.and_then(|key| group.pick_sticky(&key)).or_else(|| {
+        bump(&context.node.counters.non_sticky);
+        group.pick()
+    })
 }
 
 /// The session in a pair of cookies; the CORS one wins.
@@ -477,13 +506,16 @@ fn find_cookie<'a>(request: &'a Request<'_, '_>, name: &str) -> Option<&'a str> 
         .next()
 }
 
-pub fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decision {
+/// As on AWS, what could not be understood counts for no bytes of a request.
+pub fn refuse(context: &Context<'_>, refused: Refused) -> Decision {
     context.node.counters.answered(refused.status());
     if let Refused::Malformed(_) = refused {
         bump(&context.node.counters.non_compliant);
     }
     let entry = context.front.attributes.access_log.is_some().then(|| {
         let mut entry = new_entry(context);
+        let port = context.port;
+        entry.set_no_request(&context.front.dns_name, port);
         if let Refused::Malformed(reason) = refused {
             entry.classification = Classification {
                 tier: Tier::Severe,
@@ -493,7 +525,7 @@ pub fn refuse(context: &Context<'_>, refused: Refused, length: usize) -> Decisio
         Box::new(entry)
     });
     Decision {
-        length,
+        length: 0,
         body: Body::NONE,
         minor: 1,
         keep_alive: false,
@@ -512,7 +544,8 @@ fn new_entry(context: &Context<'_>) -> Entry {
 fn describe(context: &Context<'_>, request: &Request<'_, '_>) -> Entry {
     let mut entry = new_entry(context);
     let host = host_name(request.host.unwrap_or(&context.front.dns_name));
-    let agent = request.first(Field::UserAgent).unwrap_or_default();
+    let agent = request.user_agent;
+    let agent = &agent[..agent.len().min(AGENT_LIMIT)];
     let (path, query) = (request.target.path, request.target.query());
     let out = &mut entry.request;
     out.reserve(path.len() + query.len() + host.len() + agent.len() + 64);

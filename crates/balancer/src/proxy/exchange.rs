@@ -182,8 +182,25 @@ fn outcome(progress: &Progress) -> Outcome {
     }
 }
 
-/// A new connection, from the node's address in its namespace; else the status to answer with.
+/// A new connection, from the node's address in its namespace; else the status to answer with, which
+/// nobody waits for once the target is cut off.
 pub async fn open(
+    node: &Rc<Node>,
+    target: &Target,
+    protocol: Protocol,
+    http2: bool,
+) -> Result<Upstream, u16> {
+    if target.is_cut() {
+        return Err(502);
+    }
+    tokio::select! {
+        biased;
+        opened = connect(node, target, protocol, http2) => opened,
+        () = target.cut.notified() => Err(502),
+    }
+}
+
+async fn connect(
     node: &Rc<Node>,
     target: &Target,
     protocol: Protocol,
@@ -193,29 +210,29 @@ pub async fn open(
         let socket = netns::connecting_socket(node.namespace.as_ref(), node.config.address)?;
         socket.connect(target.address).await
     };
-    let connected = timeout(CONNECT_TIMEOUT, connecting).await;
-    let status = match connected {
-        Ok(Ok(stream)) => {
-            let counted = node.counters.open();
-            let stream = match protocol {
-                Protocol::Http => Ok(Ok(Stream::from(stream))),
-                // On the heap: most connections are none of these.
-                Protocol::Https => {
-                    timeout(CONNECT_TIMEOUT, Box::pin(tls::connect(stream, http2))).await
+    let stream = match timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(Ok(stream)) => stream,
+        failed => {
+            target.counters.connection_failed();
+            return Err(match failed {
+                Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => 502,
+                _ => 504,
+            });
+        }
+    };
+    let counted = node.counters.open();
+    let stream = match protocol {
+        Protocol::Http => Stream::from(stream),
+        Protocol::Https => {
+            // On the heap: most connections are none of these.
+            match timeout(CONNECT_TIMEOUT, Box::pin(tls::connect(stream, http2))).await {
+                Ok(Ok(stream)) => stream,
+                failed => {
+                    target.counters.tls_failed();
+                    return Err(if failed.is_err() { 504 } else { 502 });
                 }
-            };
-            match stream {
-                Ok(Ok(stream)) => {
-                    return Ok(Upstream { stream, counted });
-                }
-                Ok(Err(_)) => 502,
-                Err(_) => 504,
             }
         }
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => 504,
-        Ok(Err(_)) => 502,
-        Err(_) => 504,
     };
-    target.counters.connection_failed();
-    Err(status)
+    Ok(Upstream { stream, counted })
 }

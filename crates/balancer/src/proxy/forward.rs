@@ -37,13 +37,14 @@ pub struct Arrival<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyAddresses;
 
-/// Appends the head for the target to `out`.
+/// Appends the head for the target to `out`; says whether the client's had names of fields that AWS
+/// finds invalid.
 pub fn write(
     out: &mut Vec<u8>,
     request: &Request<'_, '_>,
     arrival: &Arrival<'_>,
     attributes: &Attributes,
-) -> Result<(), TooManyAddresses> {
+) -> Result<bool, TooManyAddresses> {
     let rewritten = arrival.rewritten.host.as_deref();
     let sent = request.host.filter(|host| !host.is_empty());
     let host = rewritten.or(sent).unwrap_or(arrival.dns_name);
@@ -74,7 +75,7 @@ pub fn write(
     match &request.body {
         Body::Chunked(_) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         // A POST says that it is empty; a GET that said nothing goes on saying nothing.
-        Body::Length(length) if *length > 0 || request.first(Field::ContentLength).is_some() => {
+        Body::Length(length) if *length > 0 || request.declares_length => {
             out.extend_from_slice(b"Content-Length: ");
             push_number(out, *length);
             out.extend_from_slice(b"\r\n");
@@ -84,6 +85,7 @@ pub fn write(
     if request.upgrades {
         push_upgrade(out, request);
     }
+    let mut has_invalid = false;
     for header in request.headers {
         let is_cargo = match field(header.name) {
             Field::Other | Field::Cookie | Field::UserAgent | Field::SetCookie => {
@@ -98,13 +100,17 @@ pub fn write(
             _ => false,
         };
         let is_ours = || is_tls_field(header.name) || arrival.changes.claims(header.name);
-        let is_cargo = is_cargo && !(drops_tls_fields && is_ours());
-        if is_cargo && (!attributes.drop_invalid_header_fields || is_valid_name(header.name)) {
+        if !is_cargo || drops_tls_fields && is_ours() {
+            continue;
+        }
+        let is_valid = is_valid_name(header.name);
+        has_invalid |= !is_valid;
+        if is_valid || !attributes.drop_invalid_header_fields {
             push_field(out, header.name, header.value);
         }
     }
     out.extend_from_slice(b"\r\n");
-    Ok(())
+    Ok(has_invalid)
 }
 
 /// Fields that tell the target of the client's TLS; says whether the client's own of these names
@@ -206,10 +212,8 @@ fn push_host(out: &mut Vec<u8>, host: &str, listener_port: u16, default_port: u1
 }
 
 /// The client's id with our `Self` in front if it has a root, else a new root.
-fn push_trace_id(out: &mut Vec<u8>, request: &Request<'_, '_>, new: &[u8]) {
-    let sent = request
-        .first(Field::TraceId)
-        .filter(|_| request.length <= TRACE_LIMIT);
+pub fn push_trace_id(out: &mut Vec<u8>, request: &Request<'_, '_>, new: &[u8]) {
+    let sent = request.trace_id.filter(|_| request.length <= TRACE_LIMIT);
     let parts = || {
         sent.unwrap_or_default()
             .split(|&byte| byte == b';')
@@ -231,9 +235,11 @@ fn push_trace_id(out: &mut Vec<u8>, request: &Request<'_, '_>, new: &[u8]) {
     }
 }
 
+/// Looks at all of them, many at a time.
 fn is_valid_name(name: &str) -> bool {
-    name.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    name.bytes().fold(true, |so_far, byte| {
+        so_far & (byte.is_ascii_alphanumeric() | (byte == b'-'))
+    })
 }
 
 pub fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -41,25 +41,27 @@ pub async fn serve(arrival: Arrival, stream: TcpStream, listener: Listener, rela
     let Ok(server) = stream.local_addr() else {
         return;
     };
-    let mut record = Record::new();
+    let mut record = Record::new(&arrival, server, &relay, listener.tls.is_some());
     let client = match &listener.tls {
         None => Some(Stream::from(stream)),
         Some(tls) => record.shake_hands(tls, stream).await,
     };
-    let is_secured = listener.tls.is_some();
     // Certificates and rules that are replaced are not to live as long as their flows.
     drop(listener);
     match client {
         None => bump(&node.flows.client_tls_errors),
-        Some(client) => pass_on(&arrival, client, server, &relay, flows, &mut record).await,
-    }
-    if is_secured {
-        node.log_flow(&record.entry(&arrival, server, &relay));
+        Some(client) => pass_on(client, flows, &mut record).await,
     }
 }
 
-/// What the access log wants to know of a flow.
-struct Record {
+/// What the access log wants to know of a flow. It is told when this goes, whatever ends the flow: also
+/// when the load balancer is deleted from under it.
+struct Record<'f> {
+    arrival: &'f Arrival,
+    /// The address that the client meant.
+    server: SocketAddr,
+    relay: &'f Relay,
+    is_logged: bool,
     created: Timestamp,
     began: Instant,
     handshake: Option<Duration>,
@@ -70,9 +72,26 @@ struct Record {
     target_alpn: Option<&'static str>,
 }
 
-impl Record {
-    fn new() -> Record {
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if self.is_logged {
+            self.arrival.node.log_flow(&self.entry());
+        }
+    }
+}
+
+impl<'f> Record<'f> {
+    fn new(
+        arrival: &'f Arrival,
+        server: SocketAddr,
+        relay: &'f Relay,
+        is_logged: bool,
+    ) -> Record<'f> {
         Record {
+            arrival,
+            server,
+            relay,
+            is_logged,
             created: Timestamp::now(),
             began: Instant::now(),
             handshake: None,
@@ -100,17 +119,12 @@ impl Record {
         }
     }
 
-    fn entry<'a>(
-        &'a self,
-        arrival: &Arrival,
-        server: SocketAddr,
-        relay: &'a Relay,
-    ) -> flow_log::Entry<'a> {
+    fn entry(&self) -> flow_log::Entry<'_> {
         flow_log::Entry {
             created: self.created,
-            listener: &relay.listener,
-            client: arrival.peer,
-            server,
+            listener: &self.relay.listener,
+            client: self.arrival.peer,
+            server: self.server,
             took: self.began.elapsed(),
             handshake: self.handshake,
             received_bytes: self.received.get(),
@@ -123,14 +137,8 @@ impl Record {
 }
 
 /// To a target, until the flow ends; a client that none can be found for sees it broken off.
-async fn pass_on(
-    arrival: &Arrival,
-    mut client: Stream,
-    server: SocketAddr,
-    relay: &Relay,
-    flows: &Flows,
-    record: &mut Record,
-) {
+async fn pass_on(mut client: Stream, flows: &Flows, record: &mut Record<'_>) {
+    let (arrival, relay) = (record.arrival, record.relay);
     let Some((group, target)) = choose(&arrival.node.front(), relay, arrival.peer) else {
         return client.abort();
     };
@@ -142,7 +150,7 @@ async fn pass_on(
     };
     let way = Way {
         arrival,
-        server,
+        server: record.server,
         settings: &settings,
     };
     let is_http2 = record.session.as_ref().is_some_and(|s| s.is_http2);
@@ -192,7 +200,6 @@ fn choose(front: &Front, relay: &Relay, client: SocketAddr) -> Option<(Rc<Group>
 /// From a client to a target.
 struct Way<'a> {
     arrival: &'a Arrival,
-    /// The address that the client meant.
     server: SocketAddr,
     settings: &'a network::TargetGroup,
 }

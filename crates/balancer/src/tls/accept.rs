@@ -3,8 +3,8 @@
 use std::io;
 use std::rc::Rc;
 
-use rustls::CertificateError;
 use rustls::server::Acceptor;
+use rustls::{CertificateError, HandshakeKind};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 
@@ -22,8 +22,11 @@ pub struct Session {
     pub cipher: &'static str,
     /// That the client asked for.
     pub server_name: Option<String>,
-    /// Key of the one served.
+    /// Key of the one served, and whether it is for that name.
     pub certificate: String,
+    pub is_named: bool,
+    /// It goes on with one of before, and no certificate was shown.
+    pub is_resumed: bool,
     pub is_http2: bool,
     /// The application's protocol that was agreed upon, and those that the client offered.
     pub alpn: Option<String>,
@@ -86,8 +89,12 @@ pub async fn accept(server: &Server, stream: TcpStream) -> Accepted {
     let session = Session {
         version: connection.protocol_version().map_or("-", version_name),
         cipher: suite.map_or("-", |suite| cipher_name(suite.suite())),
+        is_named: server_name
+            .as_deref()
+            .is_some_and(|name| served.is_for(name)),
         server_name,
         certificate: served.key.clone(),
+        is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
         is_http2: connection.alpn_protocol() == Some(b"h2"),
         alpn: connection.alpn_protocol().map(text),
         offered_alpn,

@@ -35,6 +35,14 @@ pub struct Served {
     certified: Arc<CertifiedKey>,
 }
 
+impl Served {
+    /// Whether the certificate is for this server.
+    pub fn is_for(&self, server_name: &str) -> bool {
+        let server_name = server_name.to_ascii_lowercase();
+        self.names.iter().any(|name| name.is_for(&server_name))
+    }
+}
+
 impl Server {
     fn new(source: &Source, ticketer: &Arc<dyn ProducesTickets>) -> Result<Server, String> {
         let provider = Arc::new(policy::provider(&source.tls.ciphers));
@@ -69,10 +77,8 @@ impl Server {
         let Some(server_name) = hello.server_name() else {
             return &self.default;
         };
-        let server_name = server_name.to_ascii_lowercase();
         let all = std::iter::once(&self.default).chain(&self.additional);
-        let fitting =
-            all.filter(|served| served.names.iter().any(|name| name.is_for(&server_name)));
+        let fitting = all.filter(|served| served.is_for(server_name));
         let rank = |served: &&Served| {
             let signs = served
                 .certified

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::http::answer::http_date;
+use crate::text::write_hex;
 
 /// What a read takes at most at first; heads and bodies that need more make it grow. A 64 KB body and its
 /// head in one read cost a fifth less CPU than in two or three.
@@ -85,19 +86,10 @@ impl Core {
         }
         self.serial.set(self.serial.get().wrapping_add(1));
         let mut id = *b"1-00000000-000000000000000000000000";
-        push_hex(&mut id[2..10], seconds);
-        push_hex(&mut id[11..19], rand::random::<u32>().into());
-        push_hex(&mut id[19..], self.serial.get());
+        write_hex(&mut id[2..10], seconds);
+        write_hex(&mut id[11..19], rand::random::<u32>().into());
+        write_hex(&mut id[19..], self.serial.get());
         id
-    }
-}
-
-/// Fills `out` with the low digits of `number`.
-fn push_hex(out: &mut [u8], number: u64) {
-    let mut rest = number;
-    for digit in out.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(rest & 15) as usize];
-        rest >>= 4;
     }
 }
 
@@ -111,9 +103,6 @@ mod tests {
         let now = SystemTime::now();
         let (one, two) = (core.trace_id(now), core.trace_id(now));
         assert_ne!(one, two);
-        let mut digits = [0; 8];
-        push_hex(&mut digits, 0x12_3456_789a);
-        assert_eq!(&digits, b"3456789a");
         assert!(one.starts_with(b"1-") && one[10] == b'-');
     }
 }

@@ -40,7 +40,9 @@ impl Log {
 }
 
 fn append(node: &Node, directory: &Path, lines: &[u8]) {
-    if let Err(error) = access_log::append(directory, &node.config.key, lines) {
+    // A process that leaves hears no more of who wants logs.
+    let creates = !node.is_leaving.get();
+    if let Err(error) = access_log::append(directory, &node.config.key, lines, creates) {
         tracing::warn!(load_balancer = node.load_balancer, %error, "append to a log");
     }
 }

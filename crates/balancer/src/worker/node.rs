@@ -1,6 +1,6 @@
 //! One node of a load balancer in one worker: its namespace, listeners, groups and connections.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -35,6 +35,8 @@ pub struct Node {
     /// Of a network load balancer's node.
     pub flows: FlowCounters,
     front: RefCell<Rc<Front>>,
+    /// Another process accepts for it.
+    pub is_leaving: Cell<bool>,
     listening: RefCell<BTreeMap<u16, Listening>>,
     /// One task per client connection.
     connections: RefCell<JoinSet<()>>,
@@ -169,6 +171,7 @@ impl Node {
             counters: Rc::default(),
             flows: FlowCounters::default(),
             front: RefCell::default(),
+            is_leaving: Cell::new(false),
             listening: RefCell::default(),
             connections: RefCell::default(),
             access_log: Log::default(),
@@ -208,6 +211,7 @@ impl Node {
         inherited: &Inherited,
         problems: &mut Vec<String>,
     ) {
+        self.is_leaving.set(false);
         let before = self.front();
         let mut groups = BTreeMap::new();
         for key in load_balancer.target_groups() {
@@ -282,6 +286,7 @@ impl Node {
 
     /// Stops accepting and gives the sockets away, open.
     pub async fn stop_listening(&self) -> Vec<Socket> {
+        self.is_leaving.set(true);
         let mut sockets = Vec::new();
         for (port, Listening { socket, task }) in self.listening.take() {
             task.abort();
@@ -315,8 +320,8 @@ impl Node {
                 target.cut();
             }
         }
-        // Requests that were cut off are answered, as far as that takes no waiting, and logged. Some
-        // have their turn each time.
+        // Requests that were cut off, or were still on their way to a target, are answered, as far as that
+        // takes no waiting, and logged. Some have their turn each time.
         let mut before = usize::MAX;
         loop {
             tokio::task::yield_now().await;
@@ -326,9 +331,10 @@ impl Node {
             }
             before = now;
         }
-        self.flush_logs();
         let mut connections = self.connections.take();
         connections.shutdown().await;
+        // Also of flows, which ended with their tasks.
+        self.flush_logs();
         *self.front.borrow_mut() = Rc::default();
     }
 

@@ -37,6 +37,7 @@ pub async fn connect(balancer: &Balancer, made: &Certificate) -> SendRequest<Byt
     let address = SocketAddr::new(balancer.address.ip(), SECURE_PORT);
     let config = client_config(&[made], &[b"h2", b"http/1.1"]);
     let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let name = ServerName::try_from("a.example").unwrap();
     let stream = connector.connect(name, stream).await.unwrap();

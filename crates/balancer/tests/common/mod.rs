@@ -7,6 +7,7 @@
 
 pub mod http2;
 pub mod lab;
+pub mod large;
 pub mod tls;
 
 use std::collections::BTreeMap;

@@ -21,7 +21,8 @@ pub fn measure(metrics: &Metrics, state: &State, counts: &[NodeMetrics], start: 
                 group_counts(metrics, &balancer.scope, key, node, group, start);
             }
         }
-        grpc_requests(metrics, state, balancer, counts, start);
+        let spoken = grpc_groups(state, balancer);
+        grpc_requests(metrics, &balancer.scope, key, &spoken, counts, start);
         connections(metrics, &balancer.scope, key, counts, start);
         requests_per_target(metrics, state, &balancer.scope, key, counts, start);
         zone_states(metrics, state, balancer, counts, start);
@@ -56,48 +57,60 @@ fn node_counts(metrics: &Metrics, scope: &Scope, node: &NodeMetrics, start: Time
             "DesyncMitigationMode_NonCompliant_Request_Count",
             node.non_compliant_request_count,
         ),
+        ("NonStickyRequestCount", node.non_sticky_request_count),
+        (
+            "DroppedInvalidHeaderRequestCount",
+            node.dropped_invalid_header_request_count,
+        ),
+        (
+            "ForwardedInvalidHeaderRequestCount",
+            node.forwarded_invalid_header_request_count,
+        ),
     ];
     let balancer = ("LoadBalancer", node.load_balancer.as_str());
     let zone = ("AvailabilityZone", node.zone.as_str());
+    let (whole, of_zone) = ([balancer], [balancer, zone]);
     for (name, value) in sums.into_iter().filter(|(_, value)| *value > 0) {
         let unit = match name {
             "ProcessedBytes" => "Bytes",
             _ => "Count",
         };
-        for dimensions in [&[balancer][..], &[balancer, zone]] {
+        // Those of invalid fields are of zones alone.
+        let whole = (!name.ends_with("InvalidHeaderRequestCount")).then_some(&whole[..]);
+        for dimensions in whole.into_iter().chain([&of_zone[..]]) {
             let key = MetricKey::new(scope, ALB, name, dimensions);
             metrics.put_bucket(key, unit, start, Bucket::of(value as f64, 1.0));
         }
     }
 }
 
-/// `GrpcRequestCount`: the requests of groups that speak it.
-fn grpc_requests(
-    metrics: &Metrics,
-    state: &State,
-    balancer: &LoadBalancer,
-    counts: &[NodeMetrics],
-    start: Timestamp,
-) {
+/// Dimensions of the groups that speak gRPC.
+fn grpc_groups(state: &State, balancer: &LoadBalancer) -> Vec<String> {
     let groups = groups_of(state, balancer);
     let groups = groups.iter().filter_map(|arn| state.target_groups.get(arn));
     let spoken = groups.filter(|group| group.protocol_version == "GRPC");
-    let spoken: Vec<&str> = spoken.map(|group| group.dimension()).collect();
-    if spoken.is_empty() {
-        return;
-    }
-    let own = counts
-        .iter()
-        .filter(|n| n.load_balancer == balancer.dimension());
+    spoken.map(|group| group.dimension().to_owned()).collect()
+}
+
+/// `GrpcRequestCount`: the requests of the groups that speak it.
+fn grpc_requests(
+    metrics: &Metrics,
+    scope: &Scope,
+    balancer: &str,
+    spoken: &[String],
+    counts: &[NodeMetrics],
+    start: Timestamp,
+) {
+    let own = counts.iter().filter(|n| n.load_balancer == balancer);
     for (node, group) in own.flat_map(|node| node.groups.iter().map(move |group| (node, group))) {
         let requests: u64 = group.targets.iter().map(|t| t.request_count).sum();
-        if requests > 0 && spoken.contains(&group.target_group.as_str()) {
+        if requests > 0 && spoken.contains(&group.target_group) {
             let bucket = Bucket::of(requests as f64, 1.0);
             let put = |dimensions: &[(&str, &str)]| {
-                let key = MetricKey::new(&balancer.scope, ALB, "GrpcRequestCount", dimensions);
+                let key = MetricKey::new(scope, ALB, "GrpcRequestCount", dimensions);
                 metrics.put_bucket(key, "Count", start, bucket.clone());
             };
-            all_dimensions(balancer.dimension(), node, group, true, put);
+            all_dimensions(balancer, node, group, true, put);
         }
     }
 }
@@ -261,6 +274,10 @@ fn group_counts(
         (
             "TargetConnectionErrorCount",
             sum(|t| t.target_connection_error_count),
+        ),
+        (
+            "TargetTLSNegotiationErrorCount",
+            sum(|t| t.target_tls_negotiation_error_count),
         ),
         (
             "UnhealthyRoutingRequestCount",

@@ -95,6 +95,33 @@ fn requests_per_target_are_of_all_nodes_over_all_targets() {
     check(&[group, ("AvailabilityZone", "b")], 20.0);
 }
 
+#[test]
+fn grpc_requests_are_those_of_its_groups() {
+    let metrics = Metrics::default();
+    let scope = Scope::new("000000000000", "us-east-1");
+    let mut counts = [node("a", 60, 1), node("b", 50, 3)];
+    let mut other = counts[0].groups[0].clone();
+    other.target_group = "targetgroup/http/2".into();
+    counts[0].groups.push(other);
+    let start = Timestamp::UNIX_EPOCH;
+    let spoken = ["targetgroup/web/1".to_owned()];
+    grpc_requests(&metrics, &scope, "app/lb/1", &spoken, &counts, start);
+    let sum = |dimensions: &[(&str, &str)]| {
+        let key = MetricKey::new(&scope, ALB, "GrpcRequestCount", dimensions);
+        let end = Timestamp::from_second(60).unwrap();
+        let points = metrics.query(&key, None, start, end, 60_000, &metrics::Statistic::Sum);
+        points.first().map(|(_, value)| *value)
+    };
+    let (balancer, zone) = (("LoadBalancer", "app/lb/1"), ("AvailabilityZone", "a"));
+    let group = ("TargetGroup", "targetgroup/web/1");
+    assert_eq!(sum(&[balancer]), Some(110.0));
+    assert_eq!(sum(&[balancer, zone]), Some(60.0));
+    assert_eq!(sum(&[balancer, group]), Some(110.0));
+    assert_eq!(sum(&[balancer, group, zone]), Some(60.0));
+    let other = ("TargetGroup", "targetgroup/http/2");
+    assert_eq!(sum(&[balancer, other]), None);
+}
+
 /// Each count of a node and of its groups: its name, unit and dimensions, and its value in all of them.
 #[test]
 fn counts_have_their_dimensions() {
@@ -117,6 +144,9 @@ fn counts_have_their_dimensions() {
         http_fixed_response_count: 14,
         rule_evaluations: 15,
         non_compliant_request_count: 16,
+        non_sticky_request_count: 17,
+        dropped_invalid_header_request_count: 18,
+        forwarded_invalid_header_request_count: 19,
         ..node("a", 0, 2)
     };
     let mut times = ::balancer::count::Histogram::default();
@@ -134,6 +164,7 @@ fn counts_have_their_dimensions() {
             target_4xx: 3,
             target_5xx: 4,
             target_connection_error_count: 5,
+            target_tls_negotiation_error_count: 6,
             response_time: times,
             ..TargetMetrics::default()
         }],
@@ -178,10 +209,14 @@ fn counts_have_their_dimensions() {
         "HTTP_Fixed_Response_Count",
         "RuleEvaluations",
         "DesyncMitigationMode_NonCompliant_Request_Count",
+        "NonStickyRequestCount",
+        "DroppedInvalidHeaderRequestCount",
+        "ForwardedInvalidHeaderRequestCount",
     ];
     for (name, value) in of_nodes.into_iter().zip(1..) {
         let value = f64::from(value);
-        assert_eq!(sum(name, &[balancer]), Some(2.0 * value), "{name}");
+        let whole = (value < 18.0).then_some(2.0 * value);
+        assert_eq!(sum(name, &[balancer]), whole, "{name}");
         assert_eq!(sum(name, &[balancer, zone]), Some(value), "{name}");
         assert_eq!(sum(name, &[balancer, own]), None, "{name}");
     }
@@ -192,6 +227,7 @@ fn counts_have_their_dimensions() {
         ("HTTPCode_Target_4XX_Count", 3.0, true),
         ("HTTPCode_Target_5XX_Count", 4.0, true),
         ("TargetConnectionErrorCount", 5.0, true),
+        ("TargetTLSNegotiationErrorCount", 6.0, true),
         ("UnhealthyRoutingRequestCount", 7.0, false),
         ("HealthyHostCount", 2.0, false),
         ("UnHealthyHostCount", 1.0, false),

@@ -54,6 +54,7 @@ pub fn understand<'h, 'b>(
     let mut host = None;
     let mut length = raw_target.len() + method.len();
     let mut declared: Option<u64> = None;
+    let (mut user_agent, mut trace_id) = (&b""[..], None);
     let mut found = Classification::default();
     for (name, value) in &parts.headers {
         let (name, value) = (name.as_str(), value.as_bytes());
@@ -75,6 +76,8 @@ pub fn understand<'h, 'b>(
                     return Err(Refused::Malformed("MultipleContentLength"));
                 }
             }
+            Field::UserAgent if user_agent.is_empty() => user_agent = value,
+            Field::TraceId => _ = trace_id.get_or_insert(value),
             Field::Connection | Field::TransferEncoding | Field::Upgrade => {
                 return Err(Refused::Malformed("BadHeader"));
             }
@@ -122,6 +125,9 @@ pub fn understand<'h, 'b>(
         length,
         host: Some(host.ok_or(Refused::Malformed("BadHeader"))?),
         body,
+        declares_length: declared.is_some(),
+        user_agent,
+        trace_id,
         connection: Connection::default(),
         expects_continue: false,
         upgrades: false,

@@ -43,7 +43,7 @@ pub async fn serve(
             let mut room = Vec::with_capacity(parts.headers.len() + 1);
             match head::understand(&parts, &cookie, &mut room, body.is_end_stream()) {
                 Ok(request) => decide_on(&context, request, &mut out),
-                Err(refused) => refuse(&context, refused, 0),
+                Err(refused) => refuse(&context, refused),
             }
         })
     };

@@ -33,7 +33,12 @@ pub async fn run(
     let Some(request) = head::request(out, plan.protocol, takes_trailers) else {
         return failed(&progress, 400, false);
     };
-    let mut place = match pool::place(&shared.node, target, plan.protocol).await {
+    let placed = tokio::select! {
+        biased;
+        placed = pool::place(&shared.node, target, plan.protocol) => placed,
+        () = target.cut.notified() => Err(502),
+    };
+    let mut place = match placed {
         Ok(place) => place,
         Err(status) => return failed(&progress, status, false),
     };
