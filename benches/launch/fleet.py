@@ -16,6 +16,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from botocore.exceptions import WaiterError
+
 from cloud import NAME, Cloud
 from run import available
 
@@ -43,6 +45,15 @@ def balancer(cloud, subnets):
 def states(cloud, target):
     health = cloud.elbv2.describe_target_health(TargetGroupArn=target)["TargetHealthDescriptions"]
     return collections.Counter(t["TargetHealth"]["State"] for t in health)
+
+
+def running(cloud, ids, patience):
+    try:
+        cloud.ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": patience})
+    except WaiterError:
+        found = [i for page in cloud.ec2.get_paginator("describe_instances").paginate(InstanceIds=ids) for r in page["Reservations"] for i in r["Instances"]]
+        why = collections.Counter((i["State"]["Name"], i.get("StateReason", {}).get("Message", "")) for i in found)
+        raise SystemExit(f"not all {len(ids)} run: {dict(why)}")
 
 
 def healthy(cloud, target, count, patience):
@@ -94,7 +105,7 @@ def main():
         for n, subnet in enumerate(subnets):
             share = count // 2 + (count % 2 if n else 0)
             ids += cloud.run_instances(share, ImageId=image, SubnetId=subnet, SecurityGroupIds=[group], UserData=USER_DATA)
-        cloud.ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": patience})
+        running(cloud, ids, patience)
         print(f"{count} running after {time.time() - begun:.1f} s", flush=True)
         cloud.elbv2.register_targets(TargetGroupArn=target, Targets=[{"Id": i} for i in ids])
         healthy(cloud, target, count, patience)

@@ -226,6 +226,10 @@ fn user_shutdown() -> (&'static str, String) {
     )
 }
 
+/// Most launches of one pass, some half a second: of hundreds at once the first are seen to run, and
+/// alarms, health and the cloud's end have their turn, while others still start.
+const LAUNCHES: usize = 32;
+
 /// Runs the plan of every instance; says when to look again.
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
@@ -241,6 +245,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         seen.into_iter().map(|o| (o.id.clone(), o)).collect();
     let forget_after = world.settings.speed.wait(DESCRIBABLE_SECS);
     let mut again = None;
+    let mut launches = 0;
     for record in state.instances.values() {
         let own = interfaces(&state, &record.id);
         let attached = !own.is_empty()
@@ -253,6 +258,13 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         };
         let seen = seen.get(&record.id).filter(|o| !ended(o));
         for step in plan(record, seen, attached, now, forget_after) {
+            if step == Step::Launch {
+                launches += 1;
+                if launches > LAUNCHES {
+                    again = Some(now);
+                    continue;
+                }
+            }
             apply(world, &state, &own, record, step, now);
         }
         if record.state == InstanceState::Terminated {

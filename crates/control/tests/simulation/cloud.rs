@@ -225,7 +225,8 @@ impl Cloud {
 
     /// Passes at this moment until nothing changes any more; says when to look again.
     pub fn settle(&mut self) -> Timestamp {
-        for _ in 0..100 {
+        // Thousands of instances start in slices, one a pass.
+        for _ in 0..1000 {
             let before = (self.state().revision, self.plane.told());
             let checks = self.plane.tick();
             let mut again = self.world.pass(self.now());

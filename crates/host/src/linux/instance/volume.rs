@@ -236,6 +236,9 @@ fn attach() -> Result<(String, File)> {
     }
     let file = open(FILE).during(during)?;
     let control = open("/dev/loop-control").during(during)?;
+    // The kernel names a free number and hands it out by two calls: of hundreds that start at once,
+    // most would find theirs taken again and again. Held until the end, instances take turns.
+    control.lock().during(during)?;
     // SAFETY: all-zero is valid for a struct of integers.
     let mut config: LoopConfig = unsafe { std::mem::zeroed() };
     config.fd = file.as_raw_fd() as u32;
@@ -250,7 +253,7 @@ fn attach() -> Result<(String, File)> {
         let done = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &config) };
         match nix::errno::Errno::result(done) {
             Ok(_) => return Ok((path, device)),
-            // Another took the number between the two calls.
+            // A program outside the cloud took the number between the two calls.
             Err(nix::errno::Errno::EBUSY) => {}
             Err(e) => return Err(io::Error::from(e)).during(during),
         }
