@@ -47,7 +47,7 @@ REMOVED = [
 
 # Of our user-data runner: the distribution's cloud-init has files of the same names.
 RUNNER = (
-    "usr/bin/cloud-init", "usr/bin/cloud-init-per", "usr/lib/nines/user-data", "usr/lib/nines/userdata/", "etc/systemd/system/nines-user-data.service",
+    "usr/bin/cloud-id", "usr/bin/cloud-init", "usr/bin/cloud-init-per", "usr/lib/nines/user-data", "usr/lib/nines/userdata/", "etc/systemd/system/nines-user-data.service",
 )
 CLOUD_INIT = ("cloud-init-local.service", "cloud-init.service", "cloud-config.service", "cloud-final.service", "nines-cloud-init-report.service")
 
@@ -104,7 +104,10 @@ def users(rootfs, own_runner):
         file.seek(0)
         known = any(line.startswith(f"{name}:") for line in file)
     if not known and any(os.path.lexists(os.path.join(rootfs, place)) for place in ("usr/sbin/useradd", "sbin/useradd")):
-        within(rootfs, "useradd", "--create-home", "--shell", "/bin/bash", name)
+        with open(os.path.join(rootfs, "etc/group")) as file:
+            there = {line.split(":")[0] for line in file}
+        groups = ",".join(group for group in of["groups"] if group in there)
+        within(rootfs, "useradd", "--create-home", "--shell", "/bin/bash", "--comment", of["gecos"], "--groups", groups, name)
     write(rootfs, "etc/sudoers.d/90-cloud-init-users", f"# The image's default user, as on AWS.\n{name} ALL=(ALL) NOPASSWD:ALL\n", 0o440)
 
 

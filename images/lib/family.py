@@ -10,19 +10,21 @@ APT = {
     "packages": "apt",
     "ssh": "ssh.service",
     "install": "apt-get update -q && apt-get install -q -y --no-install-recommends systemd systemd-sysv dbus sudo openssh-server "
-    "iproute2 iputils-ping iptables curl ca-certificates procps less python3 python3-yaml && apt-get clean && rm -rf /var/lib/apt/lists/*",
+    "iproute2 iputils-ping iptables curl ca-certificates procps less python3 python3-yaml python3-jinja2 && apt-get clean && rm -rf /var/lib/apt/lists/*",
 }
 DNF = {
     "packages": "dnf",
     "ssh": "sshd.service",
     "install": "dnf install -q -y systemd dbus sudo openssh-server openssh-clients iproute iputils iptables-nft ca-certificates "
-    "procps-ng less python3 python3-pyyaml shadow-utils && dnf clean all",
+    "procps-ng less python3 python3-pyyaml python3-jinja2 shadow-utils && dnf clean all",
 }
+# Of the default user, as far as an image has them.
+GROUPS = ["adm", "audio", "cdrom", "dialout", "dip", "floppy", "netdev", "plugdev", "sudo", "video"]
 FAMILIES = {
-    "debian": APT | {"user": "admin"},
-    "ubuntu": APT | {"user": "ubuntu"},
-    "amzn": DNF | {"user": "ec2-user"},
-    "fedora": DNF | {"user": "fedora"},
+    "debian": APT | {"user": "admin", "gecos": "Debian", "groups": GROUPS},
+    "ubuntu": APT | {"user": "ubuntu", "gecos": "Ubuntu", "groups": GROUPS},
+    "amzn": DNF | {"user": "ec2-user", "gecos": "EC2 Default User", "groups": ["adm", "wheel", "systemd-journal"]},
+    "fedora": DNF | {"user": "fedora", "gecos": "Fedora", "groups": ["adm", "wheel", "systemd-journal"]},
 }
 
 

@@ -38,12 +38,18 @@ class Service:
 @contextlib.contextmanager
 def serving(service):
     class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # several requests of one connection
+
         def handle_any(self):
             status, body = service.answer(self.command, self.path, self.headers)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.handle_any()
 
         do_GET = do_PUT = handle_any
 
@@ -99,6 +105,12 @@ class Trial:
     def read(self, name):
         with open(os.path.join(self.root, name)) as file:
             return file.read()
+
+    def add(self, name, text):
+        path = os.path.join(self.root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "a") as file:
+            file.write(text)
 
     def has(self, name):
         return os.path.exists(os.path.join(self.root, name))

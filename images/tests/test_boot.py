@@ -23,7 +23,11 @@ class Boot(unittest.TestCase):
         self.addCleanup(context.__exit__, None, None, None)
 
     def status(self):
-        return json.loads(self.trial.read("run/cloud-init/status.json"))
+        """As `cloud-init status` reads it."""
+        seen = json.loads(self.trial.read("run/cloud-init/status.json"))["v1"]
+        errors = seen["modules-final"]["errors"]
+        self.assertEqual(errors, json.loads(self.trial.read("var/lib/cloud/data/result.json"))["v1"]["errors"])
+        return {"status": "running" if seen["stage"] else "error" if errors else "done", "errors": errors}
 
     def test_script_runs_once_per_instance_from_the_root_directory(self):
         script = "#!/bin/sh\npwd; read line || echo closed; echo oops >&2\n"
@@ -203,7 +207,7 @@ write_files:
     def test_hostname_and_final_message(self):
         log = self.trial.boot("#cloud-config\nfqdn: web.example.com\nfinal_message: up after $UPTIME or $uptime\n")
         self.assertEqual("web\n", self.trial.read("etc/hostname"))
-        self.assertRegex(log, r"up after \$UPTIME or \d+\.\d\d\n$")
+        self.assertRegex(log, r"up after \d+\.\d\d or \d+\.\d\d\n$")
 
     def test_bad_cloud_config(self):
         self.assertIn("is not valid YAML", self.trial.boot("#cloud-config\na: [\n"))
@@ -221,10 +225,14 @@ write_files:
         self.assertNotIn("never", log)
 
     def test_template(self):
-        log = self.trial.boot("## template: jinja\n#!/bin/sh\necho in {{ v1.instance_id }} {{ ds.meta_data.instance_id }} {{ v1.none }}\n")
+        text = "## template: jinja\n#!/bin/sh\necho in {{ v1.instance_id }} {{ ds.meta_data.instance_id }} {{ v1.none }}\n"
+        log = self.trial.boot(text, **{"meta-data/": b"instance-id"})
         self.assertIn("in i-1 i-1 CI_MISSING_JINJA_VAR/none", log)
-        log = self.trial.boot("## template: jinja\n#cloud-config\nruncmd: [echo {% if x %}]\n", instance="i-2")
-        self.assertIn("blocks of jinja templates are not emulated; ignored", log)
+        self.assertIn("Could not render jinja template variables: 'none'", log)
+        text = "## template: jinja\n#cloud-config\nruncmd:\n{% for n in range(2) %}\n- echo {{ region or 'nowhere' }} {{ n }}\n{% endfor %}\n"
+        self.assertIn("nowhere 0\nnowhere 1\n", self.trial.boot(text, instance="i-2"))
+        log = self.trial.boot("## template: jinja\n#cloud-config\nruncmd: [echo {% if x %}]\n", instance="i-3")
+        self.assertIn("the template cannot be filled", log)
 
     def test_package_sources(self):
         self.trial.boot("""#cloud-config

@@ -10,14 +10,16 @@ VERSION = "1-nines"
 
 
 def yaml():
-    """PyYAML, where there is something to read with it: importing it is half of a plain boot's CPU.
+    """PyYAML, where there is something to read with it: importing it is half of a plain boot's CPU."""
+    packages()
+    import yaml as module
 
-    This is the one module that is not Python's own, so only now those places are made known.
-    """
+    return module
+
+
+def packages():
+    """Makes known where the distribution's modules are, before one of them is imported: the others are Python's own."""
     if sys.flags.no_site:
         import site
 
         site.main()
-    import yaml as module
-
-    return module

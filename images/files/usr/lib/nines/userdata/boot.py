@@ -5,11 +5,11 @@ the work starts: a reboot in the middle of a script does not run it again, as wi
 is the key, so an image made of a configured instance runs its user data anew.
 """
 
-import json
 import os
+import re
 import time
 
-from . import VERSION, cloudconfig, formats, system
+from . import VERSION, account, cloudconfig, formats, instance_data, system
 from .imds import Metadata, Refused, Unreachable
 from .machine import uptime
 
@@ -22,12 +22,19 @@ class Boot:
         self.metadata = metadata
         self.instance = ""
         self.config = {}
+        self.data = {"v1": {}}  # what is known of the instance
         self.ending = None  # the command of power_state, for after the last word
         self.failed = None  # exit code of the last user script that failed
 
     def once(self, module, work, *arguments):
         """Runs a module if this instance has not; an error is told and the boot goes on."""
-        name = f"var/lib/cloud/instances/{self.instance}/sem/config_{module}"
+        self.behind(f"var/lib/cloud/instances/{self.instance}/sem/config_{module}", module, work, *arguments)
+
+    def once_ever(self, module, work, *arguments):
+        """The same, if no instance has that this one's volume came from."""
+        self.behind(f"var/lib/cloud/sem/config_{module}.once", module, work, *arguments)
+
+    def behind(self, name, module, work, *arguments):
         if os.path.exists(self.machine.path(name)):
             return
         self.machine.write(name, f"{os.getpid()}: {time.time()}\n")
@@ -60,15 +67,35 @@ class Boot:
     def parts(self):
         data = self.metadata.get("user-data") or b""
         self.machine.write(f"var/lib/cloud/instances/{self.instance}/user-data.txt", data, 0o600)
-        parts = formats.split(data, fetch, self.machine.warn, self.fill)
+        parts = formats.split(data, self.fetch, self.machine.warn, self.fill)
         for part in parts:
-            if part.kind not in (formats.SCRIPT, formats.CONFIG, formats.BOOTHOOK):
+            if part.kind not in (formats.SCRIPT, formats.CONFIG, formats.BOOTHOOK, *formats.PERIODS):
                 what = "not of a known kind" if part.kind == formats.UNKNOWN else f"a {part.kind}, which is not emulated"
                 self.machine.warn(f"user data {part.name} is {what}; ignored")
         return parts
 
     def fill(self, text):
-        return system.template(text, system.query(self.metadata, self.instance, self.machine), self.machine.warn)
+        return instance_data.template(text, self.data, self.machine.warn)
+
+    def fetch(self, url, once):
+        """The body behind an `#include`; of an `#include-once` what it was at first."""
+        if not once:
+            return fetch(url)
+        import hashlib  # rarely needed
+
+        name = f"var/lib/cloud/instances/{self.instance}/data/urlcache/{hashlib.sha256(url.encode()).hexdigest()}"
+        if not os.path.exists(self.machine.path(name)):
+            self.machine.write(name, fetch(url), 0o600)
+        with open(self.machine.path(name), "rb") as file:
+            return file.read()
+
+    def tell_data(self):
+        """Files about the instance. That they cannot be written is no reason not to run its user data."""
+        try:
+            self.data = instance_data.gather(self.metadata, self.instance, self.machine)
+            instance_data.write(self.machine, self.data)
+        except (OSError, Unreachable) as error:
+            self.machine.warn(f"there is no instance-data.json: {error}")
 
     def end(self):
         if self.config.get("power_state"):
@@ -84,6 +111,7 @@ class Boot:
     def run(self):
         machine = self.machine
         self.enter_instance()
+        self.tell_data()
         parts = self.parts()
         of_kind = {kind: [part for part in parts if part.kind == kind] for kind in (formats.SCRIPT, formats.CONFIG, formats.BOOTHOOK)}
         if of_kind[formats.CONFIG]:
@@ -97,16 +125,22 @@ class Boot:
             self.always("bootcmd", cloudconfig.bootcmd, machine, config, self.instance)
         if "write_files" in config:
             self.once("write_files", cloudconfig.write_files, machine, config)
+        if config.get("mounts"):
+            self.once("mounts", system.mounts, machine, config)
         self.once("set_hostname", cloudconfig.hostname, machine, config, name)
-        if "users" in config or "groups" in config:  # the default user is in the image
-            self.once("users_groups", cloudconfig.users_groups, machine, config)
-        self.once("ssh", cloudconfig.ssh, machine, config, list(self.keys()))
-        if "timezone" in config:
-            self.once("timezone", cloudconfig.timezone, machine, config)
-        if "chpasswd" in config:
-            self.once("set_passwords", system.chpasswd, machine, config)
+        if "manage_etc_hosts" in config:
+            self.always("update_etc_hosts", cloudconfig.etc_hosts, machine, config, name)
         if "ca_certs" in config or "ca-certs" in config:
             self.once("ca_certs", system.ca_certs, machine, config)
+        if config.keys() & {"users", "groups", "user"}:  # the default user is in the image
+            self.once("users_groups", account.users_groups, machine, config)
+        self.once("ssh", account.ssh, machine, config, list(self.keys()))
+        if config.get("locale"):
+            self.once("locale", system.locale, machine, config)
+        if config.keys() & {"chpasswd", "password"}:
+            self.once("set_passwords", account.set_passwords, machine, config)
+        if "timezone" in config:
+            self.once("timezone", cloudconfig.timezone, machine, config)
         system.not_here(machine, config)
         if "apt" in config:
             self.once("apt_configure", system.apt, machine, config)
@@ -117,12 +151,19 @@ class Boot:
             self.once("runcmd", self.write_script, "runcmd", config["runcmd"])
         for part in of_kind[formats.SCRIPT]:
             self.script_file("scripts", part.name, formats.script_text(part.content))
+        for part in parts:
+            if part.kind in formats.PERIODS:
+                machine.write(f"var/lib/cloud/scripts/{part.kind}/{part.name}", formats.script_text(part.content), 0o700)
 
+        self.once_ever("scripts_per_once", self.run_parts, "var/lib/cloud/scripts/per-once")
         self.always("scripts_per_boot", self.run_parts, "var/lib/cloud/scripts/per-boot")
         self.once("scripts_per_instance", self.run_parts, "var/lib/cloud/scripts/per-instance")
-        scripts = f"var/lib/cloud/instances/{self.instance}/scripts"
+        scripts = "var/lib/cloud/instance/scripts"  # by the link, as scripts see it in `$0`
         run = self.always if cloudconfig.scripts_always(config) else self.once
         run("scripts_user", self.run_parts, scripts)
+        self.once("keys_to_console", account.told_host_keys, machine)
+        if "phone_home" in config:
+            self.once("phone_home", system.phone_home, machine, config, self.instance, *cloudconfig.names(config, name))
         self.once("power_state_change", self.end)
         self.machine.write(f"var/lib/cloud/instances/{self.instance}/boot-finished", f"{uptime():.2f} - {time.ctime()}\n")
 
@@ -133,7 +174,7 @@ class Boot:
         return self.machine.write(f"var/lib/cloud/instances/{self.instance}/{directory}/{name}", content, 0o700)
 
     def boothook(self, part):
-        body = part.content.replace(b"\r\n", b"\n").removeprefix(b"#cloud-boothook").lstrip()
+        body = part.content.replace(b"\r\n", b"\n").lstrip().removeprefix(b"#cloud-boothook").lstrip()
         # Without `#!` it is shell, as many published boothooks expect.
         body = body if body.startswith(b"#!") else b"#!/bin/sh\n" + body
         code = self.machine.run([self.script_file("boothooks", part.name, body)], INSTANCE_ID=self.instance)
@@ -161,14 +202,19 @@ class Boot:
         values = {
             "version": VERSION,
             "timestamp": time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime()),
-            "datasource": "DataSourceEc2" if self.instance else "None",
+            "datasource": "DataSourceEc2Local" if self.instance else "None",
             "uptime": f"{uptime():.2f}",
         }
-        text = str(self.config.get("final_message") or "")
-        for key, value in values.items():
-            for form in (f"${{{key}}}", f"${key}", f"{{{{ {key} }}}}", f"{{{{{key}}}}}"):
-                text = text.replace(form, value)
-        return text.rstrip() or FINAL_MESSAGE.format(**values)
+        text = str(self.config.get("final_message") or "").strip()
+        if text.lower().startswith("## template: jinja"):
+            try:
+                return instance_data.template(text.partition("\n")[2], {"v1": values}, self.machine.warn)
+            except ValueError as error:
+                self.machine.warn(f"final_message: {error}")
+                text = ""
+        # In small letters or capitals, as cloud-init knows them.
+        named = lambda match: values.get((match[1] or match[2]).lower(), match[0])
+        return re.sub(r"\$\{(\w+)\}|\$(\w+)", named, text) or FINAL_MESSAGE.format(**values)
 
 
 def fetch(url):

@@ -10,7 +10,7 @@ import pwd
 import shlex
 import socket
 
-from . import yaml
+from . import merge, yaml
 
 APT = ["apt-get", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Options::=--force-unsafe-io",
        "--assume-yes", "--quiet"]
@@ -19,21 +19,21 @@ MANAGERS = {"apt": (APT, "update", "dist-upgrade"), "dnf": (["dnf", "--assumeyes
 
 KNOWN = {
     "bootcmd", "write_files", "package_update", "package_upgrade", "packages", "runcmd", "hostname", "fqdn",
-    "preserve_hostname", "users", "groups", "ssh_authorized_keys", "final_message", "timezone",
-    "cloud_final_modules", "apt", "ca_certs", "ca-certs", "chpasswd", "power_state",
+    "preserve_hostname", "prefer_fqdn_over_hostname", "manage_etc_hosts", "users", "user", "groups", "ssh_authorized_keys",
+    "ssh_pwauth", "ssh_keys", "disable_root", "final_message", "timezone", "locale", "cloud_final_modules", "apt", "ca_certs",
+    "ca-certs", "chpasswd", "password", "power_state", "phone_home", "mounts", "mount_default_fields",
     # Of no effect, which `system.not_here` tells.
-    "swap", "ntp", "disk_setup", "fs_setup", "mounts",
-    # Said of things that are so already: output goes to the log, hosts and root's log-in are as asked.
-    "output", "manage_etc_hosts", "disable_root", "ssh_pwauth", "locale",
-    "growpart", "resize_rootfs", "package_reboot_if_required", "apt_preserve_sources_list", "cloud_config_modules",
-    "cloud_init_modules", "ssh_deletekeys", "ssh_genkeytypes", "repo_update", "repo_upgrade", "mount_default_fields",
+    "swap", "ntp", "disk_setup", "fs_setup",
+    # Said of things that are so already: output goes to the log, the root file system has its size, nothing needs a new kernel.
+    "output", "growpart", "resize_rootfs", "package_reboot_if_required", "apt_preserve_sources_list", "cloud_config_modules",
+    "cloud_init_modules", "ssh_deletekeys", "ssh_genkeytypes", "repo_update", "repo_upgrade", "datasource_list", "datasource",
     # Short forms of package_update and package_upgrade.
     "apt_update", "apt_upgrade",
 }
 
 
 def load(parts, machine):
-    """One configuration of all parts; a later part's key takes the place of an earlier one's."""
+    """One configuration of all parts, joined as each of them says."""
     reader = yaml()
     merged = {}
     for part in parts:
@@ -47,7 +47,12 @@ def load(parts, machine):
         if not isinstance(config, dict):
             machine.fail(f"{part.name} is not a mapping of keys; ignored")
             continue
-        merged.update(config)
+        how = config.pop("merge_how", None) or config.pop("merge_type", None)
+        config.pop("merge_type", None)
+        try:
+            merged = merge.merged(merged, config, merge.rules(how or part.merge or merge.DEFAULT))
+        except (ValueError, KeyError, LookupError, TypeError) as error:
+            machine.fail(f"{part.name} cannot be joined to what came before: {error}")
     for key in merged:
         if key not in KNOWN:
             machine.warn(f"cloud-config key {key!r} is not emulated; ignored")
@@ -117,20 +122,54 @@ def decoded(content, encoding):
     return gzip.decompress(content) if encoding.startswith("gz") else content
 
 
+def names(config, metadata_name):
+    """The full name and the short one, either of which may be empty."""
+    full = str(config.get("fqdn") or config.get("hostname") or metadata_name or "")
+    short = str(config.get("hostname") or full).split(".")[0]
+    if "." not in full and "." in str(metadata_name or ""):
+        full = f"{full}.{metadata_name.partition('.')[2]}" if full else metadata_name
+    return full, short
+
+
 def hostname(machine, config, metadata_name):
     if config.get("preserve_hostname"):
         return
-    full = str(config.get("fqdn") or config.get("hostname") or metadata_name or "")
-    short = str(config.get("hostname") or full).split(".")[0]
+    full, short = names(config, metadata_name)
     if not short:
         return
-    if machine.root == "/" and socket.gethostname() != short:
-        socket.sethostname(short)
-    machine.write("etc/hostname", short + "\n")
+    own = full if config.get("prefer_fqdn_over_hostname") else short
+    if machine.root == "/" and socket.gethostname() != own:
+        socket.sethostname(own)
+    machine.write("etc/hostname", own + "\n")
+    if config.get("manage_etc_hosts") is not None:
+        return  # or somebody says himself what becomes of it
     hosts = machine.read("etc/hosts") or "127.0.0.1 localhost\n"
     if not any(short in line.split("#")[0].split()[1:] for line in hosts.splitlines()):
-        names = full if full == short else f"{full} {short}"
-        machine.write("etc/hosts", hosts.rstrip("\n") + f"\n127.0.1.1 {names}\n")
+        machine.write("etc/hosts", hosts.rstrip("\n") + f"\n127.0.1.1 {' '.join(dict.fromkeys((full, short)))}\n")
+
+
+def etc_hosts(machine, config, metadata_name):
+    """`manage_etc_hosts`, at every boot: the whole file, or (`localhost`) the machine's own line in it."""
+    wanted = config["manage_etc_hosts"]
+    full, short = names(config, metadata_name)
+    own = f"127.0.1.1 {' '.join(dict.fromkeys((full, short)))}"
+    if not wanted or str(wanted).lower() in ("false", "no", "off", "0") or not short:
+        return
+    if wanted == "localhost":
+        lines = (machine.read("etc/hosts") or "127.0.0.1 localhost\n").splitlines()
+        if own not in lines:
+            kept = [line for line in lines if line.split()[:1] != ["127.0.1.1"]]
+            machine.write("etc/hosts", "\n".join([*kept, own]) + "\n")
+        return
+    machine.write("etc/hosts", f"""\
+# This file is written anew at each boot: user data says manage_etc_hosts.
+{own}
+127.0.0.1 localhost
+
+::1 localhost ip6-localhost ip6-loopback
+ff02::1 ip6-allnodes
+ff02::2 ip6-allrouters
+""")
 
 
 def timezone(machine, config):
@@ -175,98 +214,6 @@ def package_name(entry, manager):
     if name.startswith("-"):
         raise ValueError(f"{name!r} is not a package name")
     return name
-
-
-def users_groups(machine, config):
-    for entry in listed(config.get("groups") or []):
-        members = entry if isinstance(entry, dict) else {name.strip(): [] for name in str(entry).split(",")}
-        for group, names in members.items():
-            machine.must_run(["groupadd", "--force", group])
-            for name in listed(names or []):
-                machine.must_run(["usermod", "--append", "--groups", group, name])
-    for entry in listed(config.get("users", ["default"])):
-        if isinstance(entry, str):
-            entry = {"name": entry}
-        if entry.get("name") == "default":
-            entry = {"name": machine.family()["user"], "sudo": "ALL=(ALL) NOPASSWD:ALL", "shell": "/bin/bash"} | {
-                key: value for key, value in entry.items() if key != "name"
-            }
-        if entry.get("name"):
-            user(machine, entry)
-
-
-def user(machine, entry):
-    name = str(entry["name"])
-    known = {"name", "gecos", "groups", "sudo", "shell", "ssh_authorized_keys", "ssh-authorized-keys", "lock_passwd",
-             "homedir", "uid", "system", "no_create_home", "primary_group", "passwd", "hashed_passwd"}
-    for key in entry.keys() - known:
-        machine.warn(f"user {name}: {key!r} is not emulated; ignored")
-    command = ["useradd", name]
-    for key, option in (("gecos", "--comment"), ("shell", "--shell"), ("homedir", "--home-dir"), ("uid", "--uid"),
-                        ("primary_group", "--gid")):
-        if key in entry:
-            command += [option, str(entry[key])]
-    command += ["--system"] if entry.get("system") else []
-    command += ["--no-create-home"] if entry.get("no_create_home") or entry.get("system") else ["--create-home"]
-    if not exists(machine, name):
-        machine.must_run(command)
-    groups = entry.get("groups")
-    if groups:
-        names = groups.split(",") if isinstance(groups, str) else groups
-        machine.must_run(["usermod", "--append", "--groups", ",".join(str(group).strip() for group in names), name])
-    hashed = entry.get("hashed_passwd") or entry.get("passwd")
-    if hashed:
-        machine.must_run(["usermod", "--password", str(hashed), name])
-    if hashed and entry.get("lock_passwd", True):  # one without a password is locked from the start
-        machine.must_run(["passwd", "--quiet", "--lock", name])
-    rules = entry.get("sudo")
-    if rules and rules is not True:
-        lines = "".join(f"{name} {rule}\n" for rule in listed(rules))
-        machine.write(f"etc/sudoers.d/90-cloud-init-{name.replace('.', '-')}", lines, 0o440)
-    authorize(machine, name, listed(entry.get("ssh_authorized_keys") or entry.get("ssh-authorized-keys") or []))
-
-
-def exists(machine, name):
-    return any(line.split(":")[0] == name for line in (machine.read("etc/passwd") or "").splitlines())
-
-
-def ssh(machine, config, metadata_keys):
-    """Keys of the default user. The server runs where somebody may log in with one; elsewhere a connection starts it."""
-    keys = [*metadata_keys, *map(str, listed(config.get("ssh_authorized_keys") or []))]
-    users = listed(config.get("users", ["default"]))
-    if keys and ("default" in users or any(isinstance(entry, dict) and entry.get("name") == "default" for entry in users)):
-        authorize(machine, machine.family()["user"], keys)
-    if not machine.authorized:
-        return
-    for kind in ("ed25519", "ecdsa"):
-        path = machine.path(f"etc/ssh/ssh_host_{kind}_key")
-        if not os.path.exists(path):
-            machine.must_run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path])
-    if machine.systemd():
-        if os.path.lexists(machine.path("etc/systemd/system/sockets.target.wants/ssh.socket")):
-            # Else the server would get that socket, and listen nowhere else, whatever its configuration says.
-            machine.must_run(["systemctl", "disable", "--quiet", "--now", "ssh.socket"])
-        machine.must_run(["systemctl", "enable", "--quiet", "--now", "--no-block", machine.family()["ssh"]])
-    else:
-        machine.must_run(["/usr/sbin/sshd"])
-
-
-def authorize(machine, name, keys):
-    if not keys:
-        return
-    home, uid, gid = next(
-        (fields[5], int(fields[2]), int(fields[3]))
-        for fields in (line.split(":") for line in (machine.read("etc/passwd") or "").splitlines())
-        if fields[0] == name
-    )
-    path = os.path.join(home, ".ssh/authorized_keys")
-    present = (machine.read(path) or "").splitlines()
-    present += [key for key in keys if key not in present]
-    machine.write(path, "\n".join(present) + "\n", 0o600)
-    os.chmod(os.path.dirname(machine.path(path)), 0o700)
-    for owned in (machine.path(path), os.path.dirname(machine.path(path))):
-        os.chown(owned, uid, gid)
-    machine.authorized = True
 
 
 def scripts_always(config):

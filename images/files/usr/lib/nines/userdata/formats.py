@@ -6,6 +6,8 @@ from collections import namedtuple
 from . import yaml
 
 SCRIPT, CONFIG, BOOTHOOK, INCLUDE = "script", "cloud-config", "boothook", "include"
+# Scripts that are put where those of their period lie: `per-boot`, `per-instance`, `per-once`.
+PERIODS = ("per-boot", "per-instance", "per-once")
 TEMPLATE = "jinja template"
 UNKNOWN = "unknown"
 
@@ -13,6 +15,7 @@ UNKNOWN = "unknown"
 STARTS = [
     (b"#!", SCRIPT),
     (b"#cloud-config-archive", "cloud-config-archive"),
+    (b"#cloud-config-jsonp", "cloud-config-jsonp"),
     (b"#cloud-config", CONFIG),
     (b"#cloud-boothook", BOOTHOOK),
     (b"#include", INCLUDE),
@@ -22,6 +25,7 @@ STARTS = [
 ]
 MIME_TYPES = {
     "text/x-shellscript": SCRIPT,
+    **{f"text/x-shellscript-{period}": period for period in PERIODS},
     "text/cloud-config": CONFIG,
     "text/cloud-boothook": BOOTHOOK,
     "text/x-include-url": INCLUDE,
@@ -29,6 +33,7 @@ MIME_TYPES = {
     "text/part-handler": "part-handler",
     "text/upstart-job": "upstart-job",
     "text/cloud-config-archive": "cloud-config-archive",
+    "text/cloud-config-jsonp": "cloud-config-jsonp",
     "text/jinja2": TEMPLATE,
 }
 MIME = re.compile(rb"^(mime-version|content-type):", re.IGNORECASE | re.MULTILINE)
@@ -36,12 +41,13 @@ DEPTH = 8  # archives in archives, includes of includes
 
 
 # Of kind and name, which are texts, and content, which is bytes. A dataclass would take as long to import as all else.
-Part = namedtuple("Part", "kind name content")
+# `merge` is how it joins what came before, where its header says so.
+Part = namedtuple("Part", "kind name content merge", defaults=(None,))
 
 
 def split(data, fetch, warn, fill=None):
-    """All parts in order. `fetch(url)` gives bytes; `warn(text)` takes what had to be left out;
-    `fill(text)` gives the text that a template makes."""
+    """All parts in order. `fetch(url, once)` gives bytes, of the first boot if `once`; `warn(text)` takes what had to be
+    left out; `fill(text)` gives the text that a template makes."""
     parts = []
     walk(data, None, None, fetch, warn, parts, 0)
     return [part for part in (filled(part, warn, fill) for part in parts) if part]
@@ -51,17 +57,17 @@ def filled(part, warn, fill):
     """A template is of the kind that its second line tells."""
     if part.kind != TEMPLATE or fill is None:
         return part
-    text = part.content.decode("utf-8", "replace")
-    if text.startswith("## template"):
+    text = part.content.decode("utf-8", "replace").lstrip()
+    if text.lower().startswith("## template"):
         text = text.partition("\n")[2]
     try:
         content = fill(text).encode()
     except ValueError as error:
         return warn(f"user data {part.name}: {error}; ignored")
-    return Part(kind_of(content), part.name, content)
+    return Part(kind_of(content), part.name, content, part.merge)
 
 
-def walk(data, kind, name, fetch, warn, parts, depth):
+def walk(data, kind, name, fetch, warn, parts, depth, merge=None):
     if depth > DEPTH:
         return warn("user data is nested too deeply; the rest is ignored")
     if data[:2] == b"\x1f\x8b":
@@ -71,19 +77,24 @@ def walk(data, kind, name, fetch, warn, parts, depth):
             data = gzip.decompress(data)
         except (OSError, EOFError) as error:
             return warn(f"user data is not valid gzip: {error}")
-        return walk(data, kind, name, fetch, warn, parts, depth + 1)
+        return walk(data, kind, name, fetch, warn, parts, depth + 1, merge)
     if not data.strip():
         return None
     if kind is None and is_mime(data):
         return walk_mime(data, fetch, warn, parts, depth)
 
     kind = kind or kind_of(data)
+    if kind == SCRIPT and kind_of(data) != UNKNOWN:
+        kind = kind_of(data)  # much is sent as a script that is none
     if kind == INCLUDE:
+        once = False
         for line in data.decode("utf-8", "replace").splitlines():
+            if line.startswith("#include"):
+                once = line.startswith("#include-once")
             url = re.sub(r"^#include(-once)?", "", line).strip()
             if url and not url.startswith("#"):
                 try:
-                    included = fetch(url)
+                    included = fetch(url, once)
                 except (OSError, ValueError) as error:
                     warn(f"cannot include {url}: {error}")
                     continue
@@ -91,13 +102,14 @@ def walk(data, kind, name, fetch, warn, parts, depth):
     elif kind == "cloud-config-archive":
         walk_archive(data, fetch, warn, parts, depth)
     else:
-        parts.append(Part(kind, safe(name) or f"part-{len(parts) + 1:03}", data))
+        parts.append(Part(kind, safe(name) or f"part-{len(parts) + 1:03}", data, merge))
     return None
 
 
 def kind_of(data):
-    data = data.lstrip(b"\xef\xbb\xbf")
-    return next((kind for start, kind in STARTS if data.startswith(start)), UNKNOWN)
+    """Of the first line that is not empty, in letters of either size."""
+    start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((kind for line, kind in STARTS if start.startswith(line)), UNKNOWN)
 
 
 def is_mime(data):
@@ -117,7 +129,8 @@ def walk_mime(data, fetch, warn, parts, depth):
         if content.startswith(b"\x1f\x8b"):
             content = gzip.decompress(content)
         # A part of a general type is taken for what its first line says.
-        walk(content, MIME_TYPES.get(entry.get_content_type()), entry.get_filename(), fetch, warn, parts, depth + 1)
+        kind, merge = MIME_TYPES.get(entry.get_content_type()), entry["Merge-Type"] or entry["X-Merge-Type"]
+        walk(content, kind, entry.get_filename(), fetch, warn, parts, depth + 1, merge)
 
 
 def walk_archive(data, fetch, warn, parts, depth):
@@ -128,8 +141,12 @@ def walk_archive(data, fetch, warn, parts, depth):
         return warn(f"the cloud-config-archive is not valid YAML: {error}")
     for entry in entries if isinstance(entries, list) else []:
         entry = entry if isinstance(entry, dict) else {"content": entry}
-        content = str(entry.get("content", "")).encode()
-        walk(content, MIME_TYPES.get(entry.get("type")), entry.get("filename"), fetch, warn, parts, depth + 1)
+        content = entry.get("content", "")
+        content = content if isinstance(content, bytes) else str(content).encode()
+        kind = MIME_TYPES.get(entry.get("type"))
+        if not entry.get("type") and kind_of(content) == UNKNOWN:
+            kind = CONFIG
+        walk(content, kind, entry.get("filename"), fetch, warn, parts, depth + 1, entry.get("Merge-Type") or entry.get("X-Merge-Type"))
     return None
 
 

@@ -8,6 +8,10 @@ import socket
 import time
 
 ADDRESS = ("169.254.169.254", 80)
+# Requests that are on their way at once; more might wait for us while we wait for them.
+AT_ONCE = 32
+# No branch of the tree is as deep.
+DEPTH = 12
 TIMEOUT = 2.0  # seconds for one answer; the service answers in a millisecond once the network is there
 PATIENCE = 120.0  # seconds until a boot goes on without metadata, as cloud-init's max_wait
 
@@ -58,6 +62,43 @@ class Metadata:
             return None
         raise Refused(f"the metadata service answers {status} for {name}")
 
+    def tree(self, name):
+        """All values below a directory, in nested mappings: a level at a time, each in one go."""
+        found = {}
+        directories = [(name, found)]
+        for _ in range(DEPTH):
+            leaves, below = [], []
+            for (path, values), listing in zip(directories, self.get_all([path for path, _ in directories])):
+                for line in text(listing or b"").splitlines():
+                    number, equals, key = line.partition("=")
+                    if path.endswith("/public-keys/") and equals:
+                        leaves.append((f"{path}{number}/openssh-key", values, key))
+                    elif line.endswith("/"):
+                        values[line[:-1]] = {}
+                        below.append((path + line, values[line[:-1]]))
+                    elif line:
+                        leaves.append((path + line, values, line))
+            for (_, values, key), value in zip(leaves, self.get_all([path for path, _, _ in leaves])):
+                if value is not None:
+                    values[key] = decoded(value)
+            directories = below
+        return found
+
+    def get_all(self, names):
+        """What `get` gives for each, by one connection; None also for what is refused."""
+        found = []
+        token = f"X-aws-ec2-metadata-token: {self.token}\r\n" if self.token else ""
+        for start in range(0, len(names), AT_ONCE):
+            some = names[start : start + AT_ONCE]
+            asked = "".join(f"GET /latest/{name.replace(' ', '%20')} HTTP/1.1\r\nHost: {self.address[0]}\r\n{token}\r\n" for name in some)
+            try:
+                with socket.create_connection(self.address, self.timeout) as connection, connection.makefile("rb") as answers:
+                    connection.sendall(asked.encode())
+                    found += [following(answers) for _ in some]
+            except OSError as error:
+                raise Unreachable(f"metadata service: {error}") from error
+        return found
+
     def request(self, method, path, headers):
         lines = [f"{method} {path} HTTP/1.0", f"Host: {self.address[0]}", "Content-Length: 0"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -83,3 +124,37 @@ def parse(answer):
     if status >= 500 or status == 429:
         raise Unreachable(f"metadata service: status {status}")
     return status, body
+
+
+def following(answers):
+    """The body of the next answer of a connection, None if it is not one of success."""
+    words = answers.readline().split()
+    if len(words) < 2 or not words[1].isdigit():
+        raise Unreachable("metadata service: incomplete answer")
+    length = 0
+    while line := answers.readline().strip():
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length" and value.strip().isdigit():
+            length = int(value)
+    body = answers.read(length)
+    if len(body) < length:
+        raise Unreachable("metadata service: truncated answer")
+    return body if words[1] == b"200" else None
+
+
+def text(content):
+    return content.decode("utf-8", "replace")
+
+
+def decoded(content):
+    """A leaf's value: JSON as what it says, several lines as a list."""
+    value = text(content)
+    if value.startswith("{") and value.rstrip().endswith("}"):
+        import json
+
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    lines = value.splitlines()
+    return lines if len(lines) > 1 else value.rstrip("\n")

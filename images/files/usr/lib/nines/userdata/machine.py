@@ -15,6 +15,7 @@ class Machine:
     def __init__(self, root="/"):
         self.root = root
         self.errors = []
+        self.started = None  # when user data began to run
         self.authorized = False  # somebody's key was installed, so the SSH server has a use
         self.output = None  # where scripts write: the console and cloud-init-output.log
 
@@ -116,18 +117,26 @@ class Machine:
         return {"user": "admin", "ssh": "ssh.service", "packages": "apt"} | json.loads(self.read("usr/lib/nines/family.json") or "{}")
 
     def set_status(self, status, instance=None):
-        """What `cloud-init status` tells; under /run, so that each boot starts anew."""
-        state = {
-            "status": status,
-            "detail": "DataSourceEc2" if instance else "",
-            "errors": self.errors,
-            "last_update": time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime()),
-        }
-        path = self.write("run/cloud-init/status.json.new", json.dumps(state, indent=1) + "\n")
-        os.rename(path, self.path("run/cloud-init/status.json"))
-        if status in ("done", "error"):
-            result = {"v1": {"datasource": "DataSourceEc2" if instance else None, "errors": self.errors}}
-            self.write("run/cloud-init/result.json", json.dumps(result, indent=1) + "\n")
+        """What `cloud-init status` tells, and scripts read: in cloud-init's places and form, as of one stage.
+
+        The files lie with the instance's; under /run are links, so that each boot starts without them.
+        """
+        now, source = time.time(), "DataSourceEc2Local" if instance else None
+        self.started = self.started or now
+        ended = status in ("done", "error")
+        stage = {"errors": self.errors, "finished": now if ended else None, "start": self.started}
+        told = {"v1": {"datasource": source, "modules-final": stage, "stage": None if ended else "modules-final"}}
+        self.link_data("status.json", told)
+        if ended:
+            self.link_data("result.json", {"v1": {"datasource": source, "errors": self.errors}})
+
+    def link_data(self, name, content):
+        path = self.write(f"var/lib/cloud/data/{name}.new", json.dumps(content, indent=1) + "\n")
+        os.rename(path, self.path("var/lib/cloud/data", name))
+        link = self.path("run/cloud-init", name)
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        if not os.path.lexists(link):
+            os.symlink(f"../../var/lib/cloud/data/{name}", link)
 
 
 def uptime():

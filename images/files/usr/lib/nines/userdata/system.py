@@ -1,4 +1,4 @@
-"""Further modules of `#cloud-config`: package sources, authorities, passwords, and the machine's power."""
+"""Further modules of `#cloud-config`: mounts, language, package sources, authorities, the machine's power, a call home."""
 
 import os
 import re
@@ -11,8 +11,10 @@ NOT_HERE = {
     "ntp": "the clock is the host's",
     "disk_setup": "an instance has its root volume only",
     "fs_setup": "an instance has its root volume only",
-    "mounts": "an instance has its root volume only",
 }
+# Of an entry of `mounts`, where it says nothing.
+FIELDS = [None, None, "auto", "defaults,nofail", "0", "2"]
+MARK = "comment=cloudconfig"
 
 
 def not_here(machine, config):
@@ -22,11 +24,100 @@ def not_here(machine, config):
             machine.warn(f"cloud-config key {key!r} has no effect: {why}")
 
 
+def mounts(machine, config):
+    """Lines of /etc/fstab, and their mounts; devices there are none here, as for cloud-init where one is missing."""
+    fields = config.get("mount_default_fields") or FIELDS
+    lines = []
+    for entry in listed(config["mounts"] or []):
+        entry = [None if field is None else str(field) for field in listed(entry)]
+        what, *_ = entry
+        if what is None or re.fullmatch(r"(/dev/)?((xv|s|v)d[a-z]+\d*|nvme\S*|ephemeral\d*|root|swap)|(LABEL|UUID)=.*", what):
+            machine.warn(f"mounts: there is no device {what}; ignored")
+            continue
+        entry = [own if own is not None else default for own, default in zip(entry + [None] * len(fields), fields)]
+        if entry[1] is None:
+            continue
+        entry[3] = f"{entry[3]},{MARK}"
+        lines.append("\t".join(entry))
+    kept = [line for line in (machine.read("etc/fstab") or "").splitlines() if MARK not in line]
+    if not lines:
+        return
+    machine.write("etc/fstab", "\n".join([*kept, *lines]) + "\n")
+    for line in lines:
+        place = line.split("\t")[1]
+        if place != "none":
+            os.makedirs(machine.path(place), exist_ok=True)
+            machine.must_run(["mount", place])
+
+
+def locale(machine, config):
+    """The language of log-ins; one that is not there yet is made, from a package that Debian's own AMIs have."""
+    wanted = str(config["locale"])
+    if not re.fullmatch(r"[\w.@-]+", wanted):
+        raise ValueError(f"locale: {wanted!r} is none")
+    if wanted not in ("C", "POSIX", "C.UTF-8", "C.utf8"):
+        if machine.family()["packages"] != "apt":
+            machine.warn(f"locale: {wanted} is taken for there already")
+        else:
+            if not os.path.exists(machine.path("usr/sbin/locale-gen")):
+                install(machine, "locales")
+            charset = wanted.partition(".")[2].partition("@")[0] or "ISO-8859-1"
+            line = f"{wanted} {charset.replace('utf8', 'UTF-8')}"
+            lines = (machine.read("etc/locale.gen") or "").splitlines()
+            machine.write("etc/locale.gen", "\n".join([*lines, *([] if line in lines else [line])]) + "\n")
+            machine.must_run(["locale-gen"])
+    machine.write("etc/default/locale", f"LANG={wanted}\n")
+
+
+def install(machine, package):
+    from .cloudconfig import MANAGERS
+
+    program, refresh, _ = MANAGERS["apt"]
+    for words in ([refresh], ["install", package]):
+        machine.must_run([*program, *words], DEBIAN_FRONTEND="noninteractive")
+
+
+# What `phone_home` sends of the machine: host keys beside its names.
+TOLD = ("pub_key_rsa", "pub_key_ecdsa", "pub_key_ed25519", "instance_id", "hostname", "fqdn")
+
+
+def phone_home(machine, config, instance, full, short):
+    """Tells a server that the machine is up, as a form."""
+    import time
+    from urllib.parse import urlencode
+    from urllib.request import Request, urlopen
+
+    wanted = config["phone_home"] or {}
+    url = str(wanted.get("url") or "")
+    if not url:
+        machine.warn("phone_home: there is no url; ignored")
+        return
+    for name in ("$INSTANCE_ID", "${INSTANCE_ID}"):
+        url = url.replace(name, instance)
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("phone_home: only http and https are known")
+    known = {"instance_id": instance, "hostname": short, "fqdn": full}
+    known |= {name: machine.read(f"etc/ssh/ssh_host_{name.removeprefix('pub_key_')}_key.pub") for name in TOLD if name.startswith("pub_key_")}
+    post = wanted.get("post", "all")
+    form = {str(name): known.get(name) or "N/A" for name in (TOLD if post == "all" else listed(post))}
+    tries = wanted.get("tries", 10)
+    tries = int(tries) if str(tries).isdigit() else 10
+    for left in reversed(range(max(tries, 1))):
+        try:
+            with urlopen(Request(url, urlencode(form).encode()), timeout=10):
+                return
+        except OSError as error:
+            if not left:
+                raise OSError(f"phone_home: {url}: {error}") from error
+            time.sleep(3)
+
+
 def apt(machine, config):
     wanted = config["apt"]
     if not isinstance(wanted, dict):
         raise ValueError("apt must be a mapping")
-    for key in wanted.keys() - {"sources", "conf", "preserve_sources_list", "proxy", "http_proxy", "https_proxy"}:
+    known = {"sources", "conf", "debconf_selections", "preserve_sources_list", "proxy", "http_proxy", "https_proxy"}
+    for key in wanted.keys() - known:
         machine.warn(f"apt: {key!r} is not emulated; ignored")
     lines = [f'Acquire::{kind}::Proxy "{wanted[key]}";' for key, kind in
              (("proxy", "http"), ("http_proxy", "http"), ("https_proxy", "https")) if wanted.get(key)]
@@ -34,6 +125,8 @@ def apt(machine, config):
         machine.write("etc/apt/apt.conf.d/90cloud-init-aptproxy", "\n".join(lines) + "\n")
     if wanted.get("conf"):
         machine.write("etc/apt/apt.conf.d/94cloud-init-config", str(wanted["conf"]))
+    for answers in (wanted.get("debconf_selections") or {}).values():
+        machine.must_run(["debconf-set-selections"], input=str(answers).rstrip() + "\n")
     for name, entry in (wanted.get("sources") or {}).items():
         source(machine, str(name), entry)
 
@@ -68,25 +161,12 @@ def release(machine):
 
 def ca_certs(machine, config):
     wanted = config.get("ca_certs") or config.get("ca-certs") or {}
+    for key in wanted.keys() - {"trusted"}:
+        machine.warn(f"ca_certs: {key!r} is not emulated; ignored")
     for number, certificate in enumerate(listed(wanted.get("trusted") or []), 1):
         machine.write(f"usr/local/share/ca-certificates/cloud-init-ca-cert-{number}.crt", str(certificate).rstrip() + "\n")
     if wanted.get("trusted"):
         machine.must_run(["update-ca-certificates"])
-
-
-def chpasswd(machine, config):
-    """Passwords as `users: [{name, password, type}]` or as lines `name:password`."""
-    wanted = config.get("chpasswd") or {}
-    plain, hashed = [], []
-    for entry in listed(wanted.get("users") or []):
-        (hashed if entry.get("type") == "hash" else plain).append(f"{entry['name']}:{entry['password']}")
-    old = wanted.get("list") or []
-    for line in old.splitlines() if isinstance(old, str) else listed(old):
-        _, _, password = str(line).partition(":")
-        (hashed if password.startswith("$") else plain).append(str(line))
-    for lines, options in ((plain, []), (hashed, ["--encrypted"])):
-        if lines:
-            machine.must_run(["chpasswd", *options], input="\n".join(lines) + "\n")
 
 
 def power_state(machine, config):
@@ -115,58 +195,3 @@ def power_state(machine, config):
         # Without logind there is nobody to schedule with; systemd itself needs none.
         return ["systemctl", "--no-block", command[2:]]
     return ["shutdown", command, delay, str(wanted.get("message", ""))]
-
-
-def query(metadata, instance, machine):
-    """`/run/cloud-init/instance-data.json`, what `cloud-init query` and templates read."""
-    def text(name):
-        content = metadata.get(f"meta-data/{name}")
-        return content.decode("utf-8", "replace") if content is not None else None
-
-    names = ("ami-id", "hostname", "instance-id", "instance-life-cycle", "instance-type", "local-hostname", "local-ipv4",
-             "mac", "public-hostname", "public-ipv4", "reservation-id", "security-groups")
-    meta = {name: value for name in names if (value := text(name)) is not None}
-    zone, region = text("placement/availability-zone"), text("placement/region")
-    meta["placement"] = {"availability-zone": zone, "region": region}
-    hostname = meta.get("local-hostname") or ""
-    v1 = {
-        "availability_zone": zone,
-        "cloud_id": "aws",
-        "cloud_name": "aws",
-        "distro": "debian",
-        "instance_id": instance,
-        "local_hostname": hostname.split(".")[0],
-        "machine": os.uname().machine,
-        "platform": "ec2",
-        "region": region,
-        "subplatform": "metadata (http://169.254.169.254)",
-        "distro_release": release(machine),
-    }
-    return {"ds": {"meta_data": meta}, "v1": v1, **v1}
-
-
-def lookup(data, path):
-    """The value at `a.b-c` in nested mappings; names may be given with `_` for `-`, as in templates."""
-    for name in path.split("."):
-        if not isinstance(data, dict):
-            raise KeyError(path)
-        key = next((key for key in data if key == name or key.replace("-", "_") == name), None)
-        if key is None:
-            raise KeyError(path)
-        data = data[key]
-    return data
-
-
-def template(text, data, warn):
-    """The part of Jinja that published user data uses: `{{ a.b }}`. Blocks are refused."""
-    if "{%" in text:
-        raise ValueError("blocks of jinja templates are not emulated")
-
-    def value(match):
-        try:
-            return str(lookup(data, match.group(1)))
-        except KeyError:
-            warn(f"the template's {match.group(1)} is not known")
-            return f"CI_MISSING_JINJA_VAR/{match.group(1).split('.')[-1]}"
-
-    return re.sub(r"\{\{\s*([\w.-]+)\s*\}\}", value, text)

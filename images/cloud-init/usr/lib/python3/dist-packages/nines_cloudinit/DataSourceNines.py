@@ -8,7 +8,8 @@ from cloudinit import sources
 from cloudinit.sources import DataSourceEc2 as ec2
 
 
-class DataSourceNines(ec2.DataSourceEc2):
+# Of the name that scripts find in the status.
+class DataSourceEc2Local(ec2.DataSourceEc2):
     dsname = "Ec2"
 
     @property
@@ -17,5 +18,5 @@ class DataSourceNines(ec2.DataSourceEc2):
 
 
 def get_datasource_list(depends):
-    wanted = [(DataSourceNines, (sources.DEP_FILESYSTEM, sources.DEP_NETWORK))]
+    wanted = [(DataSourceEc2Local, (sources.DEP_FILESYSTEM, sources.DEP_NETWORK))]
     return sources.list_from_depends(depends, wanted)
