@@ -4,6 +4,7 @@ use super::error::{Result, group_not_found, validation};
 use super::group;
 use super::page::{Filter, page, unknown_filter};
 use crate::Ctx;
+use jiff::SignedDuration;
 use model::InstanceId;
 use model::autoscaling::{Activity, AutoScalingGroup, GroupInstance};
 use model::instance::Instance;
@@ -78,12 +79,16 @@ pub struct New<'a> {
     pub cause: String,
     pub instance: &'a InstanceId,
     pub status: &'a str,
+    /// Which of its call's: they are told by their start, and keep their order by a microsecond each.
+    pub nth: usize,
 }
 
 pub fn add(ctx: &mut Ctx, group: &AutoScalingGroup, new: New<'_>) -> Activity {
     let instance = ctx.tx.get::<Instance>(new.instance);
     let (subnet, zone) = instance.map_or(("", ""), |i| (i.subnet.as_str(), i.zone.as_str()));
     let ended = new.status == "Successful";
+    let nth = i64::try_from(new.nth).unwrap_or_default();
+    let started = ctx.now + SignedDuration::from_micros(nth);
     let activity = Activity {
         id: uuid::Uuid::new_v4().to_string(),
         scope: group.scope.clone(),
@@ -91,8 +96,8 @@ pub fn add(ctx: &mut Ctx, group: &AutoScalingGroup, new: New<'_>) -> Activity {
         group_arn: group.arn.clone(),
         description: new.description,
         cause: new.cause.chars().take(MAX_CAUSE).collect(),
-        started: ctx.now,
-        ended: ended.then_some(ctx.now),
+        started,
+        ended: ended.then_some(started),
         status: new.status.to_owned(),
         status_message: None,
         progress: if ended { 100 } else { 50 },
@@ -111,7 +116,7 @@ pub fn cancel(ctx: &mut Ctx, member: &GroupInstance) {
         if a.ended.is_none() {
             a.status = "Cancelled".into();
             a.progress = 100;
-            a.ended = Some(now);
+            a.ended = Some(now.max(a.started));
         }
     });
 }

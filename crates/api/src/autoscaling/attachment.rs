@@ -58,7 +58,7 @@ pub fn attach(ctx: &mut Ctx, input: AttachInstances) -> Result<()> {
             group.max_size
         )));
     }
-    for id in &input.instance_ids {
+    for (nth, id) in input.instance_ids.iter().enumerate() {
         let instance = attachable(ctx, &group, id)?;
         let weight = group.weight_of(&group.template, &instance.instance_type);
         let (from, id) = (group.desired_capacity(), instance.id.clone());
@@ -75,6 +75,7 @@ pub fn attach(ctx: &mut Ctx, input: AttachInstances) -> Result<()> {
                 cause: cause::at(ctx.now, sentence),
                 instance: &id,
                 status: "InProgress",
+                nth,
             },
         );
         group.set_desired_capacity(desired);
@@ -226,6 +227,7 @@ pub fn detach(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
                 cause: cause::at(ctx.now, sentence),
                 instance: &id,
                 status: "InProgress",
+                nth: activities.len(),
             },
         );
         member::modify(ctx, &group.name, &id, |m| {

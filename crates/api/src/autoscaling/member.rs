@@ -192,6 +192,7 @@ pub fn terminate(
             } else {
                 "InProgress"
             },
+            nth: 0,
         },
     );
     modify(ctx, &group.name, &member.id, |m| {

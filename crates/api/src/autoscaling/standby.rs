@@ -41,6 +41,7 @@ pub fn enter(ctx: &mut Ctx, input: LeavingInstances) -> Result<Activities> {
                 cause: cause::at(ctx.now, sentence),
                 instance: &id,
                 status: "InProgress",
+                nth: activities.len(),
             },
         ));
         let activity = activities.last().map(|a| a.id.clone());
@@ -106,6 +107,7 @@ pub fn exit(ctx: &mut Ctx, input: ExitStandby) -> Result<Activities> {
                 cause: cause::at(ctx.now, sentence),
                 instance: &member.id,
                 status: "InProgress",
+                nth: activities.len(),
             },
         );
         member::modify(ctx, &group.name, &member.id, |m| {

@@ -1,14 +1,15 @@
 //! Metric alarms: their definition. The controller writes their state.
 
+use super::alarm_definition::{self, Change};
 use super::error::{Result, combination, invalid, length, missing};
 use super::query::{self, MetricDataQuery, validation};
-use super::{Dimension, check_dimensions, pairs, tag, unit};
+use super::{Dimension, basic_monitoring, check_dimensions, pairs, tag, unit};
 use crate::Ctx;
 use model::cloudwatch::{
     self as record, AlarmHistoryItem, AlarmState, CompositeAlarm, MetricAlarm,
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::ScopedName;
 
 /// Names of one call, actions of one state, metrics of one alarm.
@@ -176,6 +177,7 @@ pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
         tags,
         ..blank(ctx, input.alarm_name)
     };
+    basic_monitoring::warn(ctx, &alarm);
     set(ctx, alarm);
     Ok(())
 }
@@ -238,10 +240,9 @@ pub fn blank(ctx: &Ctx, name: String) -> MetricAlarm {
 pub fn set(ctx: &mut Ctx, mut alarm: MetricAlarm) {
     let key = ScopedName::new(&alarm.scope, &alarm.name);
     let old = ctx.tx.get::<MetricAlarm>(&key).cloned();
-    let (verb, kind) = if old.is_some() {
-        ("updated", "Update")
-    } else {
-        ("created", "Create")
+    let change = match old {
+        Some(_) => Change::Updated,
+        None => Change::Created,
     };
     if let Some(old) = old {
         alarm.state = old.state;
@@ -253,28 +254,22 @@ pub fn set(ctx: &mut Ctx, mut alarm: MetricAlarm) {
         alarm.actions_due = old.actions_due;
         alarm.tags = old.tags;
     }
-    let summary = format!("Alarm \"{}\" {verb}", alarm.name);
-    record(
-        ctx,
-        &alarm,
-        "ConfigurationUpdate",
-        summary,
-        json!({ "version": "1.0", "type": kind }),
-    );
+    alarm_definition::metric(ctx, change, &alarm);
     ctx.tx.put(alarm);
 }
 
 /// Whether there was such an alarm, of either kind.
 pub fn remove(ctx: &mut Ctx, name: &str) -> bool {
     let key = ScopedName::new(&ctx.scope, name);
-    let metric = ctx.tx.remove::<MetricAlarm>(&key).is_some();
-    let composite = ctx.tx.remove::<CompositeAlarm>(&key).is_some();
-    if metric || composite {
-        let data = json!({ "version": "1.0", "type": "Delete" });
-        let summary = format!("Alarm \"{name}\" deleted");
-        note(ctx, name, composite, "ConfigurationUpdate", summary, data);
+    let metric = ctx.tx.remove::<MetricAlarm>(&key);
+    let composite = ctx.tx.remove::<CompositeAlarm>(&key);
+    if let Some(alarm) = &metric {
+        alarm_definition::metric(ctx, Change::Deleted, alarm);
     }
-    metric || composite
+    if let Some(alarm) = &composite {
+        alarm_definition::composite(ctx, Change::Deleted, alarm);
+    }
+    metric.is_some() || composite.is_some()
 }
 
 /// Metric alarms and composite alarms share their names.
@@ -365,12 +360,15 @@ pub fn choice(name: &str, value: Option<&str>, allowed: &[&str]) -> Result<()> {
     }
 }
 
-/// Notes a change in a metric alarm's history.
-pub fn record(ctx: &mut Ctx, alarm: &MetricAlarm, kind: &str, summary: String, data: Value) {
-    note(ctx, &alarm.name, false, kind, summary, data);
-}
-
-pub fn note(ctx: &mut Ctx, alarm: &str, composite: bool, kind: &str, summary: String, data: Value) {
+/// Notes what happened to an alarm; `data` is JSON.
+pub fn note(
+    ctx: &mut Ctx,
+    alarm: &str,
+    composite: bool,
+    kind: &str,
+    summary: String,
+    data: String,
+) {
     let item = AlarmHistoryItem {
         sequence: 0,
         scope: ctx.scope.clone(),
@@ -379,7 +377,7 @@ pub fn note(ctx: &mut Ctx, alarm: &str, composite: bool, kind: &str, summary: St
         time: ctx.now,
         kind: kind.to_owned(),
         summary,
-        data: data.to_string(),
+        data,
     };
     ctx.tx.alarm_history(item);
 }

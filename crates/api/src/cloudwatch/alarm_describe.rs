@@ -2,7 +2,7 @@
 
 use super::alarm::{MAX_NAMES, choice, remove};
 use super::composite::Composite;
-use super::error::{Result, combination, invalid};
+use super::error::{Result, combination, invalid, length};
 use super::query::{MetricDataQuery, shape};
 use super::{Dimension, dimensions, pairs};
 use crate::Ctx;
@@ -85,6 +85,12 @@ pub fn describe(ctx: &mut Ctx, input: DescribeAlarms) -> Result<Described> {
         return Err(invalid(format!(
             "AlarmNames has more than {MAX_NAMES} members."
         )));
+    }
+    for name in &input.alarm_names {
+        length(name, "AlarmNames", 1, 255)?;
+    }
+    if let Some(prefix) = &input.alarm_name_prefix {
+        length(prefix, "AlarmNamePrefix", 1, 255)?;
     }
     choice(
         "StateValue",

@@ -73,7 +73,8 @@ pub fn set(ctx: &mut Ctx, input: SetAlarmState) -> Result<()> {
             "version": "1.0",
             "oldState": { "stateValue": before.name(), "stateReason": reason_before },
             "newState": { "stateValue": state.name(), "stateReason": reason },
-        });
+        })
+        .to_string();
         let name = &input.alarm_name;
         note(ctx, name, is_composite, "StateUpdate", summary, change);
     }

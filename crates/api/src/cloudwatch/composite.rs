@@ -1,6 +1,7 @@
 //! Composite alarms: alarms over the states of others. The controller writes their state.
 
-use super::alarm::{actions, another_kind, note};
+use super::alarm::{actions, another_kind};
+use super::alarm_definition::{self, Change};
 use super::error::{Result, length};
 use super::query::validation;
 use super::{alarm_describe::named, tag};
@@ -8,7 +9,6 @@ use crate::Ctx;
 use metrics::composite::Rule;
 use model::cloudwatch::{AlarmState, CompositeAlarm, MetricAlarm, Suppressor, alarm_name};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::BTreeSet;
 use store::ScopedName;
 use wire::Timestamp;
@@ -86,9 +86,9 @@ pub fn put(ctx: &mut Ctx, input: PutCompositeAlarm) -> Result<()> {
     };
     let key = ScopedName::new(&ctx.scope, &input.alarm_name);
     let old = ctx.tx.get::<CompositeAlarm>(&key).cloned();
-    let (verb, kind) = match old {
-        Some(_) => ("updated", "Update"),
-        None => ("created", "Create"),
+    let change = match old {
+        Some(_) => Change::Updated,
+        None => Change::Created,
     };
     // A new definition keeps the state until the next evaluation, and the tags.
     let kept = match old {
@@ -118,7 +118,7 @@ pub fn put(ctx: &mut Ctx, input: PutCompositeAlarm) -> Result<()> {
             tags: tag::of(&input.tags)?,
         },
     };
-    ctx.tx.put(CompositeAlarm {
+    let alarm = CompositeAlarm {
         description: input.alarm_description,
         rule: input.alarm_rule,
         actions_enabled: input.actions_enabled.unwrap_or(true),
@@ -128,17 +128,9 @@ pub fn put(ctx: &mut Ctx, input: PutCompositeAlarm) -> Result<()> {
         suppressor,
         updated: ctx.now,
         ..kept
-    });
-    let summary = format!("Alarm \"{}\" {verb}", input.alarm_name);
-    let data = json!({ "version": "1.0", "type": kind });
-    note(
-        ctx,
-        &input.alarm_name,
-        true,
-        "ConfigurationUpdate",
-        summary,
-        data,
-    );
+    };
+    alarm_definition::composite(ctx, change, &alarm);
+    ctx.tx.put(alarm);
     Ok(())
 }
 

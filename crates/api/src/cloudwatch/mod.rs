@@ -6,9 +6,11 @@
 
 mod absent;
 pub mod alarm;
+mod alarm_definition;
 mod alarm_describe;
 mod alarm_history;
 mod alarm_state;
+mod basic_monitoring;
 mod composite;
 mod dashboard;
 mod error;

@@ -227,6 +227,27 @@ fn history_is_of_three_types_and_comes_in_pages() {
         history(&cloud, "a", "Action"),
         [format!("Successfully executed action {TOPIC}")]
     );
+    // What it was at each change.
+    let changes = cloud.cloudwatch(
+        "DescribeAlarmHistory&AlarmName=a&HistoryItemType=ConfigurationUpdate&ScanBy=TimestampAscending",
+    );
+    let members = [
+        ("Create", "createdAlarm", "INSUFFICIENT_DATA"),
+        ("Update", "updatedAlarm", "INSUFFICIENT_DATA"),
+        ("Delete", "deletedAlarm", "ALARM"),
+    ];
+    let changes = texts(&changes, "HistoryData");
+    assert_eq!(changes.len(), members.len());
+    for (change, (kind, member, state)) in changes.iter().zip(members) {
+        let change: Value = serde_json::from_str(change).unwrap();
+        let definition = &change[member];
+        assert_eq!(
+            (&change["type"], &definition["threshold"]),
+            (&Value::from(kind), &Value::from(5.0))
+        );
+        assert_eq!(definition["alarmActions"][0], TOPIC);
+        assert_eq!(definition["stateValue"], state, "{kind}");
+    }
     // What a topic's subscribers would get.
     let action = cloud.cloudwatch("DescribeAlarmHistory&AlarmName=a&HistoryItemType=Action");
     let data: Value = serde_json::from_str(&texts(&action, "HistoryData")[0]).unwrap();
@@ -270,4 +291,45 @@ fn history_is_of_three_types_and_comes_in_pages() {
         token = format!("&NextToken={next}");
     }
     assert_eq!(seen, newest_first);
+}
+
+#[test]
+fn an_alarm_that_basic_monitoring_cannot_serve_is_explained() {
+    let mut cloud = Cloud::new(1.0);
+    stack::web(&mut cloud, "web", (1, 1, 1), 60);
+    cloud.until("at rest", 120.0, |c| c.at_rest("web"));
+    let id = cloud.group("web").instances[0].id.clone();
+    let monitor = |call: &str| cloud.ec2(&format!("{call}&InstanceId.1={id}"));
+    let told = |metric: &str, dimension: &str, value: &str, seconds: u32| {
+        let name = format!("{metric}-{seconds}-{}", cloud.state().events.len());
+        cloud.cloudwatch(&format!(
+            "PutMetricAlarm&AlarmName={name}&Namespace=AWS/EC2&MetricName={metric}&ComparisonOperator=GreaterThanThreshold&Threshold=1&Statistic=Average&Period={seconds}&EvaluationPeriods=2&Dimensions.member.1.Name={dimension}&Dimensions.member.1.Value={value}"
+        ));
+        let state = cloud.state();
+        state.events.values().any(|e| e.subject == name)
+    };
+    monitor("UnmonitorInstances");
+    assert!(told("CPUUtilization", "InstanceId", id.as_str(), 60));
+    assert!(told("CPUUtilization", "AutoScalingGroupName", "web", 60));
+    // What is long enough, comes each minute or is of nobody here.
+    assert!(!told("CPUUtilization", "InstanceId", id.as_str(), 300));
+    assert!(!told("StatusCheckFailed", "InstanceId", id.as_str(), 60));
+    assert!(!told("CPUUtilization", "AutoScalingGroupName", "other", 60));
+    monitor("MonitorInstances");
+    assert!(!told("CPUUtilization", "InstanceId", id.as_str(), 60));
+    assert!(!told("CPUUtilization", "AutoScalingGroupName", "web", 60));
+}
+
+#[test]
+fn names_are_bounded() {
+    let cloud = Cloud::new(1.0);
+    let long = "a".repeat(256);
+    let call = |more: &str| {
+        let parameters = format!("DescribeAlarms{more}");
+        cloud.call(api::cloudwatch::service(), "2010-08-01", &parameters)
+    };
+    for parameter in ["AlarmNames.member.1", "AlarmNamePrefix"] {
+        assert!(call(&format!("&{parameter}={long}")).is_err());
+        assert!(call(&format!("&{parameter}={}", &long[1..])).is_ok());
+    }
 }

@@ -1,6 +1,6 @@
 //! Members stand by, leave and join while traffic drains.
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, texts};
 use crate::stack;
 use model::autoscaling::LifecycleState;
 
@@ -107,5 +107,37 @@ fn a_member_terminated_by_hand_is_replaced_unless_the_capacity_shrinks() {
                 .iter()
                 .all(|m| m.id != id && m.lifecycle == LifecycleState::InService)
         );
+    }
+}
+
+/// Activities of one call are told newest first, in the order that the call named its instances.
+#[test]
+fn activities_of_one_call_keep_its_order() {
+    let mut cloud = Cloud::new(1.0);
+    web(&mut cloud);
+    let ids: Vec<String> = cloud.group("web").instances[..2]
+        .iter()
+        .map(|m| m.id.to_string())
+        .collect();
+    for _ in 0..3 {
+        let answer = cloud.autoscaling(&format!(
+            "EnterStandby&AutoScalingGroupName=web&InstanceIds.member.1={}&InstanceIds.member.2={}&ShouldDecrementDesiredCapacity=true",
+            ids[0], ids[1]
+        ));
+        let moved = |answer: &str| {
+            let all = texts(answer, "Description").into_iter();
+            all.filter(|d| d.contains("to Standby")).collect::<Vec<_>>()
+        };
+        let mut newest_first = moved(&answer);
+        newest_first.reverse();
+        let told = cloud.autoscaling("DescribeScalingActivities&AutoScalingGroupName=web");
+        assert_eq!(moved(&told)[..2], newest_first);
+        let standby = |c: &Cloud| states(c).iter().filter(|s| **s == "Standby").count() == 2;
+        cloud.until("standby", 60.0, standby);
+        cloud.autoscaling(&format!(
+            "ExitStandby&AutoScalingGroupName=web&InstanceIds.member.1={}&InstanceIds.member.2={}",
+            ids[0], ids[1]
+        ));
+        cloud.until("at rest", 120.0, |c| c.at_rest("web"));
     }
 }
