@@ -74,6 +74,10 @@ fn streams_reach_http1_targets() {
     let lines = lines(&logs);
     assert_eq!(lines.len(), 2, "{lines:?}");
     let request = "\"POST https://a.example:8443/p?q HTTP/2.0\"";
+    // The head as lines of HTTP/1.1, and the body.
+    let sent = "content-length: 5\r\nx-own: 1\r\n".len() + "hello".len();
+    let bytes = format!(" {sent} {request} ");
+    assert!(lines[0].contains(&bytes), "{lines:?}");
     assert!(
         lines[0].starts_with("h2 ") && lines[0].contains(request),
         "{lines:?}"

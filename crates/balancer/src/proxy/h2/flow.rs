@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 
+use super::head;
 use crate::proxy::idle::Activity;
 
 /// Which side of a transfer ended it.
@@ -82,7 +83,10 @@ pub async fn pass(
         }
     }
     let sent = match trailers(from).await? {
-        Some(trailers) => to.send_trailers(trailers),
+        Some(trailers) => {
+            count.set(count.get() + head::size(&trailers));
+            to.send_trailers(trailers)
+        }
         None => to.send_data(Bytes::new(), true),
     };
     sent.map_err(|_| Gone::Receiver)

@@ -208,6 +208,14 @@ pub fn answer(answer: &Answer, date: &str, changes: &Changes) -> Option<(Respons
     Some((response, Bytes::copy_from_slice(&answer.body)))
 }
 
+/// Bytes of fields as lines of HTTP/1.1: what AWS counts of heads, compressed or not, is its secret.
+pub fn size(headers: &HeaderMap) -> u64 {
+    let sizes = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4);
+    sizes.sum::<usize>() as u64
+}
+
 /// Trailers of an HTTP/1.1 body, from their lines.
 pub fn trailers(lines: &[u8]) -> Option<HeaderMap> {
     let mut room = [httparse::EMPTY_HEADER; FIELD_LIMIT];

@@ -149,11 +149,12 @@ async fn reply(
         return outcome;
     };
     let is_bare = to.to_head_request || body.is_empty();
+    outcome.sent = head::size(response.headers());
     let Ok(mut stream) = respond.send_response(response, is_bare) else {
         return outcome;
     };
     if !is_bare {
-        outcome.sent = body.len() as u64;
+        outcome.sent += body.len() as u64;
         let idle_timeout = shared.node.front().attributes.idle_timeout;
         let sent = tokio::time::timeout(idle_timeout, flow::send(&mut stream, body, true)).await;
         if sent.is_err() {

@@ -162,6 +162,7 @@ impl Exchange<'_> {
             .await?;
         let client_gone = |_| Failure::ClientGone;
         progress.is_answered.set(true);
+        progress.sent.set(head::size(response.headers()));
         let mut stream = respond
             .send_response(response, body.is_done())
             .map_err(client_gone)?;
@@ -193,6 +194,9 @@ impl Exchange<'_> {
                 .await
                 .map_err(|_| Failure::ClientGone)?;
             if let Some(trailers) = trailers {
+                progress
+                    .sent
+                    .set(progress.sent.get() + head::size(&trailers));
                 stream.send_trailers(trailers).map_err(client_gone)?;
             }
             last.touch();

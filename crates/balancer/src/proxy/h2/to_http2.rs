@@ -114,6 +114,7 @@ async fn receive(
     head::set(&mut parts.headers, &exchange.plan.changes);
     let is_end = body.is_end_stream();
     progress.is_answered.set(true);
+    progress.sent.set(head::size(&parts.headers));
     let response = http::Response::from_parts(parts, ());
     let mut stream = respond
         .send_response(response, is_end)
