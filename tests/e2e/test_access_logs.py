@@ -87,8 +87,8 @@ def test_logs_arrive(cloud, balancer):
     line = gzip.decompress(body).decode().splitlines()[0]
     assert line.startswith("http 20") and " app/logged/" in line and '"fixed-response"' in line, line
     assert re.search(rf' 418 - \d+ \d+ "GET http://{re.escape(address)}:80/a\?b HTTP/1.1" "curl/', line), line
-    assert re.search(r' TID_[0-9a-f]{16} "-" "-" "-"$', line), line
+    assert re.search(r' TID_[0-9a-f]{32} "-" "-" "-"$', line), line
     assert re.fullmatch(form.replace(rf"{account}_elastic", rf"conn_log\.{account}_elastic"), connections[0]), connections
     body = s3.get_object(Bucket=BUCKET, Key=connections[0])["Body"].read()
     line = gzip.decompress(body).decode().splitlines()[0]
-    assert re.fullmatch(r'20\S+Z [\d.]+ \d+ 80 - - - "-" - - - TID_[0-9a-f]{16}', line), line
+    assert re.fullmatch(r'20\S+Z [\d.]+ \d+ 80 - - - "-" - - - TID_[0-9a-f]{32}', line), line

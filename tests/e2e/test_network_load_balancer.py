@@ -183,7 +183,7 @@ def test_flows_and_checks_are_logged(serving):
     checks = eventually(lambda: lines(pattern(site, "site/", "health_check_log_", rf"{node}_")), "a log of checks is delivered")
     assert re.fullmatch(rf"http {time} \d+\.\d{{9}} {node}:8083 site PASS 200 -", checks[0]), checks[0]
     connections = eventually(lambda: lines(pattern(site, "", r"conn_log\.", rf"{node}_")), "a log of connections is delivered")
-    form = rf'{time} (\S+) \d+ 80 - - - "-" - - - TID_[0-9a-f]{{16}}'
+    form = rf'{time} (\S+) \d+ 80 - - - "-" - - - TID_[0-9a-f]{{32}}'
     assert all(re.fullmatch(form, line) for line in connections), connections
 
 
