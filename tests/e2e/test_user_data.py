@@ -21,7 +21,7 @@ PAGES = {
     "docker": r"from a container",
     "swap": r"Mem: +2048 ",
     "golden": r"^baked$",
-    "multipart": r"^boothook\ncloud-config parts CES?T\nscript$",
+    "multipart": r"^boothook\ncloud-config parts CES?T\ntemplate in us-east-1[ab] t3\.small\nscript$",
 }
 PACKAGES = {
     "apache": r"i-[0-9a-f]{17} of type t3.small in us-east-1[ab]",
