@@ -1,11 +1,16 @@
 """Cloud-configs as people have them: who may log in, how parts are joined, what is known of the instance."""
 
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
 import json
 import os
 import stat
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 from . import IMAGES, metadata
 from .test_boot import mime
@@ -229,7 +234,54 @@ class InstanceData(unittest.TestCase):
 
     def test_an_answer_that_ends_early(self):
         for answer in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", b"nonsense\r\n\r\n"):
-            import io
-
             with self.assertRaises(imds.Unreachable):
                 imds.following(io.BytesIO(answer))
+
+
+class Command(unittest.TestCase):
+    """`cloud-init`, as scripts call it, over what a boot left."""
+
+    def setUp(self):
+        context = metadata.trial()
+        self.trial = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+        path = os.path.join(IMAGES, "files/usr/bin/cloud-init")
+        loader = importlib.machinery.SourceFileLoader("cloud_init_command", path)
+        self.command = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+        with unittest.mock.patch.object(sys, "dont_write_bytecode", True):
+            loader.exec_module(self.command)
+        place = lambda name: os.path.join(self.trial.root, name)
+        self.command.RUN, self.command.HOME = place("run/cloud-init"), place("var/lib/cloud")
+        self.command.DISABLED, self.command.LOGS = place("etc/disabled"), (place("var/log/cloud-init.log"),)
+
+    def said(self, *words):
+        """What it prints on either, and its exit code."""
+        out, error = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error), unittest.mock.patch.object(sys, "argv", ["cloud-init", *words]):
+            code = self.command.main()
+        return out.getvalue() + error.getvalue(), code
+
+    def test_status(self):
+        self.assertEqual(("status: not run\n", 0), self.said("status"))
+        self.trial.boot("#!/bin/sh\ntrue\n")
+        self.assertEqual(("\nstatus: done\n", 0), self.said("status", "--wait"))
+        self.assertEqual("ec2", json.loads(self.said("status", "--format", "json")[0])["datasource"])
+        self.trial.boot("#!/bin/sh\nexit 3\n", instance="i-2")
+        text, code = self.said("status", "--long")
+        self.assertEqual(1, code)
+        self.assertRegex(text, r"^status: error\nboot_status_code: enabled-by-generator\nlast_update: .*\ndetail:\npart-001 failed with exit code 3\n$")
+        self.trial.add("etc/disabled", "")
+        self.assertEqual(("status: disabled\n", 0), self.said("status"))
+
+    def test_query_and_clean(self):
+        self.assertIn("Missing instance-data file", self.said("query", "region")[0])
+        self.trial.boot("#!/bin/sh\ntrue\n", **TREE)
+        self.assertEqual(("eu-west-1\n", 0), self.said("query", "region"))
+        self.assertEqual(("i-1 in eu-west-1b\n", 0), self.said("query", "--format", "{{ instance_id }} in {{ v1.availability_zone }}"))
+        self.assertEqual(("availability-zone\nregion\n", 0), self.said("query", "--list-keys", "ds.meta_data.placement"))
+        self.assertEqual(("ERROR: Undefined instance-data key 'none'\n", 1), self.said("query", "none"))
+        self.assertEqual(1, self.said("query")[1])
+        self.assertEqual(("", 0), self.said("clean", "--logs"))
+        self.assertFalse(os.listdir(self.command.HOME) or self.trial.has("var/log/cloud-init.log"))
+        self.assertEqual(("status: not run\n", 0), self.said("status"))
+        self.assertEqual(("eu-west-1\n", 0), self.said("query", "region"))
