@@ -514,8 +514,7 @@ pub fn refuse(context: &Context<'_>, refused: Refused) -> Decision {
     }
     let entry = context.front.attributes.access_log.is_some().then(|| {
         let mut entry = new_entry(context);
-        let port = context.port;
-        entry.set_no_request(&context.front.dns_name, port);
+        entry.set_no_request(&context.front.dns_name, context.port);
         if let Refused::Malformed(reason) = refused {
             entry.classification = Classification {
                 tier: Tier::Severe,
