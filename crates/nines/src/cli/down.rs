@@ -92,7 +92,9 @@ fn end_control_plane(cloud: &Cloud) -> Result<()> {
     while is_ours() {
         // Nothing that it acknowledged is lost: what is written outlives a crash.
         if begun.elapsed() > Duration::from_secs(20) && !killed {
-            eprintln!("nines: the control plane, process {pid}, does not end by itself; killing it");
+            eprintln!(
+                "nines: the control plane, process {pid}, does not end by itself; killing it"
+            );
             killed = true;
             let _ = kill(pid, Signal::SIGKILL);
         }
