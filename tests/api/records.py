@@ -1,4 +1,4 @@
-"""Parameters, commands to nobody, logs and subnet groups: what needs records, and nothing else.
+"""Parameters, commands to nobody, logs, topics and subnet groups: what needs records, and nothing else.
 
     python tests/api/records.py --endpoint http://127.0.0.1:4566
 """
@@ -57,6 +57,53 @@ def parameters(ssm):
     ssm.delete_parameter(Name="/app/name")
     gone = ssm.delete_parameters(Names=["/app/db/host", "/app/db/password", "/app/none"])
     check("deleted", (len(gone["DeletedParameters"]), gone["InvalidParameters"]), (2, ["/app/none"]))
+
+
+def topics(sns):
+    arn = sns.create_topic(Name="alarms", Attributes={"DisplayName": "Alarms"}, Tags=[{"Key": "a", "Value": "b"}])["TopicArn"]
+    check("again", sns.create_topic(Name="alarms")["TopicArn"], arn)
+    attributes = lambda: sns.get_topic_attributes(TopicArn=arn)["Attributes"]
+    check("display name", (attributes()["DisplayName"], attributes()["TopicArn"]), ("Alarms", arn))
+    sns.set_topic_attributes(TopicArn=arn, AttributeName="DisplayName", AttributeValue="Pages")
+    check("set", attributes()["DisplayName"], "Pages")
+    subscribe = lambda protocol, endpoint, **more: sns.subscribe(TopicArn=arn, Protocol=protocol, Endpoint=endpoint, **more)["SubscriptionArn"]
+    check("asked first", subscribe("email", "ops@example.com"), "pending confirmation")
+    mail = subscribe("email", "ops@example.com", ReturnSubscriptionArn=True)
+    queue = subscribe("sqs", arn.replace(":sns:", ":sqs:"), Attributes={"RawMessageDelivery": "true"})
+    counts = attributes()
+    check("counted", (counts["SubscriptionsConfirmed"], counts["SubscriptionsPending"]), ("1", "1"))
+    listed = sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
+    check("listed", sorted(s["SubscriptionArn"] for s in listed), sorted(["PendingConfirmation", queue]))
+    shown = lambda of: sns.get_subscription_attributes(SubscriptionArn=of)["Attributes"]
+    check("pending", (shown(mail)["PendingConfirmation"], shown(queue)["PendingConfirmation"]), ("true", "false"))
+    sns.set_subscription_attributes(SubscriptionArn=queue, AttributeName="FilterPolicy", AttributeValue='{"a": ["b"]}')
+    check("filter", (shown(queue)["FilterPolicyScope"], shown(queue)["RawMessageDelivery"]), ("MessageAttributes", "true"))
+    sns.publish(TopicArn=arn, Subject="Hello", Message="world")
+    sns.publish(TopicArn=arn, MessageStructure="json", Message='{"default": "text"}')
+    sns.tag_resource(ResourceArn=arn, Tags=[{"Key": "c", "Value": "d"}])
+    sns.untag_resource(ResourceArn=arn, TagKeys=["a"])
+    check("tags", sns.list_tags_for_resource(ResourceArn=arn)["Tags"], [{"Key": "c", "Value": "d"}])
+    many = [sns.create_topic(Name=f"t{n:03}")["TopicArn"] for n in range(101)]
+    found = [t["TopicArn"] for page in sns.get_paginator("list_topics").paginate() for t in page["Topics"]]
+    check("by pages", found, [arn, *many])
+    refused(
+        (sns.create_topic, dict(Name="a b"), "InvalidParameter"),
+        (sns.create_topic, dict(Name="x.fifo"), "InvalidParameter"),
+        (sns.create_topic, dict(Name="alarms", Attributes={"DisplayName": "other"}), "InvalidParameter"),
+        (sns.set_topic_attributes, dict(TopicArn=arn, AttributeName="Policy", AttributeValue="{"), "InvalidParameter"),
+        (sns.set_topic_attributes, dict(TopicArn=arn, AttributeName="None", AttributeValue="x"), "InvalidParameter"),
+        (sns.subscribe, dict(TopicArn=arn, Protocol="https", Endpoint="http://x"), "InvalidParameter"),
+        (sns.unsubscribe, dict(SubscriptionArn=mail), "InvalidParameter"),
+        (sns.publish, dict(TopicArn=arn + "x", Message="m"), "NotFound"),
+        (sns.publish, dict(TopicArn=arn, Message=""), "InvalidParameter"),
+        (sns.list_tags_for_resource, dict(ResourceArn=arn + "x"), "ResourceNotFound"),
+    )
+    sns.unsubscribe(SubscriptionArn=queue)
+    for topic in (arn, *many):
+        sns.delete_topic(TopicArn=topic)
+    sns.delete_topic(TopicArn=arn)
+    check("gone with it", sns.list_subscriptions()["Subscriptions"], [])
+    refused((sns.get_topic_attributes, dict(TopicArn=arn), "NotFound"))
 
 
 def log_groups(logs):
@@ -158,13 +205,14 @@ def main():
     parser.add_argument("--endpoint", required=True)
     endpoint = parser.parse_args().endpoint
     account = f"{random.randrange(10**11, 10**12)}"
-    names = ["ssm", "logs", "ec2", "rds", "elasticache", "redshift"]
+    names = ["ssm", "logs", "ec2", "rds", "elasticache", "redshift", "sns"]
     clients = {name: client(name, endpoint, account) for name in names}
     checkers = [Checker(c) for c in clients.values()]
     parameters(clients["ssm"])
     commands(clients["ssm"])
     log_groups(clients["logs"])
-    subnet_groups(*(clients[name] for name in names[2:]))
+    topics(clients["sns"])
+    subnet_groups(*(clients[name] for name in names[2:6]))
     for checker in checkers:
         failures.extend(f"not in botocore's model: {u}" for u in sorted(checker.unknown))
     for failure in failures:

@@ -20,6 +20,7 @@ pub mod kms;
 pub mod logs;
 pub mod s3;
 pub mod service_quotas;
+pub mod sns;
 pub mod sqs;
 pub mod ssm;
 pub mod sts;
@@ -44,6 +45,7 @@ pub fn services() -> Vec<wire::Service<Ctx>> {
         acm::service(),
         logs::service(),
         kms::service(),
+        sns::service(),
         sqs::service(),
         ecr::service(),
         service_quotas::service(),

@@ -33,6 +33,7 @@ pub mod region_settings;
 pub mod s3;
 pub mod scope;
 pub mod snapshot;
+pub mod sns;
 mod speed;
 pub mod spot_request;
 pub mod sqs;

@@ -25,6 +25,7 @@ use model::public_access::PublicAccessExclusion;
 use model::region_settings::RegionSettings;
 use model::s3::{Bucket, MultipartUpload, Object, Part};
 use model::snapshot::{OwnImage, Snapshot};
+use model::sns::{Subscription, Topic};
 use model::spot_request::SpotRequest;
 use model::sqs::Queue;
 use model::ssm::{Command, Invocation, Parameter};
@@ -201,6 +202,8 @@ tables! {
     kms_keys: Key, String, |r| r.id.clone();
     kms_aliases: KeyAlias, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     queues: Queue, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    topics: Topic, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    subscriptions: Subscription, ScopedName, |r| ScopedName::new(&r.scope, &r.name());
     access_keys: AccessKey, String, |r| r.id.clone();
     accounts: Account, Scope, |r| r.scope.clone();
     oidc_providers: OidcProvider, String, |r| r.arn.clone();
