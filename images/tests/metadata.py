@@ -68,17 +68,18 @@ def serving(service):
 
 
 class Recorded(machine.Machine):
-    """Commands that act on the system are noted; scripts below the root really run."""
+    """Commands that act on the system are noted, with their input; scripts below the root really run. `failing` fail."""
 
-    def __init__(self, root):
+    def __init__(self, root, failing=()):
         super().__init__(root)
-        self.commands = []
+        self.commands, self.inputs, self.failing = [], [], failing
 
     def run(self, command, input=None, **environment):
         if command[0].startswith(self.root):
             return super().run(command, input=input, **environment)
         self.commands.append(" ".join(command))
-        return 0
+        self.inputs.append(input)
+        return int(self.commands[-1] in self.failing)
 
 
 class Trial:
@@ -92,12 +93,12 @@ class Trial:
         with open(os.path.join(root, "etc/passwd"), "w") as file:
             file.write(f"admin:x:{os.getuid()}:{os.getgid()}::/home/admin:/bin/bash\n")
 
-    def boot(self, user_data=None, instance="i-1", version=2, failures=0, **more):
+    def boot(self, user_data=None, instance="i-1", version=2, failures=0, failing=(), **more):
         values = {"meta-data/instance-id": instance.encode(), "meta-data/local-hostname": b"ip-10-0-1-5.ec2.internal"}
         if user_data is not None:
             values["user-data"] = user_data if isinstance(user_data, bytes) else user_data.encode()
         values |= {key.replace("__", "/"): value for key, value in more.items()}
-        self.machine = Recorded(self.root)
+        self.machine = Recorded(self.root, failing)
         with serving(Service(values, version, failures)) as address:
             boot.main(self.machine, imds.Metadata(address, timeout=5))
         return self.read("var/log/cloud-init-output.log")

@@ -87,6 +87,40 @@ class CloudConfig(unittest.TestCase):
         told = "-----BEGIN SSH HOST KEY KEYS-----\nssh-ed25519 HOST\n-----END SSH HOST KEY KEYS-----\n"
         self.assertIn(told, self.trial.read("dev/console"))
 
+    def test_a_group_member_that_is_not_there_yet_is_left_out(self):
+        config = "#cloud-config\ngroups: [{docker: [alice, admin]}, {bad: []}, late]\nusers: [default, {name: alice}]\n"
+        log = self.trial.boot(config, failing=["usermod --append --groups docker alice", "groupadd --force bad"])
+        commands = self.trial.machine.commands
+        self.assertIn("there is no user alice yet to be in docker; ignored", log)
+        self.assertIn("usermod --append --groups docker admin", commands)
+        self.assertIn("groupadd --force late", commands)
+        self.assertIn("useradd alice --create-home", commands)
+        self.assertEqual(["users_groups: bad: groupadd failed with exit code 1"], self.trial.machine.errors)
+
+    def test_nothing_malformed_costs_the_login_keys(self):
+        config = "#cloud-config\nssh_keys: [a]\nusers: [default, null, [x], {name: null}, {name: ops}]\npassword: secret\nchpasswd: {users: [null]}\n"
+        log = self.trial.boot(config + "ssh_authorized_keys: [ssh-ed25519 AAAA mine]\n")
+        self.assertEqual("ssh-ed25519 AAAA mine\n", self.trial.read("home/admin/.ssh/authorized_keys"))
+        self.assertIn("warning: ssh: ssh_keys must be a mapping; ignored", log)
+        for entry in ("None", "['x']", "{'name': None}"):
+            self.assertEqual(1, log.count(f"warning: users: {entry} names nobody; ignored"), entry)
+        self.assertIn("useradd ops --create-home", self.trial.machine.commands)
+        self.assertIn("admin:secret\n", self.trial.machine.inputs)
+        self.assertEqual([], self.trial.machine.errors)
+
+    def test_secrets_are_in_no_argument_and_logs_are_not_for_everybody(self):
+        adm = os.getgid() or 4  # root may give a file to any group, others to their own
+        self.trial.add("etc/group", f"adm:x:{adm}:\n")
+        self.trial.add("var/log/cloud-init-output.log", "of an older boot\n")
+        log = self.trial.boot("#cloud-config\nusers: [{name: ops, passwd: $6$x$y}]\nchpasswd: {list: [ops:RANDOM]}\n")
+        self.assertIn("ops:$6$x$y\n", self.trial.machine.inputs)
+        self.assertNotIn("$6$x$y", " ".join(self.trial.machine.commands))
+        self.assertRegex(log, r"'random' passwords\nops:")
+        self.assertNotIn("'random' passwords", self.trial.read("var/log/cloud-init.log"))
+        for name in ("cloud-init.log", "cloud-init-output.log"):
+            seen = os.stat(os.path.join(self.trial.root, "var/log", name))
+            self.assertEqual((0o640, adm), (stat.S_IMODE(seen.st_mode), seen.st_gid), name)
+
     def test_etc_hosts(self):
         self.trial.add("etc/hosts", "127.0.0.1 localhost\n10.0.0.9 db\n")
         self.commands("manage_etc_hosts: false\nhostname: web\n")
@@ -104,6 +138,14 @@ class CloudConfig(unittest.TestCase):
         self.assertEqual(["mount /mnt/ram", "mount /efs"], self.trial.machine.commands)
         self.assertTrue(self.trial.has("mnt/ram"))
         self.assertIn("there is no device xvdb; ignored", log)
+
+    def test_a_mount_that_fails_is_not_the_end_of_the_others(self):
+        config = "mount_default_fields: [null, null, ext4, null, 0]\nmounts: [[a:/, /a, nfs4, ro], [b:/, /b], [], [c:/, /c, nfs4, ro]]\n"
+        log = self.trial.boot("#cloud-config\n" + config, failing=["mount /a", "mount /b"])
+        self.assertEqual(["mount /a", "mount /b", "mount /c"], self.trial.machine.commands)
+        self.assertIn("b:/\t/b\text4\tdefaults,nofail,comment=cloudconfig\t0\t2\n", self.trial.read("etc/fstab"))
+        self.assertIn("warning: mounts: /b: mount failed with exit code 1", log)
+        self.assertEqual(["mounts: /a: mount failed with exit code 1"], self.trial.machine.errors)
 
     def test_locale(self):
         self.assertEqual([], self.commands("locale: C.UTF-8\n"))

@@ -25,13 +25,19 @@ def default_user(machine, config):
     return family | (given if isinstance(given, dict) else {"name": str(given)})
 
 
-def users(machine, config):
-    """The entries of `users` in one form each, and the name of the default user if it is among them."""
+def users(machine, config, warn=lambda text: None):
+    """The entries of `users` in one form each, and the name of the default user if it is among them.
+
+    Several modules ask; one of them has what is no entry told by `warn`.
+    """
     given = config.get("users", ["default"])
     if isinstance(given, dict):
         given = [value | {"name": name} if isinstance(value, dict) else name for name, value in given.items() if value]
     entries, default = [], None
     for entry in listed(given or []):
+        if not isinstance(entry, (str, dict)) or (isinstance(entry, dict) and not entry.get("name", "default")):
+            warn(f"users: {entry!r} names nobody; ignored")
+            continue
         for one in entry.split(",") if isinstance(entry, str) else [entry]:
             one = {"name": one.strip()} if isinstance(one, str) else {str(key).replace("-", "_"): value for key, value in one.items()}
             if one.get("name", "default") == "default":
@@ -45,21 +51,31 @@ def users(machine, config):
 
 
 def users_groups(machine, config):
-    given = config.get("groups") or []
+    given, problems = config.get("groups") or [], []
     for entry in [given] if isinstance(given, dict) else listed(given):
         members = entry if isinstance(entry, dict) else {name.strip(): [] for name in str(entry).split(",")}
         for group, names in members.items():
-            machine.must_run(["groupadd", "--force", str(group)])
-            for name in listed(names or []):
-                machine.must_run(["usermod", "--append", "--groups", str(group), str(name)])
-    problems = []
-    for entry in users(machine, config)[0]:
+            try:
+                group_with(machine, str(group), [str(name) for name in listed(names or [])])
+            except OSError as error:
+                problems.append(f"{group}: {error}")
+    for entry in users(machine, config, machine.warn)[0]:
         try:
             user(machine, entry)
         except (OSError, ValueError, TypeError) as error:
             problems.append(f"{entry.get('name')}: {error}")
     if problems:
         raise OSError("; ".join(problems))
+
+
+def group_with(machine, group, members):
+    machine.must_run(["groupadd", "--force", group])
+    for name in members:
+        # One whom `users` makes comes too late, as with cloud-init: `groups` of his entry is the place to say it.
+        if exists(machine, "etc/passwd", name):
+            machine.must_run(["usermod", "--append", "--groups", group, name])
+        else:
+            machine.warn(f"groups: there is no user {name} yet to be in {group}; ignored")
 
 
 def user(machine, entry):
@@ -87,7 +103,8 @@ def user(machine, entry):
     if entry.get("plain_text_passwd"):
         machine.must_run(["chpasswd"], input=f"{name}:{entry['plain_text_passwd']}\n")
     if hashed:
-        machine.must_run(["usermod", "--password", str(hashed), name])
+        # By its input: arguments are in the log, and everybody sees them while the command runs.
+        machine.must_run(["chpasswd", "--encrypted"], input=f"{name}:{hashed}\n")
     # One without a password is locked from the start.
     if entry.get("lock_passwd", True) and (hashed or entry.get("plain_text_passwd")):
         machine.must_run(["passwd", "--quiet", "--lock", name])
@@ -104,8 +121,11 @@ def exists(machine, table, name):
 
 def ssh(machine, config, metadata_keys):
     """Keys of the default user. The server runs where somebody may log in; elsewhere a connection starts it."""
-    password_login(machine, config)
-    host_keys(machine, config)
+    for setting in (password_login, host_keys):
+        try:
+            setting(machine, config)
+        except Exception as error:  # whatever is wrong with these, it must not cost the keys to log in with
+            machine.warn(f"ssh: {error}; ignored")
     keys = [*metadata_keys, *(str(key).strip() for key in listed(config.get("ssh_authorized_keys") or []))]
     _, default = users(machine, config)
     if keys and default:
@@ -145,7 +165,10 @@ def password_login(machine, config):
 
 def host_keys(machine, config):
     """The server's own keys, where user data brings them: its fingerprint is then the same after each launch."""
-    for name, key in (config.get("ssh_keys") or {}).items():
+    given = config.get("ssh_keys") or {}
+    if not isinstance(given, dict):
+        raise ValueError("ssh_keys must be a mapping")
+    for name, key in given.items():
         kind, _, half = str(name).partition("_")
         if kind not in HOST_KEYS or half not in ("private", "public", "certificate"):
             machine.warn(f"ssh_keys: {name!r} is not emulated; ignored")
@@ -197,7 +220,12 @@ def set_passwords(machine, config):
     """Of `chpasswd`, as `users: [{name, password, type}]` or lines `name:password`, or `password` of the default user."""
     wanted = config.get("chpasswd") or {}
     old = wanted.get("list") or []
-    entries = [(str(entry["name"]), str(entry.get("password", "RANDOM")), entry.get("type", "hash")) for entry in listed(wanted.get("users") or [])]
+    entries = []
+    for entry in listed(wanted.get("users") or []):
+        if isinstance(entry, dict) and entry.get("name"):
+            entries.append((str(entry["name"]), str(entry.get("password", "RANDOM")), entry.get("type", "hash")))
+        else:
+            machine.warn("chpasswd: an entry of `users` names nobody; ignored")
     for line in old.splitlines() if isinstance(old, str) else listed(old):
         name, _, password = str(line).partition(":")
         kind = "RANDOM" if password in ("R", "RANDOM") else "hash" if password.startswith("$") else "text"
@@ -222,7 +250,7 @@ def set_passwords(machine, config):
         if lines[kind]:
             machine.must_run(["chpasswd", *options], input="\n".join(lines[kind]) + "\n")
     if told:
-        machine.say("Set the following 'random' passwords\n" + "\n".join(told))
+        machine.show("Set the following 'random' passwords\n" + "\n".join(told))
     if wanted.get("expire", True):
         for name, _, _ in entries:
             machine.must_run(["passwd", "--quiet", "--expire", name])

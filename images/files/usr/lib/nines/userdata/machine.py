@@ -28,8 +28,8 @@ class Machine:
         A process of its own, because what a script leaves in the background keeps printing after
         this program has ended; through a pipe of ours it would then be killed.
         """
-        log = self.path("var/log/cloud-init-output.log")
-        os.makedirs(os.path.dirname(log), exist_ok=True)
+        log = self.own_log("cloud-init-output.log")
+        self.own_log("cloud-init.log")
         try:
             # Not as our controlling terminal: its hang-up would end what user data left running.
             console = os.open(self.path("dev/console"), os.O_WRONLY | os.O_NOCTTY)
@@ -39,6 +39,17 @@ class Machine:
         self.output = self.tee.stdin
         os.close(console)
 
+    def own_log(self, name):
+        """Makes a log that only root and the group `adm` may read, as cloud-init's: scripts print secrets."""
+        path = self.path("var/log", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        groups = (line.split(":") for line in (self.read("etc/group") or "").splitlines())
+        adm = next((int(fields[2]) for fields in groups if fields[0] == "adm" and fields[2:3] and fields[2].isdigit()), -1)
+        with open(path, "a", opener=private) as file, contextlib.suppress(OSError):  # worth less than what user data does
+            os.fchmod(file.fileno(), 0o640)  # an image may bring one of an older boot
+            os.fchown(file.fileno(), -1, adm)
+        return path
+
     def close_output(self):
         self.output.close()
         try:
@@ -47,16 +58,20 @@ class Machine:
             pass  # something in the background still prints; it may
 
     def say(self, text):
-        """A line for the user: on the console and in the output log."""
+        """A line for the user: on the console and in both logs."""
+        self.show(text)
+        self.log(text)
+
+    def show(self, text):
+        """The same for what is secret: where scripts print, too, and not in the log of what was done."""
         line = (text + "\n").encode("utf-8", "replace")
         if self.output:
             self.output.write(line)
             self.output.flush()
-        self.log(text)
 
     def log(self, text, level="INFO"):
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        with open(self.path("var/log/cloud-init.log"), "a") as file:
+        with open(self.path("var/log/cloud-init.log"), "a", opener=private) as file:
             file.write(f"{stamp} - {level}: {text}\n")
 
     def warn(self, text):
@@ -137,6 +152,10 @@ class Machine:
         os.makedirs(os.path.dirname(link), exist_ok=True)
         if not os.path.lexists(link):
             os.symlink(f"../../var/lib/cloud/data/{name}", link)
+
+
+def private(path, flags):
+    return os.open(path, flags, 0o640)
 
 
 def uptime():

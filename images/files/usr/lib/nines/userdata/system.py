@@ -26,28 +26,40 @@ def not_here(machine, config):
 
 def mounts(machine, config):
     """Lines of /etc/fstab, and their mounts; devices there are none here, as for cloud-init where one is missing."""
-    fields = config.get("mount_default_fields") or FIELDS
-    lines = []
+    defaults = filled(listed(config.get("mount_default_fields") or []), FIELDS)
+    entries, problems = [], []
     for entry in listed(config["mounts"] or []):
-        entry = [None if field is None else str(field) for field in listed(entry)]
-        what, *_ = entry
+        entry = filled(listed(entry), defaults)
+        what = entry[0]
         if what is None or re.fullmatch(r"(/dev/)?((xv|s|v)d[a-z]+\d*|nvme\S*|ephemeral\d*|root|swap)|(LABEL|UUID)=.*", what):
             machine.warn(f"mounts: there is no device {what}; ignored")
             continue
-        entry = [own if own is not None else default for own, default in zip(entry + [None] * len(fields), fields)]
-        if entry[1] is None:
-            continue
-        entry[3] = f"{entry[3]},{MARK}"
-        lines.append("\t".join(entry))
+        if entry[1] is not None:
+            entries.append(entry)
     kept = [line for line in (machine.read("etc/fstab") or "").splitlines() if MARK not in line]
-    if not lines:
+    if not entries:
         return
+    lines = ["\t".join([*entry[:3], f"{entry[3]},{MARK}", *entry[4:]]) for entry in entries]
     machine.write("etc/fstab", "\n".join([*kept, *lines]) + "\n")
-    for line in lines:
-        place = line.split("\t")[1]
-        if place != "none":
+    for _, place, _, options, *_ in entries:
+        if place == "none":
+            continue
+        try:
             os.makedirs(machine.path(place), exist_ok=True)
             machine.must_run(["mount", place])
+        except OSError as error:
+            if "nofail" in options.split(","):
+                machine.warn(f"mounts: {place}: {error}; it may fail")
+            else:
+                problems.append(f"{place}: {error}")
+    if problems:
+        raise OSError("; ".join(problems))
+
+
+def filled(fields, defaults):
+    """As many fields as there are defaults, which stand where a field is missing or null."""
+    fields = [*fields, *[None] * len(defaults)]
+    return [default if own is None else str(own) for own, default in zip(fields, defaults)]
 
 
 def locale(machine, config):
