@@ -161,6 +161,22 @@ write_files:
         self.trial.boot("#cloud-config\npackages: [{apt: [jq]}]\n", instance="i-2")
         self.assertIn("only dnf packages are known", str(self.status()["errors"]))
 
+    def test_a_reboot_that_packages_want_comes_before_the_rest(self):
+        data = "#cloud-config\npackages: [linux-image]\nruncmd: [echo later]\n"
+        self.trial.add("var/run/reboot-required", "")
+        self.assertIn("later\n", self.trial.boot(data, instance="i-0"))
+        self.assertNotIn("systemctl --no-block reboot", self.trial.machine.commands)
+        data += "package_reboot_if_required: true\n"
+        log = self.trial.boot(data)
+        self.assertEqual("systemctl --no-block reboot", self.trial.machine.commands[-1])
+        self.assertEqual((1, 1), (log.count("later\n"), log.count(" finished at ")), "of the first instance only")
+        self.assertIn("rebooting after upgrade or install, for /var/run/reboot-required", log)
+        self.assertEqual("modules-final", json.loads(self.trial.read("run/cloud-init/status.json"))["v1"]["stage"])
+        log = self.trial.boot(data)
+        self.assertEqual([], self.trial.machine.commands)
+        self.assertEqual((2, 2), (log.count("later\n"), log.count(" finished at ")))
+        self.assertEqual("done", self.status()["status"])
+
     def test_package_name_that_is_an_option(self):
         self.trial.boot("#cloud-config\npackages: ['--allow-unauthenticated']\n")
         self.assertEqual([], self.trial.machine.commands)
@@ -233,6 +249,22 @@ write_files:
         self.assertIn("nowhere 0\nnowhere 1\n", self.trial.boot(text, instance="i-2"))
         log = self.trial.boot("## template: jinja\n#cloud-config\nruncmd: [echo {% if x %}]\n", instance="i-3")
         self.assertIn("the template cannot be filled", log)
+
+    def test_a_part_that_cannot_be_read_does_not_keep_the_others_from_running(self):
+        damaged = bytearray(gzip.compress(b"#!/bin/sh\n" + os.urandom(64)))
+        damaged[10] |= 7  # a block of a kind there is none of
+        packed = base64.b64encode(damaged).decode()
+        log = self.trial.boot(mime(
+            ("text/jinja2", "## template: jinja\n#!/bin/sh\necho {{ 1 // 0 }}"),
+            ("text/x-shellscript\nContent-Transfer-Encoding: base64", packed),
+            ("text/x-include-url", "http://127.0.0.1:9/no address"),
+            ("text/x-shellscript", "#!/bin/sh\necho still runs"),
+        ))
+        self.assertIn("still runs\n", log)
+        self.assertIn("the template cannot be filled: integer division or modulo by zero; ignored", log)
+        self.assertIn("user data part is not valid gzip: ", log)
+        self.assertIn("cannot include http://127.0.0.1:9/no address: InvalidURL: ", log)
+        self.assertIn("user data is not valid gzip: ", self.trial.boot(bytes(damaged), instance="i-2"))
 
     def test_package_sources(self):
         self.trial.boot("""#cloud-config

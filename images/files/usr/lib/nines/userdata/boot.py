@@ -24,6 +24,7 @@ class Boot:
         self.config = {}
         self.data = {"v1": {}}  # what is known of the instance
         self.ending = None  # the command of power_state, for after the last word
+        self.interrupted = False  # by a reboot that packages want, after which the next boot goes on
         self.failed = None  # exit code of the last user script that failed
 
     def once(self, module, work, *arguments):
@@ -97,6 +98,11 @@ class Boot:
         except (OSError, Unreachable) as error:
             self.machine.warn(f"there is no instance-data.json: {error}")
 
+    def packages(self):
+        if cloudconfig.package_update_upgrade_install(self.machine, self.config):
+            self.ending = system.power_state(self.machine, {"power_state": {"mode": "reboot"}})
+            self.interrupted = True
+
     def end(self):
         if self.config.get("power_state"):
             self.ending = system.power_state(self.machine, self.config)
@@ -144,7 +150,9 @@ class Boot:
         system.not_here(machine, config)
         if "apt" in config:
             self.once("apt_configure", system.apt, machine, config)
-        self.once("package_update_upgrade_install", cloudconfig.package_update_upgrade_install, machine, config)
+        self.once("package_update_upgrade_install", self.packages)
+        if self.interrupted:
+            return
         if "write_files" in config:
             self.once("write_files_deferred", cloudconfig.write_files, machine, config, True)
         if "runcmd" in config:
@@ -219,12 +227,16 @@ class Boot:
 
 def fetch(url):
     """The body behind an `#include`."""
-    from urllib.request import urlopen  # rarely needed, slow to import
+    from http.client import HTTPException  # rarely needed, slow to import
+    from urllib.request import urlopen
 
     if not url.startswith(("http://", "https://")):
         raise ValueError("only http and https are known")
-    with urlopen(url, timeout=10) as answer:
-        return answer.read(16 << 20)
+    try:
+        with urlopen(url, timeout=10) as answer:
+            return answer.read(16 << 20)
+    except HTTPException as error:  # neither an address nor an answer of HTTP need be well formed
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def main(machine, metadata=None):
@@ -243,10 +255,12 @@ def main(machine, metadata=None):
         machine.fail(f"internal error: {type(error).__name__}: {error}")
     if boot.failed is not None:
         machine.say(f"cloud-init: user data failed with exit code {boot.failed}")
-    machine.say(boot.final_message())
+    if not boot.interrupted:
+        machine.say(boot.final_message())
     if machine.errors:
         machine.report_failure()
-    machine.set_status("error" if machine.errors else "done", boot.instance)
+    if not boot.interrupted:
+        machine.set_status("error" if machine.errors else "done", boot.instance)
     machine.close_output()
     if boot.ending:
         machine.run(boot.ending)

@@ -24,11 +24,11 @@ KNOWN = {
     "ca-certs", "chpasswd", "password", "power_state", "phone_home", "mounts", "mount_default_fields",
     # Of no effect, which `system.not_here` tells.
     "swap", "ntp", "disk_setup", "fs_setup",
-    # Said of things that are so already: output goes to the log, the root file system has its size, nothing needs a new kernel.
-    "output", "growpart", "resize_rootfs", "package_reboot_if_required", "apt_preserve_sources_list", "cloud_config_modules",
+    # Said of things that are so already: output goes to the log, the root file system has its size.
+    "output", "growpart", "resize_rootfs", "apt_preserve_sources_list", "cloud_config_modules",
     "cloud_init_modules", "ssh_deletekeys", "ssh_genkeytypes", "repo_update", "repo_upgrade", "datasource_list", "datasource",
-    # Short forms of package_update and package_upgrade.
-    "apt_update", "apt_upgrade",
+    # With the older names of three.
+    "package_reboot_if_required", "apt_update", "apt_upgrade", "apt_reboot_if_required",
 }
 
 
@@ -183,12 +183,17 @@ def timezone(machine, config):
     machine.write("etc/timezone", zone + "\n")
 
 
+# What packages leave that are in use only after a reboot.
+REBOOT_MARKS = ("var/run/reboot-required", "run/reboot-needed")
+
+
 def package_update_upgrade_install(machine, config):
+    """Whether what was installed wants a reboot, and user data allows it."""
     manager = machine.family()["packages"]
     wanted = [package_name(entry, manager) for entry in flattened_packages(config.get("packages"), manager)]
     upgrade = config.get("package_upgrade") or config.get("apt_upgrade")
     if not (wanted or upgrade or config.get("package_update") or config.get("apt_update")):
-        return
+        return False
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     program, refresh, renew = MANAGERS[manager]
     machine.must_run([*program, refresh], **quiet)
@@ -196,6 +201,12 @@ def package_update_upgrade_install(machine, config):
         machine.must_run([*program, renew], **quiet)
     if wanted:
         machine.must_run([*program, "install", *wanted], **quiet)
+    allowed = config.get("package_reboot_if_required") or config.get("apt_reboot_if_required")
+    mark = next((mark for mark in REBOOT_MARKS if os.path.exists(machine.path(mark))), None)
+    if not (wanted or upgrade) or not allowed or not mark:
+        return False
+    machine.warn(f"rebooting after upgrade or install, for /{mark}; the rest of user data runs after that")
+    return True
 
 
 def flattened_packages(entries, manager):

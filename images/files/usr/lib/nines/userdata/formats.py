@@ -71,12 +71,10 @@ def walk(data, kind, name, fetch, warn, parts, depth, merge=None):
     if depth > DEPTH:
         return warn("user data is nested too deeply; the rest is ignored")
     if data[:2] == b"\x1f\x8b":
-        import gzip  # as slow to import as what follows
-
         try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            return warn(f"user data is not valid gzip: {error}")
+            data = unpacked(data)
+        except ValueError as error:
+            return warn(f"user data is {error}")
         return walk(data, kind, name, fetch, warn, parts, depth + 1, merge)
     if not data.strip():
         return None
@@ -106,6 +104,16 @@ def walk(data, kind, name, fetch, warn, parts, depth, merge=None):
     return None
 
 
+def unpacked(data):
+    import gzip  # both are as slow to import as what follows
+    import zlib
+
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"not valid gzip: {error}") from error
+
+
 def kind_of(data):
     """Of the first line that is not empty, in letters of either size."""
     start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -119,7 +127,6 @@ def is_mime(data):
 
 def walk_mime(data, fetch, warn, parts, depth):
     import email  # slow to import, and few user data are archives
-    import gzip
 
     message = email.message_from_bytes(data.lstrip())
     for entry in message.walk():
@@ -127,7 +134,11 @@ def walk_mime(data, fetch, warn, parts, depth):
             continue
         content = entry.get_payload(decode=True) or b""
         if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+            try:
+                content = unpacked(content)
+            except ValueError as error:
+                warn(f"user data {entry.get_filename() or 'part'} is {error}; ignored")
+                continue
         # A part of a general type is taken for what its first line says.
         kind, merge = MIME_TYPES.get(entry.get_content_type()), entry["Merge-Type"] or entry["X-Merge-Type"]
         walk(content, kind, entry.get_filename(), fetch, warn, parts, depth + 1, merge)

@@ -115,7 +115,7 @@ def template(text, data, warn):
     environment = jinja2.Environment(undefined=Missing, trim_blocks=True, keep_trailing_newline=True, extensions=["jinja2.ext.do"])
     try:
         filled = environment.from_string(text).render(**aliased(known(data)))
-    except (jinja2.TemplateError, TypeError) as error:
+    except Exception as error:  # a template is a program: what it raises while it runs may be anything
         raise ValueError(f"the template cannot be filled: {error}") from error
     missing = re.findall(rf"{MISSING}(\S+)", filled)
     if missing:
