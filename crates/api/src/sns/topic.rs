@@ -17,8 +17,6 @@ pub struct CreateTopic {
     attributes: Attributes,
     #[serde(default)]
     tags: Vec<Tag>,
-    #[serde(default, deserialize_with = "wire::stored")]
-    data_protection_policy: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -30,11 +28,6 @@ pub struct TopicArn {
 /// The same again gives the same topic; with other attributes or tags it is refused.
 pub fn create(ctx: &mut Ctx, input: CreateTopic) -> Result<TopicArn> {
     let name = input.name;
-    if input.data_protection_policy.is_some() {
-        return Err(invalid(
-            "DataProtectionPolicy Reason: this cloud has no data protection policies",
-        ));
-    }
     let fifo = input
         .attributes
         .get("FifoTopic")
