@@ -191,6 +191,9 @@ def gateways(ec2, vpc, subnet, table, internet_gateway):
     for one in extra:
         ec2.release_address(AllocationId=one)
     route = dict(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0")
+    ec2.replace_route(**route, GatewayId=gateway)
+    shown = ec2.describe_route_tables(RouteTableIds=[route["RouteTableId"]])["RouteTables"][0]["Routes"]
+    check("a NAT gateway under the other name", [r.get("GatewayId") for r in shown if r.get("NatGatewayId") == gateway], [None])
     ec2.replace_route(**route, NatGatewayId=gateway)
     ec2.delete_nat_gateway(NatGatewayId=gateway)
     ec2.get_waiter("nat_gateway_deleted").wait(NatGatewayIds=[gateway], WaiterConfig={"Delay": 1})

@@ -62,11 +62,19 @@ pub(super) fn target(
         1 => {}
         _ => return Err(invalid_combination("Only one target can be specified.")),
     }
+    // AWS takes a gateway and a NAT gateway under either name, and answers with its own (Terraform's
+    // documentation of `aws_route_table` warns of it).
     if let Some(id) = &input.gateway_id {
-        return gateway(ctx, table, id);
+        return match id.starts_with("nat-") {
+            true => nat_gateway(ctx, table, id),
+            false => gateway(ctx, table, id),
+        };
     }
     if let Some(id) = &input.nat_gateway_id {
-        return nat_gateway(ctx, table, id);
+        return match id.starts_with("igw-") {
+            true => gateway(ctx, table, id),
+            false => nat_gateway(ctx, table, id),
+        };
     }
     if let Some(id) = &input.network_interface_id {
         let interface = find::<NetworkInterface>(ctx, id)?;
