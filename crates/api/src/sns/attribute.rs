@@ -6,6 +6,15 @@ use std::collections::BTreeMap;
 
 pub type Attributes = BTreeMap<String, String>;
 
+/// Sets an attribute; an empty text, or a policy that says nothing, takes it away.
+pub fn put(attributes: &mut Attributes, name: String, value: String) {
+    if value.is_empty() || value == "{}" {
+        attributes.remove(&name);
+    } else {
+        attributes.insert(name, value);
+    }
+}
+
 enum Kind {
     Text {
         most: usize,
@@ -79,7 +88,7 @@ fn known(kinds: &'static [(&str, Kind)], name: &str) -> Option<&'static Kind> {
 }
 
 fn check(name: &str, value: &str, kind: &Kind) -> Result<()> {
-    // An empty value takes an attribute away.
+    // That takes it away.
     let fits = value.is_empty()
         || match kind {
             Kind::Text { most } => value.chars().count() <= *most,

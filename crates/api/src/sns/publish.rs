@@ -9,6 +9,9 @@ use serde_json::Value;
 /// AWS's limit, in bytes.
 const MOST: usize = 256 << 10;
 
+/// Characters of it that the event shows.
+const SHOWN: usize = 1024;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Publish {
@@ -69,6 +72,8 @@ pub fn publish(ctx: &mut Ctx, input: Publish) -> Result<Published> {
         true => message,
         false => format!("{subject}: {message}"),
     };
+    // Thousands of events are kept.
+    let told = told.chars().take(SHOWN).collect::<String>();
     ctx.tx
         .event(ctx.now, Severity::Info, topic.arn(), "notification", told);
     Ok(Published {
@@ -85,5 +90,33 @@ fn by_default(message: &str) -> Result<String> {
         _ => Err(invalid(
             "Message Structure - No default entry in JSON message body",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use serde_json::json;
+
+    #[test]
+    fn a_message_is_an_event_of_its_topic() {
+        testing::run(|ctx| {
+            super::super::topic::create(ctx, testing::input(json!({"Name": "t"}))).unwrap();
+            let topic = ctx.scope.arn("sns", "t");
+            let mut told = |mut message: Value| {
+                message["TopicArn"] = topic.clone().into();
+                publish(ctx, testing::input(message)).unwrap();
+                let (_, event) = ctx.tx.events.get_max().unwrap();
+                assert_eq!(event.subject, topic);
+                event.message.clone()
+            };
+            assert_eq!(told(json!({"Subject": "S", "Message": "m"})), "S: m");
+            let both = r#"{"default": "short", "email": "long"}"#;
+            let both = json!({"Message": both, "MessageStructure": "json"});
+            assert_eq!(told(both), "short");
+            let long = "\u{e4}".repeat(SHOWN * 2);
+            assert_eq!(told(json!({"Message": long})), "\u{e4}".repeat(SHOWN));
+        });
     }
 }

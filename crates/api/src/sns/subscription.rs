@@ -1,6 +1,6 @@
 //! Subscriptions and their attributes.
 
-use super::attribute::{Attributes, check_subscription};
+use super::attribute::{Attributes, check_subscription, put};
 use super::{Result, find, invalid, own_name, page};
 use crate::Ctx;
 use model::sns::Subscription;
@@ -33,8 +33,10 @@ pub fn subscribe(ctx: &mut Ctx, input: Subscribe) -> Result<SubscriptionArn> {
     let protocol = input.protocol;
     let endpoint = input.endpoint.unwrap_or_default();
     check_endpoint(&protocol, &endpoint)?;
-    for (name, value) in &input.attributes {
-        check_subscription(name, value)?;
+    let mut attributes = Attributes::new();
+    for (name, value) in input.attributes {
+        check_subscription(&name, &value)?;
+        put(&mut attributes, name, value);
     }
     let same = |s: &&Arc<Subscription>| {
         (&s.scope, &s.topic, &s.protocol, &s.endpoint)
@@ -44,7 +46,7 @@ pub fn subscribe(ctx: &mut Ctx, input: Subscribe) -> Result<SubscriptionArn> {
         Some(made) => {
             let differs =
                 |(key, value): (&String, &String)| made.attributes.get(key) != Some(value);
-            if input.attributes.iter().any(differs) {
+            if attributes.iter().any(differs) {
                 return Err(invalid(
                     "Attributes Reason: Subscription already exists with different attributes",
                 ));
@@ -59,7 +61,7 @@ pub fn subscribe(ctx: &mut Ctx, input: Subscribe) -> Result<SubscriptionArn> {
             pending: matches!(&*protocol, "http" | "https" | "email" | "email-json"),
             protocol,
             endpoint,
-            attributes: input.attributes,
+            attributes,
         },
     };
     let subscription_arn = match made.pending && !input.return_subscription_arn {
@@ -243,12 +245,7 @@ pub fn set_attributes(ctx: &mut Ctx, input: SetSubscriptionAttributes) -> Result
     let (name, value) = (input.attribute_name, input.attribute_value);
     check_subscription(&name, &value)?;
     ctx.tx.modify::<Subscription>(&found.key(), |subscription| {
-        // An empty object takes a policy away, as an empty text does.
-        if value.is_empty() || value == "{}" {
-            subscription.attributes.remove(&name);
-        } else {
-            subscription.attributes.insert(name, value);
-        }
+        put(&mut subscription.attributes, name, value);
     });
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Topics themselves, and their attributes.
 
-use super::attribute::{Attributes, check_topic};
+use super::attribute::{Attributes, check_topic, put};
 use super::tag::{self, Tag};
 use super::{Result, find, invalid, page};
 use crate::Ctx;
@@ -34,18 +34,21 @@ pub fn create(ctx: &mut Ctx, input: CreateTopic) -> Result<TopicArn> {
         .is_some_and(|v| v == "true");
     let stem = name.strip_suffix(".fifo");
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    let fits = stem.unwrap_or(&name).bytes().all(allowed) && (1..=256).contains(&name.len());
+    let bare = stem.unwrap_or(&name);
+    let fits = !bare.is_empty() && bare.bytes().all(allowed) && name.len() <= 256;
     if !fits || stem.is_some() != fifo {
         return Err(invalid("Topic Name"));
     }
-    for (attribute, value) in &input.attributes {
-        check_topic(attribute, value)?;
+    let mut attributes = Attributes::new();
+    for (attribute, value) in input.attributes {
+        check_topic(&attribute, &value)?;
+        put(&mut attributes, attribute, value);
     }
     let tags = tag::of(&input.tags)?;
     let topic = Topic {
         scope: ctx.scope.clone(),
         name,
-        attributes: input.attributes,
+        attributes,
         tags,
     };
     let topic_arn = topic.arn();
@@ -215,11 +218,7 @@ pub fn set_attributes(ctx: &mut Ctx, input: SetTopicAttributes) -> Result<()> {
     }
     check_topic(&name, &value)?;
     ctx.tx.modify::<Topic>(&topic.key(), |topic| {
-        if value.is_empty() {
-            topic.attributes.remove(&name);
-        } else {
-            topic.attributes.insert(name, value);
-        }
+        put(&mut topic.attributes, name, value);
     });
     Ok(())
 }

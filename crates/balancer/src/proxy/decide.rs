@@ -484,8 +484,8 @@ fn choose_target(
 /// The target of a session, or a new one.
 fn keep_or_pick(context: &Context<'_>, group: &Group, stays: Option<String>) -> Option<Rc<Target>> {
     stays.and_then(|key| group.pick_sticky(&key)).or_else(|| {
-        bump(&context.node.counters.non_sticky);
-        group.pick()
+        let new = group.pick();
+        new.inspect(|_| bump(&context.node.counters.non_sticky))
     })
 }
 

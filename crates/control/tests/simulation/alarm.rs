@@ -306,18 +306,48 @@ fn an_alarm_that_basic_monitoring_cannot_serve_is_explained() {
             "PutMetricAlarm&AlarmName={name}&Namespace=AWS/EC2&MetricName={metric}&ComparisonOperator=GreaterThanThreshold&Threshold=1&Statistic=Average&Period={seconds}&EvaluationPeriods=2&Dimensions.member.1.Name={dimension}&Dimensions.member.1.Value={value}"
         ));
         let state = cloud.state();
-        state.events.values().any(|e| e.subject == name)
+        let found = state.events.values().find(|e| e.subject == name);
+        found.map(|e| e.message.clone())
     };
     monitor("UnmonitorInstances");
-    assert!(told("CPUUtilization", "InstanceId", id.as_str(), 60));
-    assert!(told("CPUUtilization", "AutoScalingGroupName", "web", 60));
+    let says = |told: Option<String>, text: &str| {
+        let told = told.expect("an event");
+        assert!(told.contains(text), "{told}");
+    };
+    says(
+        told("CPUUtilization", "InstanceId", id.as_str(), 60),
+        "none of them",
+    );
+    says(
+        told("CPUUtilization", "InstanceId", id.as_str(), 120),
+        "each of them once",
+    );
+    says(
+        told("CPUUtilization", "AutoScalingGroupName", "web", 60),
+        "detailed monitoring",
+    );
     // What is long enough, comes each minute or is of nobody here.
-    assert!(!told("CPUUtilization", "InstanceId", id.as_str(), 300));
-    assert!(!told("StatusCheckFailed", "InstanceId", id.as_str(), 60));
-    assert!(!told("CPUUtilization", "AutoScalingGroupName", "other", 60));
+    assert_eq!(told("CPUUtilization", "InstanceId", id.as_str(), 300), None);
+    assert_eq!(
+        told("StatusCheckFailed", "InstanceId", id.as_str(), 60),
+        None
+    );
+    assert_eq!(told("MetadataNoToken", "InstanceId", id.as_str(), 60), None);
+    assert_eq!(
+        told("CPUUtilization", "AutoScalingGroupName", "other", 60),
+        None
+    );
     monitor("MonitorInstances");
-    assert!(!told("CPUUtilization", "InstanceId", id.as_str(), 60));
-    assert!(!told("CPUUtilization", "AutoScalingGroupName", "web", 60));
+    assert_eq!(told("CPUUtilization", "InstanceId", id.as_str(), 60), None);
+    assert_eq!(
+        told("CPUUtilization", "AutoScalingGroupName", "web", 60),
+        None
+    );
+    // Credits come each five minutes with detailed monitoring too.
+    says(
+        told("CPUCreditBalance", "InstanceId", id.as_str(), 60),
+        "it finds none of them and stays in INSUFFICIENT_DATA",
+    );
 }
 
 #[test]
