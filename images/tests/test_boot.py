@@ -231,6 +231,12 @@ write_files:
         self.assertIn("'puppet' is not emulated", self.trial.boot("#cloud-config\npuppet: {}\n", instance="i-3"))
         self.assertIn("a command must be", self.trial.boot("#cloud-config\nruncmd: [{a: b}]\n", instance="i-4"))
         self.assertIn("write_files: ", self.trial.boot("#cloud-config\nwrite_files: [nonsense]\n", instance="i-5"))
+        self.assertIn("is not valid YAML", self.trial.boot("#cloud-config\na: 2026-13-45\n", instance="i-6"))
+        odd = "#cloud-config-archive\n- {type: [a], filename: 7, content: 'runcmd: [echo still here]'}\n"
+        self.assertIn("still here", self.trial.boot(odd + "- {content: 'runcmd: [echo still here]'}\n", instance="i-7"))
+        files = "write_files: [x, {path: /etc/gz, encoding: gz+b64, content: H4sIAAAAAAAAA////w==}, {path: /etc/good, content: g}]\n"
+        self.assertIn("write_files: ", self.trial.boot("#cloud-config\n" + files, instance="i-8"))
+        self.assertEqual(self.trial.read("etc/good"), "g")
 
     def test_metadata_version_1_and_late_network(self):
         self.assertIn("old", self.trial.boot("#!/bin/sh\necho old\n", version=1, failures=3))

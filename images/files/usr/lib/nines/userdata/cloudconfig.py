@@ -39,7 +39,7 @@ def load(parts, machine):
     for part in parts:
         try:
             config = reader.safe_load(part.content)
-        except (reader.YAMLError, UnicodeDecodeError) as error:
+        except (reader.YAMLError, ValueError) as error:  # the latter of impossible dates and bytes
             machine.fail(f"{part.name} is not valid YAML: {error}")
             continue
         if config is None:
@@ -81,12 +81,18 @@ def bootcmd(machine, config, instance):
 
 def write_files(machine, config, deferred=False):
     problems = []
+    import zlib  # as in `decoded`
+
     for entry in listed(config["write_files"]):
+        if not isinstance(entry, dict):
+            if not deferred:
+                problems.append(f"{entry!r} is not a mapping of keys")
+            continue
         if bool(entry.get("defer")) != deferred:
             continue
         try:
             write_file(machine, entry)
-        except (OSError, ValueError, KeyError, LookupError) as error:
+        except (OSError, EOFError, ValueError, TypeError, KeyError, LookupError, zlib.error) as error:
             problems.append(f"{entry.get('path')}: {error}")
     if problems:
         raise OSError("write_files: " + "; ".join(problems))

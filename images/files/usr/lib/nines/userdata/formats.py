@@ -148,13 +148,13 @@ def walk_archive(data, fetch, warn, parts, depth):
     reader = yaml()
     try:
         entries = reader.safe_load(data)
-    except reader.YAMLError as error:
+    except (reader.YAMLError, ValueError) as error:
         return warn(f"the cloud-config-archive is not valid YAML: {error}")
     for entry in entries if isinstance(entries, list) else []:
         entry = entry if isinstance(entry, dict) else {"content": entry}
         content = entry.get("content", "")
         content = content if isinstance(content, bytes) else str(content).encode()
-        kind = MIME_TYPES.get(entry.get("type"))
+        kind = MIME_TYPES.get(str(entry.get("type")))
         if not entry.get("type") and kind_of(content) == UNKNOWN:
             kind = CONFIG
         walk(content, kind, entry.get("filename"), fetch, warn, parts, depth + 1, entry.get("Merge-Type") or entry.get("X-Merge-Type"))
@@ -163,7 +163,7 @@ def walk_archive(data, fetch, warn, parts, depth):
 
 def safe(name):
     """A part's file name, which must stay in its directory."""
-    return name.replace("/", "_").lstrip(".") if name else None
+    return str(name).replace("/", "_").lstrip(".") if name else None
 
 
 def script_text(content):
