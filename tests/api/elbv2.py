@@ -405,6 +405,8 @@ def network_load_balancers(c):
     }
     for key, value in expected.items():
         check(key, check_of.get(key), value)
+    c.group("tcp-quick", Protocol="TCP", HealthCheckIntervalSeconds=10)
+    check("TCP too quick", code_of(c.group, name="other", Protocol="TCP", HealthCheckIntervalSeconds=9), "ValidationError")
     web = c.group("tcp-web", Protocol="TCP", HealthCheckProtocol="HTTP")
     check_of = elb.describe_target_groups(TargetGroupArns=[web])["TargetGroups"][0]
     check("timeout", (check_of["HealthCheckTimeoutSeconds"], check_of["Matcher"]["HttpCode"]), (6, "200-399"))

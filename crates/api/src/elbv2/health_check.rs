@@ -113,11 +113,13 @@ pub fn changed(
     if let Some(count) = request.unhealthy_threshold {
         check.unhealthy_threshold = within(count, "unhealthyThresholdCount", 2, 10)?;
     }
-    if check.interval <= check.timeout {
-        return Err(validation(format!(
-            "Health check timeout '{}' must be smaller than the interval '{}'",
-            check.timeout, check.interval
-        )));
+    // A network group's may be equal: by default TCP times out after the 10 s that many set as interval.
+    // The text is as terraform-linters/tflint-ruleset-aws#404 has it.
+    let shortest = check.timeout + u32::from(!is_network);
+    if check.interval < shortest {
+        return Err(validation(
+            "Health check interval must be greater than the timeout.",
+        ));
     }
     if let Some(matcher) = request.matcher {
         check.matcher = codes(matcher, protocol_version)?;
