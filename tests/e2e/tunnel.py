@@ -3,8 +3,12 @@
     python tunnel.py REGION ENDPOINT-ID DNS-NAME ADDRESS AUTHORITY.pem [PORT]
 
 Credentials come from the environment. Why the other side closed is said on stderr.
+
+One thread does all with the socket: Python's TLS sockets are not safe in two, and websockets' threaded client, whose
+second thread reads the server's session tickets while the first writes its request, now and then waits for ever.
 """
 
+import asyncio
 import os
 import ssl
 import sys
@@ -13,8 +17,8 @@ import urllib.parse
 
 import botocore.session
 from botocore.signers import RequestSigner
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 
 def signed(region, endpoint, name, address, port):
@@ -32,20 +36,32 @@ def signed(region, endpoint, name, address, port):
     return signer.generate_presigned_url(request_dict=request, operation_name="openTunnel", expires_in=60)
 
 
-def send(socket):
-    while data := os.read(0, 65_000):
-        socket.send(data)
-    socket.close()
+def read(loop, socket):
+    """Hands on what comes in. A daemon's thread: nobody waits for one that still reads when the other side closed."""
+
+    def hand(coroutine):
+        asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+    try:
+        while data := os.read(0, 65_000):
+            hand(socket.send(data))
+        hand(socket.close())
+    except (ConnectionClosed, RuntimeError):
+        pass  # The other side closed; the loop says why.
+
+
+async def relay(url, authority):
+    async with connect(url, ssl=ssl.create_default_context(cafile=authority), compression=None) as socket:
+        threading.Thread(target=read, args=(asyncio.get_running_loop(), socket), daemon=True).start()
+        async for data in socket:
+            os.write(1, data)
 
 
 def main():
     region, endpoint, name, address, authority, *port = sys.argv[1:]
     url = signed(region, endpoint, name, address, *port or ["22"])
     try:
-        with connect(url, ssl=ssl.create_default_context(cafile=authority), compression=None) as socket:
-            threading.Thread(target=send, args=(socket,), daemon=True).start()
-            for data in socket:
-                os.write(1, data)
+        asyncio.run(relay(url, authority))
     except ConnectionClosed as error:
         sys.exit(f"closed: {error}")
     except InvalidStatus as error:
