@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use metrics::alarm::{Points, Rule, evaluate, look};
 use model::cloudwatch::{AlarmHistoryItem, AlarmState, MetricAlarm};
 use model::event::Severity;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use store::{ScopedName, Tx};
 
@@ -140,7 +140,7 @@ struct Seen {
 
 fn judge(alarm: &MetricAlarm, points: &Points, now: Timestamp) -> Option<Seen> {
     let rule = Rule::of(alarm)?;
-    let values: Vec<Option<f64>> = points.values.iter().map(|(_, v)| *v).collect();
+    let values: Vec<Option<f64>> = points.values.iter().map(|p| p.value).collect();
     let verdict = evaluate(&rule, &values);
     let state = verdict
         .state
@@ -150,17 +150,16 @@ fn judge(alarm: &MetricAlarm, points: &Points, now: Timestamp) -> Option<Seen> {
         .evaluated
         .iter()
         .filter_map(|i| {
-            let (at, value) = points.values.get(*i)?;
-            Some((*at, (*value)?))
+            let point = points.values.get(*i)?;
+            Some((point.at, point.value?))
         })
         .collect();
-    let breaching = |v: &f64| rule.comparison.breaches(*v, rule.threshold);
-    // The points that speak for the state, the newest first.
-    let speaking: Vec<String> = chosen
+    let breaching = |v: f64| rule.comparison.breaches(v, rule.threshold);
+    let speaking: Vec<(Timestamp, f64)> = chosen
         .iter()
         .rev()
-        .filter(|(_, v)| breaching(v) == (state == AlarmState::Alarm))
-        .map(|(at, v)| format!("{v:?} ({})", at.strftime("%d/%m/%y %H:%M:%S")))
+        .filter(|(_, v)| breaching(*v) == (state == AlarmState::Alarm))
+        .copied()
         .collect();
     let reason = reason::reason(
         &rule,
@@ -170,23 +169,10 @@ fn judge(alarm: &MetricAlarm, points: &Points, now: Timestamp) -> Option<Seen> {
         verdict.filled,
         alarm.datapoints_to_alarm.is_some(),
     );
-    let statistic = alarm
-        .statistic
-        .as_ref()
-        .or(alarm.extended_statistic.as_ref());
-    let data = json!({
-        "version": "1.0",
-        "queryDate": stamp(now),
-        "startDate": points.values.first().map(|(at, _)| stamp(*at)),
-        "statistic": statistic,
-        "period": alarm.period,
-        "recentDatapoints": chosen.iter().map(|(_, v)| v).collect::<Vec<_>>(),
-        "threshold": alarm.threshold,
-    });
     Some(Seen {
         state,
         reason,
-        data: data.to_string(),
+        data: reason::data(alarm, &rule, points, &verdict, now),
         points: chosen.into_iter().map(|(_, v)| v).collect(),
     })
 }
@@ -241,17 +227,21 @@ fn transition(
     now: Timestamp,
 ) {
     let (old, new) = (before.0.name(), after.0.name());
+    // As text, since a value would sort its members: AWS's histories have theirs in this order.
     let side = |(state, reason, data): Side<'_>| {
-        let mut side = json!({ "stateValue": state.name(), "stateReason": reason });
+        let reason = Value::from(reason);
         // A state that was set by hand, or is the first, has none.
-        if let Ok(data) = serde_json::from_str::<Value>(data) {
-            side["stateReasonData"] = data;
-        }
-        side
+        let data = match serde_json::from_str::<Value>(data) {
+            Ok(_) => format!(r#","stateReasonData":{data}"#),
+            Err(_) => String::new(),
+        };
+        let state = state.name();
+        format!(r#"{{"stateValue":"{state}","stateReason":{reason}{data}}}"#)
     };
-    let data = json!({ "version": "1.0", "oldState": side(before), "newState": side(after) });
+    let (from, to) = (side(before), side(after));
+    let data = format!(r#"{{"version":"1.0","oldState":{from},"newState":{to}}}"#);
     let summary = format!("Alarm updated from {old} to {new}");
-    history(tx, subject, "StateUpdate", summary, data.to_string(), now);
+    history(tx, subject, "StateUpdate", summary, data, now);
     let severity = if after.0 == AlarmState::Alarm {
         Severity::Warning
     } else {

@@ -208,7 +208,7 @@ fn alarms() -> String {
         for alarm in &alarms {
             let rule = Rule::of(alarm).expect("an operator");
             let points = look(&metrics, alarm, rule.range(), at(end), MINUTE).expect("points");
-            let values: Vec<Option<f64>> = points.values.iter().map(|(_, v)| *v).collect();
+            let values: Vec<Option<f64>> = points.values.iter().map(|p| p.value).collect();
             breaching += usize::from(evaluate(&rule, &values).state == Some(AlarmState::Alarm));
         }
         let took = begin.elapsed().as_secs_f64() * 1000.0;

@@ -5,7 +5,7 @@
 
 mod look;
 
-pub use look::{Points, look};
+pub use look::{Point, Points, look};
 
 use model::cloudwatch::{AlarmState, MetricAlarm};
 

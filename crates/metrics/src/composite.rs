@@ -17,6 +17,20 @@ pub enum Rule {
     Not(Box<Rule>),
     And(Box<Rule>, Box<Rule>),
     Or(Box<Rule>, Box<Rule>),
+    /// `AT_LEAST(2, NOT OK, (a, b, c))`
+    AtLeast {
+        least: Least,
+        not: bool,
+        state: AlarmState,
+        of: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Least {
+    Count(usize),
+    /// Of those that are named; a part of one counts as one.
+    Percent(usize),
 }
 
 impl Rule {
@@ -52,6 +66,13 @@ impl Rule {
             Self::Always(_) => {}
             Self::Is(_, name) if names.contains(&name.as_str()) => {}
             Self::Is(_, name) => names.push(name),
+            Self::AtLeast { of, .. } => {
+                for name in of {
+                    if !names.contains(&name.as_str()) {
+                        names.push(name);
+                    }
+                }
+            }
             Self::Not(inner) => inner.gather(names),
             Self::And(a, b) | Self::Or(a, b) => {
                 a.gather(names);
@@ -66,6 +87,20 @@ impl Rule {
             Self::Always(truth) => *truth,
             Self::Is(wanted, name) => state(name) == Some(*wanted),
             Self::Not(inner) => !inner.holds(state),
+            Self::AtLeast {
+                least,
+                not,
+                state: wanted,
+                of,
+            } => {
+                let least = match least {
+                    Least::Count(n) => *n,
+                    Least::Percent(p) => (of.len() * p).div_ceil(100),
+                };
+                let fits =
+                    |name: &&String| state(name).is_some_and(|found| (found == *wanted) != *not);
+                least <= of.iter().filter(fits).count()
+            }
             Self::And(a, b) => a.holds(state) && b.holds(state),
             Self::Or(a, b) => a.holds(state) || b.holds(state),
         }
@@ -78,7 +113,7 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
     while let Some(c) = rest.next() {
         match c {
             _ if c.is_whitespace() => {}
-            '(' | ')' => tokens.push(c.to_string()),
+            '(' | ')' | ',' => tokens.push(c.to_string()),
             '"' | '\'' => {
                 // A quote at its head keeps a name apart from a word.
                 let mut name = String::from('"');
@@ -94,7 +129,7 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
             }
             _ => {
                 let mut word = String::from(c);
-                while let Some(c) = rest.next_if(|c| !c.is_whitespace() && !"()\"".contains(*c)) {
+                while let Some(c) = rest.next_if(|c| !c.is_whitespace() && !"(),\"".contains(*c)) {
                     word.push(c);
                 }
                 tokens.push(word);
@@ -156,6 +191,7 @@ impl Parser {
             "ALARM" => self.state(AlarmState::Alarm)?,
             "OK" => self.state(AlarmState::Ok)?,
             "INSUFFICIENT_DATA" => self.state(AlarmState::InsufficientData)?,
+            "AT_LEAST" => self.at_least()?,
             other => return Err(format!("'{other}' is no function or operator of a rule")),
         };
         self.depth -= 1;
@@ -166,19 +202,65 @@ impl Parser {
         if !self.takes("(") {
             return Err(format!("{} wants an alarm in parentheses", state.name()));
         }
-        // A name without quotes may have spaces inside.
-        let mut name = self
-            .next()
-            .filter(|n| n != "(" && n != ")")
-            .unwrap_or_default();
-        if let Some(quoted) = name.strip_prefix('"') {
-            name = quoted.to_owned();
-        }
-        if name.is_empty() {
-            return Err(format!("{} wants the name of an alarm", state.name()));
-        }
+        let name = self.name(state.name())?;
         self.close()?;
         Ok(Rule::Is(state, name))
+    }
+
+    fn name(&mut self, of: &str) -> Result<String, String> {
+        let token = self
+            .next()
+            .filter(|n| !matches!(n.as_str(), "(" | ")" | ","));
+        let name = token.unwrap_or_default();
+        let name = name.strip_prefix('"').unwrap_or(&name);
+        if name.is_empty() {
+            return Err(format!("{of} wants the name of an alarm"));
+        }
+        Ok(name.to_owned())
+    }
+
+    /// `(2, NOT OK, (a, b))`, of which the number may be a percentage, also in quotes.
+    fn at_least(&mut self) -> Result<Rule, String> {
+        const FORM: &str = "AT_LEAST wants a number or a percentage, a state and alarms: AT_LEAST(2, ALARM, (a, b, c))";
+        let expect = |found: bool| if found { Ok(()) } else { Err(FORM.to_owned()) };
+        expect(self.takes("("))?;
+        let number = self.next().unwrap_or_default();
+        let number = number.strip_prefix('"').unwrap_or(&number);
+        let (digits, percent) = match number.strip_suffix('%') {
+            Some(digits) => (digits, true),
+            None => (number, false),
+        };
+        let number: usize = digits.parse().map_err(|_| FORM)?;
+        expect(self.takes(","))?;
+        let not = self.takes("NOT");
+        let state = match self.next().as_deref() {
+            Some("ALARM") => AlarmState::Alarm,
+            Some("OK") => AlarmState::Ok,
+            Some("INSUFFICIENT_DATA") => AlarmState::InsufficientData,
+            _ => return Err(FORM.into()),
+        };
+        expect(self.takes(",") && self.takes("("))?;
+        let mut of = vec![self.name("AT_LEAST")?];
+        while self.takes(",") {
+            of.push(self.name("AT_LEAST")?);
+        }
+        self.close()?;
+        self.close()?;
+        let most = if percent { 100 } else { of.len() };
+        if !(1..=most).contains(&number) {
+            return Err(format!("AT_LEAST wants a number from 1 to {most}"));
+        }
+        let least = if percent {
+            Least::Percent(number)
+        } else {
+            Least::Count(number)
+        };
+        Ok(Rule::AtLeast {
+            least,
+            not,
+            state,
+            of,
+        })
     }
 
     fn close(&mut self) -> Result<(), String> {
@@ -217,6 +299,12 @@ mod tests {
         check("TRUE OR TRUE AND FALSE", true);
         check("(TRUE OR TRUE) AND FALSE", false);
         check("NOT (ALARM(a) AND ALARM(i))", true);
+        check("AT_LEAST(1, ALARM, (a, i))", true);
+        check("AT_LEAST(2, ALARM, (a, i))", false);
+        check("AT_LEAST(2, NOT ALARM, (a,\"o k\",'i'))", true);
+        check("AT_LEAST(50%, OK, (a, \"o k\"))", true);
+        check("AT_LEAST(\"51%\", OK, (a, \"o k\"))", false);
+        check("AT_LEAST(1, NOT ALARM, (gone)) OR FALSE", false);
         assert_eq!(
             Rule::parse("ALARM(a) AND (OK(b) OR OK(a))")
                 .unwrap()
@@ -240,6 +328,13 @@ mod tests {
             "TRUE)",
             "ALARM(\"a)",
             "ALARM(())",
+            "AT_LEAST(0, ALARM, (a))",
+            "AT_LEAST(2, ALARM, (a))",
+            "AT_LEAST(101%, ALARM, (a))",
+            "AT_LEAST(1, ALARM, ())",
+            "AT_LEAST(1, ALARM, a)",
+            "AT_LEAST(1, TRUE, (a))",
+            "AT_LEAST(1, ALARM, (a b))",
             &"(".repeat(10_000),
             &"NOT ".repeat(1000),
         ] {

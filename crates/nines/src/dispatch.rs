@@ -1,5 +1,6 @@
 //! From a request to the action that answers it: service, account, transaction, envelope.
 
+use crate::server::CALL_LIMIT;
 use api::{Cloud, Ctx};
 use jiff::Timestamp;
 use model::{Scope, zone};
@@ -43,7 +44,11 @@ impl Dispatcher {
         let request_id = uuid::Builder::from_random_bytes(rand::random())
             .into_uuid()
             .to_string();
-        let call = match Call::detect(&request) {
+        let unpacked = match wire::gzip::unpack(&request, CALL_LIMIT) {
+            Ok(unpacked) => unpacked,
+            Err(error) => return error.into_response(Protocol::Query, plain(), &request_id),
+        };
+        let call = match Call::detect(unpacked.as_ref().unwrap_or(&request)) {
             Ok(call) => call,
             Err(error) => return error.into_response(Protocol::Query, plain(), &request_id),
         };

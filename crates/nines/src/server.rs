@@ -25,7 +25,7 @@ const UPLOAD_LIMIT: usize = 256 << 20;
 
 /// Largest body of any other call: a template of CloudFormation has 1 MiB, a
 /// PutMetricData as much, and user data 16 KiB.
-const CALL_LIMIT: usize = 8 << 20;
+pub const CALL_LIMIT: usize = 8 << 20;
 
 /// All heads of a request together; S3's metadata alone may have 2 KiB, cookies of proxies more.
 const HEAD_LIMIT: usize = 64 << 10;

@@ -68,6 +68,7 @@ pub mod chunked;
 mod effect;
 mod error;
 pub mod form;
+pub mod gzip;
 pub mod json;
 mod markup;
 mod members;

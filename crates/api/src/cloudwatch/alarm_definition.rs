@@ -1,7 +1,7 @@
 //! An alarm's definition in its history: what was created, what it became, what was deleted.
 //!
-//! The names are those of AWS's histories, lower case first; which members stand there when they are not
-//! set is an assumption.
+//! Names and their order are those of a history of AWS's (2022): `okactions` is spelt so. Where members stand that
+//! it had none of, and those of composite alarms, are assumptions.
 
 use super::alarm::note;
 use super::query::{MetricDataQuery, shape};
@@ -33,49 +33,49 @@ struct Data<'a, D> {
 
 #[derive(Serialize)]
 struct Dimension<'a> {
-    name: &'a str,
     value: &'a str,
+    name: &'a str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Metric<'a> {
     alarm_name: &'a str,
-    alarm_arn: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     alarm_description: Option<&'a str>,
-    actions_enabled: bool,
-    #[serde(rename = "okactions")]
-    ok_actions: &'a [String],
-    alarm_actions: &'a [String],
-    insufficient_data_actions: &'a [String],
+    alarm_arn: &'a str,
+    alarm_configuration_updated_timestamp: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     namespace: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     metric_name: &'a str,
-    dimensions: Vec<Dimension<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    metrics: Vec<MetricDataQuery>,
     #[serde(skip_serializing_if = "Option::is_none")]
     statistic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extended_statistic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    unit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     period: Option<u32>,
+    dimensions: Vec<Dimension<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<MetricDataQuery>,
+    threshold: f64,
+    comparison_operator: &'a str,
     evaluation_periods: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     datapoints_to_alarm: Option<u32>,
-    threshold: f64,
-    comparison_operator: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     treat_missing_data: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evaluate_low_sample_count_percentile: Option<&'a str>,
     state_value: &'static str,
-    alarm_configuration_updated_timestamp: String,
     state_updated_timestamp: String,
+    actions_enabled: bool,
+    alarm_actions: &'a [String],
+    insufficient_data_actions: &'a [String],
+    #[serde(rename = "okactions")]
+    ok_actions: &'a [String],
 }
 
 #[derive(Serialize)]

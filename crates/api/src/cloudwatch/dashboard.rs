@@ -1,13 +1,13 @@
 //! Dashboards: kept and given back. Their widgets are drawn by whoever reads them.
 
 use super::alarm_describe::bad_token;
+use super::dashboard_body;
 use super::error::{Result, invalid};
 use crate::Ctx;
 use crate::ec2::page::Page;
 use model::Scope;
 use model::cloudwatch::Dashboard;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use store::ScopedName;
 use wire::{ApiError, Timestamp};
 
@@ -65,24 +65,24 @@ pub fn put(ctx: &mut Ctx, input: PutDashboard) -> Result<Validated> {
     })
 }
 
-/// A JSON object; what its widgets say is not looked into.
 fn check_body(body: &str) -> Result<()> {
-    let wrong = |why: &str| {
-        let message =
-            format!("The dashboard body is invalid, there are 1 validation errors: {why}");
-        Err(ApiError::client("InvalidParameterInput", message))
-    };
     if MAX_BODY < body.len() {
-        return wrong("it is larger than 1 MiB");
+        return Err(invalid("The dashboard body is larger than 1 MiB."));
     }
-    let parsed = serde_json::from_str(body);
-    match parsed {
-        Ok(Value::Object(object)) => match object.get("widgets") {
-            Some(Value::Array(_)) | None => Ok(()),
-            Some(_) => wrong("the field widgets must be an array"),
-        },
-        _ => wrong("it is not a JSON object"),
+    let wrong = match serde_json::from_str(body) {
+        Ok(parsed) => dashboard_body::check(&parsed),
+        Err(_) => vec![dashboard_body::Wrong::new("", "Should be a JSON object")],
+    };
+    if wrong.is_empty() {
+        return Ok(());
     }
+    // Of texts: it is always written.
+    let list = serde_json::to_string_pretty(&wrong).unwrap_or_default();
+    let message = format!(
+        "The dashboard body is invalid, there are {} validation errors:\n{list}",
+        wrong.len()
+    );
+    Err(ApiError::client("InvalidParameterInput", message))
 }
 
 #[derive(Deserialize)]

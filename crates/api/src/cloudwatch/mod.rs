@@ -13,6 +13,7 @@ mod alarm_state;
 mod basic_monitoring;
 mod composite;
 mod dashboard;
+mod dashboard_body;
 mod error;
 mod metric;
 mod metric_data;

@@ -16,7 +16,7 @@ use store::Tx;
 pub enum Action<'a> {
     /// A scaling policy.
     Scale,
-    /// `arn:aws:automate:REGION:ec2:VERB`
+    /// `arn:aws:automate:REGION:ec2:VERB`, or the older `arn:aws:swf:REGION:ACCOUNT:action/actions/AWS_EC2.InstanceId.VERB/1.0`
     Instance(&'a str),
     /// Topics, functions, operations items: there is nobody to tell but the cloud's event log.
     Tell,
@@ -27,11 +27,14 @@ impl<'a> Action<'a> {
         if arn.contains(":autoscaling:") {
             return Self::Scale;
         }
-        match arn
-            .strip_prefix("arn:aws:automate:")
-            .and_then(|rest| rest.split_once(":ec2:"))
-        {
-            Some((_, verb)) => Self::Instance(verb),
+        let automate = arn.strip_prefix("arn:aws:automate:");
+        let workflow = arn.strip_prefix("arn:aws:swf:").and_then(|rest| {
+            let (_, action) = rest.split_once("AWS_EC2.InstanceId.")?;
+            action.strip_suffix("/1.0")
+        });
+        let verb = automate.and_then(|rest| Some(rest.split_once(":ec2:")?.1));
+        match verb.or(workflow) {
+            Some(verb) => Self::Instance(verb),
             None => Self::Tell,
         }
     }
@@ -226,6 +229,7 @@ fn on_instance(
     let Some(state) = own.map(|i| i.state) else {
         return Err(format!("the instance {id} does not exist"));
     };
+    let verb = &*verb.to_lowercase();
     let fits = match verb {
         "reboot" | "recover" | "stop" => state == InstanceState::Running,
         "terminate" => !matches!(
@@ -252,4 +256,25 @@ fn on_instance(
         }
     });
     Ok(format!("{verb} of {id} begins"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arns_ask_for() {
+        let verb = |arn| match Action::of(arn) {
+            Action::Instance(verb) => Some(verb),
+            Action::Scale | Action::Tell => None,
+        };
+        assert_eq!(
+            verb("arn:aws:automate:us-east-1:ec2:recover"),
+            Some("recover")
+        );
+        let workflow =
+            "arn:aws:swf:us-east-1:000000000000:action/actions/AWS_EC2.InstanceId.Stop/1.0";
+        assert_eq!(verb(workflow), Some("Stop"));
+        assert_eq!(verb("arn:aws:sns:us-east-1:000000000000:topic"), None);
+    }
 }

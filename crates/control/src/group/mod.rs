@@ -58,7 +58,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         if !steps.is_empty() {
             let (launcher, starter) = (&world.launcher, &world.starter);
             let rebalancing = &mut world.rebalancing;
-            let template = template.clone();
+            let (template, capacity) = (template.clone(), apply::capacity(group));
             world.store.update(|tx| {
                 Apply {
                     tx,
@@ -68,6 +68,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
                     launcher,
                     starter,
                     rebalancing,
+                    capacity,
                     begun: 0,
                     now,
                 }

@@ -296,7 +296,7 @@ fn history_is_of_three_types_and_comes_in_pages() {
 #[test]
 fn an_alarm_that_basic_monitoring_cannot_serve_is_explained() {
     let mut cloud = Cloud::new(1.0);
-    stack::web(&mut cloud, "web", (1, 1, 1), 60);
+    stack::web(&cloud, "web", (1, 1, 1), 60);
     cloud.until("at rest", 120.0, |c| c.at_rest("web"));
     let id = cloud.group("web").instances[0].id.clone();
     let monitor = |call: &str| cloud.ec2(&format!("{call}&InstanceId.1={id}"));

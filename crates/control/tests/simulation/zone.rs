@@ -54,6 +54,33 @@ fn capacity_moves_to_the_other_zone_and_back() {
     insta::assert_snapshot!(timeline::activities(&cloud));
 }
 
+/// Zone e has none of the newer types: as much a reason to ask elsewhere as a lack of capacity.
+#[test]
+fn types_that_a_zone_does_not_have_are_launched_elsewhere() {
+    let mut cloud = Cloud::new(1.0);
+    stack::group(&cloud, "web", (1, 4, 1));
+    let subnets = ["us-east-1a", "us-east-1e"].map(|zone| stack::subnet(&cloud, zone).to_string());
+    cloud.autoscaling(&format!(
+        "UpdateAutoScalingGroup&AutoScalingGroupName=web&DesiredCapacity=3&VPCZoneIdentifier={}",
+        subnets.join(",")
+    ));
+    cloud.until("at rest", 60.0, |c| c.serving("web").get(A) == Some(&3));
+    let state = cloud.state();
+    let causes = |status: &str| -> Vec<&str> {
+        let all = state.activities.values().filter(|a| a.status == status);
+        all.map(|a| a.cause.as_str()).collect()
+    };
+    assert!(!causes("Failed").is_empty());
+    // All of one change count from where it began.
+    assert!(
+        causes("Successful")
+            .iter()
+            .all(|c| c.ends_with("increasing the capacity from 0 to 3.")),
+        "{}",
+        timeline::activities(&cloud)
+    );
+}
+
 /// `balanced-only` asks the zone again and again whose turn it is, and no other.
 #[test]
 fn a_group_that_wants_balance_only_waits_for_the_zone() {

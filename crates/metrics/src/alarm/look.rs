@@ -5,10 +5,20 @@ use crate::{MetricKey, Metrics, Statistic};
 use model::Timestamp;
 use model::cloudwatch::MetricAlarm;
 
+/// One period.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Its start.
+    pub at: Timestamp,
+    pub value: Option<f64>,
+    /// Of a metric; an expression has none.
+    pub samples: Option<f64>,
+}
+
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Points {
-    /// Starts of the last periods, oldest first, and their values.
-    pub values: Vec<(Timestamp, Option<f64>)>,
+    /// The last periods, oldest first.
+    pub values: Vec<Point>,
     /// Too few samples for the percentile in the newest period that has any, and the alarm is to
     /// ignore such (`EvaluateLowSampleCountPercentile`).
     pub insignificant: bool,
@@ -33,7 +43,7 @@ pub fn look(
     let period_ms = window.period_ms(alarm.period);
     window.start = end - period_ms * periods as i64;
     let mut insignificant = false;
-    let found: Vec<(i64, f64)> = if alarm.metrics.is_empty() {
+    let found: Vec<(i64, f64, Option<f64>)> = if alarm.metrics.is_empty() {
         let statistic = alarm
             .statistic
             .as_ref()
@@ -55,9 +65,13 @@ pub fn look(
         {
             insignificant = buckets.last().is_some_and(|(_, b)| b.count < least);
         }
-        let values = buckets
-            .into_iter()
-            .filter_map(|(at, bucket)| Some((at.as_millisecond(), statistic.of(&bucket)?)));
+        let values = buckets.into_iter().filter_map(|(at, bucket)| {
+            Some((
+                at.as_millisecond(),
+                statistic.of(&bucket)?,
+                Some(bucket.count),
+            ))
+        });
         values.collect()
     } else {
         let source = Stored {
@@ -70,11 +84,16 @@ pub fn look(
             return Ok(Points::default());
         };
         let mut lines = evaluation.answer(query)?.lines;
-        lines.pop().map(|line| line.points).unwrap_or_default()
+        let points = lines.pop().map(|line| line.points).unwrap_or_default();
+        points.into_iter().map(|(at, v)| (at, v, None)).collect()
     };
     let values = window.slots(period_ms).map(|slot| {
-        let at = found.binary_search_by_key(&slot, |(t, _)| *t);
-        (time(slot), at.ok().map(|i| found[i].1))
+        let at = found.binary_search_by_key(&slot, |(t, _, _)| *t).ok();
+        Point {
+            at: time(slot),
+            value: at.map(|i| found[i].1),
+            samples: at.and_then(|i| found[i].2),
+        }
     });
     Ok(Points {
         values: values.collect(),
@@ -143,9 +162,9 @@ mod tests {
     #[track_caller]
     fn check(alarm: &MetricAlarm, end: i64, expected: &[Option<f64>]) {
         let points = look(&metrics(), alarm, expected.len(), time(end), 3000).unwrap();
-        let values: Vec<Option<f64>> = points.values.iter().map(|(_, v)| *v).collect();
+        let values: Vec<Option<f64>> = points.values.iter().map(|p| p.value).collect();
         assert_eq!(values, expected);
-        let first = points.values[0].0.as_millisecond();
+        let first = points.values[0].at.as_millisecond();
         assert_eq!(
             first,
             end - 3000 * expected.len() as i64 * i64::from(alarm.period / 60)

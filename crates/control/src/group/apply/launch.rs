@@ -57,7 +57,6 @@ impl Apply<'_> {
             };
             let mut failures = Vec::new();
             let choices = fleet.choices(zone);
-            let weight = choices.first().map_or(1, |c| c.weight);
             for choice in choices {
                 let from = self.source(&choice);
                 let request = TemplateLaunch {
@@ -86,11 +85,10 @@ impl Apply<'_> {
                     Err(failure) => failures.push((choice.spot, failure)),
                 }
             }
-            let lacks = |(_, f): &(bool, LaunchError)| f.code == "InsufficientInstanceCapacity";
-            let elsewhere = failures.iter().any(lacks);
+            let elsewhere = failures.iter().any(|(_, f)| of_zone(f));
             if let Some((spot, failure)) = failures.into_iter().next() {
                 let failure = self.said(spot, failure);
-                let cause = self.launch_cause(group, zones, why, weight);
+                let cause = self.launch_cause(group, why);
                 self.launch_failed(group, zone, subnet.as_str(), cause, &failure);
                 failed = true;
             }
@@ -130,17 +128,8 @@ impl Apply<'_> {
     }
 
     /// Why an instance is launched, or taken from the warm pool.
-    pub(super) fn launch_cause(
-        &self,
-        group: &AutoScalingGroup,
-        zones: &[String],
-        why: LaunchWhy,
-        weight: u32,
-    ) -> String {
+    pub(super) fn launch_cause(&self, group: &AutoScalingGroup, why: LaunchWhy) -> String {
         let now = self.now;
-        let staying = group.instances.iter();
-        let staying = staying.filter(|m| !m.lifecycle.is_terminating());
-        let capacity: u32 = staying.map(|m| m.weight).sum();
         match why {
             LaunchWhy::Replacement => at(
                 now,
@@ -159,24 +148,35 @@ impl Apply<'_> {
                 now,
                 "an instance was launched in response to an EC2 instance rebalance recommendation.",
             ),
-            LaunchWhy::Rebalance => at(
-                now,
-                &format!(
-                    "instances were launched to balance instances in zones {} with other zones resulting in more than desired number of instances in the group.",
-                    zones.join(" ")
-                ),
-            ),
+            LaunchWhy::Rebalance => {
+                let zones = self.zones(group);
+                let count = |zone: &String| {
+                    let there = |m: &&GroupInstance| {
+                        m.zone == *zone && m.lifecycle.counts() && !m.rebalancing
+                    };
+                    group.instances.iter().filter(there).count().to_string()
+                };
+                let counts: Vec<String> = zones.iter().map(count).collect();
+                at(
+                    now,
+                    &format!(
+                        "availability zones {} had {} instances respectively. An instance was launched to aid in balancing the group's zones.",
+                        zones.join(" "),
+                        counts.join(" ")
+                    ),
+                )
+            }
             // Wording is an assumption as well.
             LaunchWhy::Warm => at(
                 now,
                 "an instance was launched in response to a difference between desired and actual size of the warm pool.",
             ),
             LaunchWhy::Capacity => {
+                let (from, to) = (self.capacity, group.desired_capacity());
                 let follow = at(
                     now,
                     &format!(
-                        "an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {capacity} to {}.",
-                        capacity + weight
+                        "an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {from} to {to}."
                     ),
                 );
                 match &group.last_cause {
@@ -185,6 +185,14 @@ impl Apply<'_> {
                 }
             }
         }
+    }
+
+    /// Where the group launches, in order of their names.
+    fn zones(&self, group: &AutoScalingGroup) -> Vec<String> {
+        let subnets = group.subnets.iter();
+        let zones = subnets.filter_map(|s| Some(self.tx.subnets.get(s)?.zone.clone()));
+        let zones: std::collections::BTreeSet<String> = zones.collect();
+        zones.into_iter().collect()
     }
 
     /// An attempt to balance the zones came to nothing. It waits on its own, so that capacity
@@ -210,7 +218,7 @@ impl Apply<'_> {
             .map(|i| (i.instance_type.clone(), i.spot.is_some()))
             .unwrap_or_default();
         let weight = group.weight_of(&self.template, &instance_type);
-        let cause = self.launch_cause(group, &[zone.to_owned()], why, weight);
+        let cause = self.launch_cause(group, why);
         let activity = self.activity(
             group,
             match why {
@@ -283,6 +291,8 @@ impl Apply<'_> {
             g.launch_failures += 1;
             g.retry_at = Some(now + speed.wait(wait));
             g.failing_since.get_or_insert(now);
+            // The attempt that failed has told why it was made.
+            g.last_cause = None;
         });
         self.give_up();
     }
@@ -317,4 +327,13 @@ fn tags(group: &AutoScalingGroup) -> Tags {
         .collect();
     tags.insert("aws:autoscaling:groupName".into(), group.name.clone());
     tags
+}
+
+/// The zone has no room, or none for instances of this type: another may.
+fn of_zone(failure: &LaunchError) -> bool {
+    match failure.code.as_str() {
+        "InsufficientInstanceCapacity" => true,
+        "Unsupported" => failure.message.contains("Availability Zone"),
+        _ => false,
+    }
 }

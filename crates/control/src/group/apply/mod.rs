@@ -39,6 +39,8 @@ pub struct Apply<'a> {
     pub launcher: &'a Launcher,
     pub starter: &'a Starter,
     pub rebalancing: &'a mut Rebalancing,
+    /// Units that stay in the group, as the plan found it: all its activities count from there.
+    pub capacity: u32,
     /// Activities that this plan has begun.
     pub begun: i64,
     pub now: Timestamp,
@@ -279,6 +281,13 @@ impl Apply<'_> {
             message,
         );
     }
+}
+
+/// Units that are not on their way out.
+pub fn capacity(group: &AutoScalingGroup) -> u32 {
+    let staying = group.instances.iter();
+    let staying = staying.filter(|m| !m.lifecycle.is_terminating());
+    staying.map(|m| m.weight).sum()
 }
 
 /// A change of capacity explains the activities that reach it, and no later ones.

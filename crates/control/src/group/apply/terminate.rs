@@ -8,6 +8,7 @@ use model::autoscaling::{AutoScalingGroup, LifecycleState};
 use model::elbv2::{TargetGroup, TargetHealth};
 use model::event::Severity;
 use model::instance::{Instance, InstanceState};
+use std::collections::BTreeSet;
 use store::TargetHealthKey;
 
 impl Apply<'_> {
@@ -18,10 +19,6 @@ impl Apply<'_> {
         why: TerminateWhy,
     ) {
         let now = self.now;
-        let staying = group.instances.iter();
-        let staying = staying.filter(|m| !m.lifecycle.is_terminating());
-        let capacity: u32 = staying.map(|m| m.weight).sum();
-        let weight = group.held().find(|m| m.id == *id).map_or(1, |m| m.weight);
         let cause = match why {
             TerminateWhy::Unhealthy(because) => at(
                 now,
@@ -46,21 +43,33 @@ impl Apply<'_> {
                 now,
                 "an instance was taken out of service in response to an EC2 instance rebalance recommendation.",
             ),
-            TerminateWhy::Rebalance => at(
-                now,
-                "an instance was taken out of service in response to a difference between desired and actual capacity, after instances were launched to balance zones.",
-            ),
+            TerminateWhy::Rebalance => {
+                let (from, to) = (self.capacity, group.desired_capacity());
+                let newcomers = group.instances.iter().filter(|m| m.rebalancing);
+                let zones: BTreeSet<&str> = newcomers.map(|m| m.zone.as_str()).collect();
+                let zones = zones.into_iter().collect::<Vec<_>>().join(" ");
+                let sentences = [
+                    format!(
+                        "instances were launched to balance instances in zones {zones} with other zones resulting in more than desired number of instances in the group."
+                    ),
+                    format!(
+                        "an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {from} to {to}."
+                    ),
+                    format!("instance {id} was selected for termination."),
+                ];
+                sentences.map(|s| at(now, &s)).join("  ")
+            }
             // Wording is an assumption: the captures at hand show none.
             TerminateWhy::Warm => at(
                 now,
                 "an instance was taken out of the warm pool in response to a difference between desired and actual size of the warm pool.",
             ),
             TerminateWhy::Capacity => {
+                let (from, to) = (self.capacity, group.desired_capacity());
                 let follow = at(
                     now,
                     &format!(
-                        "an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {capacity} to {}.",
-                        capacity.saturating_sub(weight)
+                        "an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {from} to {to}."
                     ),
                 );
                 let selected = at(now, &format!("instance {id} was selected for termination."));

@@ -41,8 +41,7 @@ impl Apply<'_> {
         let Some(instance) = self.tx.get::<Instance>(id).cloned() else {
             return;
         };
-        let zone = std::slice::from_ref(&member.zone);
-        let cause = self.launch_cause(group, zone, why, member.weight);
+        let cause = self.launch_cause(group, why);
         if instance.state == InstanceState::Stopped
             && let Err(failure) = (self.starter)(self.tx, id, now)
         {
