@@ -26,7 +26,7 @@ MASKED = [
     "systemd-networkd.service", "systemd-networkd.socket", "systemd-networkd-wait-online.service",
     "systemd-resolved.service",
     # No seats and no terminals.
-    "systemd-logind.service", "getty.target", "console-getty.service", "getty@tty1.service",
+    "getty.target", "console-getty.service", "getty@tty1.service",
     "systemd-ask-password-console.path", "systemd-ask-password-wall.path",
     # The kernel's audit, crash dumps and entropy are the host's; telinit's pipe nobody uses.
     "systemd-journald-audit.socket", "systemd-pstore.service", "systemd-random-seed.service", "systemd-initctl.socket",
@@ -36,7 +36,8 @@ MASKED = [
 ]
 
 # Started when first asked, by their sockets: most instances ask never, and an idle one is to be small.
-ON_DEMAND = ["usr/lib/systemd/system/multi-user.target.wants/dbus.service"]
+# logind comes by D-Bus when `reboot`, `loginctl` and the like ask for it.
+ON_DEMAND = [f"usr/lib/systemd/system/multi-user.target.wants/{unit}.service" for unit in ("dbus", "systemd-logind")]
 
 # Anything here would be the same in every instance, or be a trace of the building host.
 REMOVED = [
