@@ -166,6 +166,17 @@ pub struct DiskUsage {
     pub write_ops: u64,
 }
 
+impl DiskUsage {
+    pub fn since(self, start: Self) -> Self {
+        Self {
+            read_bytes: self.read_bytes.saturating_sub(start.read_bytes),
+            read_ops: self.read_ops.saturating_sub(start.read_ops),
+            write_bytes: self.write_bytes.saturating_sub(start.write_bytes),
+            write_ops: self.write_ops.saturating_sub(start.write_ops),
+        }
+    }
+}
+
 /// Completes "failed to …".
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {

@@ -22,6 +22,7 @@ pub struct Readings(BTreeMap<InstanceId, Reading>);
 #[derive(Clone, Copy)]
 struct Reading {
     started: Timestamp,
+    boots: u32,
     at: Timestamp,
     counters: Counters,
 }
@@ -109,6 +110,7 @@ fn measure_one(
     }
     let reading = Reading {
         started: seen.started,
+        boots: seen.boots,
         at: now,
         counters: seen.usage,
     };
@@ -127,7 +129,11 @@ fn measure_one(
     if seconds <= 0.0 {
         return;
     }
-    let (old, new) = (before.counters, seen.usage);
+    let (mut old, new) = (before.counters, seen.usage);
+    if before.boots != seen.boots {
+        // Its volume may be another device's since, whose counters began before.
+        old.disk = new.disk;
+    }
     let delta = |new: u64, old: u64| new.saturating_sub(old) as f64;
     let quota = seen.cpu_quota_usec_per_sec as f64 * seconds;
     let cpu = if quota > 0.0 {

@@ -57,6 +57,9 @@ fn the_kernel_is_out_of_reach() {
         "mount -t debugfs none /mnt",
         "mount -t tracefs none /mnt",
         "mount -t securityfs none /mnt",
+        "mount -t bpf none /mnt",
+        "mount -t devtmpfs none /mnt",
+        "mkdir -p /m && mount -t cgroup -o none,name=own none /m",
         "dmesg",
         "nsenter -t 1 -m -p -- nsenter -t 2 -m true",
         "nice -n -20 ionice -c 1 chrt -f 99 true",
@@ -76,6 +79,19 @@ fn the_kernel_is_out_of_reach() {
         assert_eq!(python("313, 0, 0, 0"), "-1 1", "finit_module");
         assert_eq!(python("298, 0, 0, 0, 0, 0"), "-1 1", "perf_event_open");
         assert_eq!(python("304, 0, 0, 0"), "-1 1", "open_by_handle_at");
+        assert_eq!(python("323, 0"), "-1 1", "userfaultfd");
+        assert_eq!(
+            python("321, 0, b\"\\2\\0\\0\\0\\4\\0\\0\\0\\4\\0\\0\\0\\4\" + bytes(100), 100"),
+            "-1 1",
+            "bpf"
+        );
+        assert_eq!(python("227, 0, bytes(16)"), "-1 1", "clock_settime");
+        assert_eq!(
+            python("144, 0, 1, b\"\\1\\0\\0\\0\""),
+            "-1 1",
+            "sched_setscheduler"
+        );
+        assert_eq!(python("246, 0, 0, 0, 0"), "-1 1", "kexec_load");
         assert_eq!(python("425, 1, 0"), "-1 38", "io_uring_setup");
         assert_eq!(python("0x40000027"), "-1 38", "getpid of x32");
     }
@@ -94,6 +110,33 @@ fn the_kernel_is_out_of_reach() {
     cloud.say("useradd -m somebody && su somebody -c 'test $(id -u) -ge 1000 && sudo -n true; test $? -ne 0'");
     let now = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("release");
     assert_eq!(now, release);
+}
+
+/// Children possess the keys of their parents' session, in whatever user namespace they are.
+#[test]
+fn keys_of_whoever_started_it_stay_outside() {
+    let Some(cloud) = Cloud::new(21) else { return };
+    // A session of its own for this thread, and for the shim that it starts.
+    // SAFETY: strings that end with zero and outlive the calls.
+    let key = unsafe {
+        libc::syscall(libc::SYS_keyctl, 1, 0);
+        let (kind, name, secret) = (c"user".as_ptr(), c"nines-test".as_ptr(), c"x".as_ptr());
+        libc::syscall(libc::SYS_add_key, kind, name, secret, 1, -3)
+    };
+    if key < 0 {
+        println!("skipped: this kernel keeps no keys");
+        return;
+    }
+    cloud.boot();
+    let seen = format!(
+        "import ctypes; libc = ctypes.CDLL(None); print(libc.syscall(250, 6, {key}, 0, 0))"
+    );
+    // Both what was entered and what the init began.
+    assert_eq!(cloud.say(&format!("python3 -c '{seen}'")), "-1");
+    let unit = format!("systemd-run -qP python3 -c '{seen}'");
+    assert_eq!(cloud.say(&unit), "-1");
+    assert_eq!(cloud.say("grep -c nines-test /proc/keys; true"), "0");
+    assert_eq!(cloud.say("tr '\\0' '\\n' </proc/1/comm"), "systemd");
 }
 
 #[test]

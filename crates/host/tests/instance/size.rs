@@ -64,6 +64,30 @@ fn a_volume_has_a_size() {
         "full here too"
     );
     cloud.say("rm /root/big /var/lib/docker/more; echo kept > /root/kept; sync");
+    // No file more fits, and that is the instance's trouble alone.
+    let many = "mkdir /root/many && cd /root/many && seq 100000 | xargs touch 2>/dev/null";
+    assert_ne!(cloud.sh(many).0, Some(0), "no inode is left");
+    cloud.say("rm -r /root/many; sync");
+    // Of disks it sees its own alone, in whatever place tools look.
+    assert_eq!(
+        cloud.say("lsblk -bnro NAME,TYPE,SIZE; ls /sys/block /sys/class/block | xargs"),
+        "nvme0n1 disk 268435456\nnvme0n1p1 part 267386880\n/sys/block: nvme0n1 /sys/class/block: nvme0n1 nvme0n1p1"
+    );
+    assert_eq!(
+        cloud.say("awk 'NR > 2 {print $4}' /proc/partitions | xargs"),
+        "nvme0n1 nvme0n1p1"
+    );
+    let written = || -> u64 {
+        let sectors = cloud.say("awk '$3 == \"nvme0n1\" {print $10}' /proc/diskstats");
+        sectors.parse().expect("sectors")
+    };
+    let before = written();
+    let seen = cloud.observe().usage.disk.write_bytes;
+    cloud.say("head -c 8M /dev/zero >/root/eight; sync; rm /root/eight; sleep 0.2");
+    let told = cloud.observe().usage.disk.write_bytes - seen;
+    assert!((8 << 20..16 << 20).contains(&told), "{told}");
+    let sectors = written() - before;
+    assert!((16384..2 * 16384).contains(&sectors), "{sectors}");
     cloud
         .instances
         .stop(&cloud.spec.id, false, PATIENCE)
@@ -101,6 +125,11 @@ fn an_instance_is_told_its_own_size() {
         cloud
             .say("grep MemTotal /proc/meminfo; free -m | awk '/Mem/ {print $2} /Swap/ {print $2}'"),
         "MemTotal:         524288 kB\n512\n0"
+    );
+    // File systems in memory are parts of the instance's, and what is put into /tmp takes none.
+    assert_eq!(
+        cloud.say("df -k --output=size /run /dev/shm | tail -n 2 | xargs; df --output=fstype / /tmp | tail -n 2 | uniq; stat -c %a /tmp"),
+        "104860 262144\noverlay\n1777"
     );
     let free = || -> u64 {
         let text = cloud.say("awk '/MemFree/ {print $2}' /proc/meminfo");

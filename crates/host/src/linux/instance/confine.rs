@@ -60,9 +60,23 @@ const X32: u32 = 0x4000_0000;
 
 pub struct Filter(Vec<libc::sock_filter>);
 
+/// Takes the caller's keys away: whoever started the control plane may keep some in a session keyring
+/// (PAM gives each login one), and children possess what their parents do, in any user namespace.
+fn leave_keyring() -> nix::Result<()> {
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: no name is given, so a new keyring without one is made.
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, 0) };
+    match Errno::result(joined) {
+        // A kernel without keys; a host, itself a container, that may not use them, nor may its children.
+        Ok(_) | Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
 /// Confines the calling process and all its descendants. It must have CAP_SYS_ADMIN and
 /// CAP_SETPCAP in its user namespace. Allocates nothing.
 pub fn confine(filter: &Filter) -> nix::Result<()> {
+    leave_keyring()?;
     for number in CAPABILITIES {
         // SAFETY: plain numbers.
         let done = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) };

@@ -37,9 +37,9 @@ pub fn run(spec: &InstanceSpec, parts: &Parts) -> Result<Infallible> {
     if spec.privileged() {
         shield_host()?;
     }
-    devices(parts)?;
+    devices(spec, parts)?;
     own_size(parts)?;
-    volatile(parts)?;
+    volatile(spec, parts)?;
     for (target, tree) in &parts.data {
         make_dirs(target)?;
         attach(tree, target)?;
@@ -70,8 +70,13 @@ fn enter_root(parts: &Parts) -> Result<()> {
 }
 
 fn kernel_file_systems() -> Result<()> {
-    for dir in ["/proc", "/sys", "/dev", "/run", "/tmp"] {
+    for dir in ["/proc", "/sys", "/dev", "/run"] {
         make_dirs(Path::new(dir))?;
+    }
+    if !Path::new("/tmp").exists() {
+        make_dirs(Path::new("/tmp"))?;
+        fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777))
+            .during(|| "open /tmp to all".into())?;
     }
     let common = F::MS_NOSUID | F::MS_NODEV | F::MS_NOEXEC;
     file_system("proc", "/proc", common, "")?;
@@ -125,7 +130,7 @@ fn shield_host() -> Result<()> {
         .during(|| format!("keep {net} writable"))
 }
 
-fn devices(parts: &Parts) -> Result<()> {
+fn devices(spec: &InstanceSpec, parts: &Parts) -> Result<()> {
     file_system("tmpfs", "/dev", F::MS_NOSUID, "mode=755,size=4m")?;
     let dev = Path::new("/dev");
     for (name, tree) in &parts.devices {
@@ -155,7 +160,8 @@ fn devices(parts: &Parts) -> Result<()> {
         quiet,
         "newinstance,ptmxmode=0666,mode=620,gid=5",
     )?;
-    file_system("tmpfs", "/dev/shm", F::MS_NOSUID | F::MS_NODEV, "mode=1777")?;
+    let shared = format!("mode=1777,size={}", spec.memory_bytes / 2);
+    file_system("tmpfs", "/dev/shm", F::MS_NOSUID | F::MS_NODEV, &shared)?;
     file_system("mqueue", "/dev/mqueue", quiet | F::MS_NODEV, "")
 }
 
@@ -178,10 +184,12 @@ fn own_size(parts: &Parts) -> Result<()> {
     Ok(())
 }
 
-fn volatile(parts: &Parts) -> Result<()> {
+/// Sizes are parts of the instance's memory, as systemd would have them, or they would be of the host's.
+/// `/tmp` is on the root volume, as in AMIs of Debian and Ubuntu: what is downloaded there takes no memory.
+fn volatile(spec: &InstanceSpec, parts: &Parts) -> Result<()> {
     let common = F::MS_NOSUID | F::MS_NODEV;
-    file_system("tmpfs", "/run", common, "mode=755")?;
-    file_system("tmpfs", "/tmp", common, "mode=1777")?;
+    let size = format!("mode=755,size={}", spec.memory_bytes / 5);
+    file_system("tmpfs", "/run", common, &size)?;
     let notify = Path::new(NOTIFY);
     make_file(notify)?;
     attach(&parts.notify, notify)

@@ -8,6 +8,7 @@
 //! cgroup hosts, for features an instance does not want), nspawn (needs its package, and
 //! twice the time to start).
 
+mod block_files;
 mod boot;
 mod command;
 mod confine;

@@ -9,10 +9,12 @@
 //! in each of them; and it would take a CPU quota for a count of CPUs), and files written
 //! every second.
 
+use super::block_files;
 use super::mount;
 use super::proc_text::{self as text, CpuTime, Load};
 use super::root::make_dir;
-use crate::instance::{During, InstanceError, InstanceSpec};
+use super::usage;
+use crate::instance::{DiskUsage, During, InstanceError, InstanceSpec};
 use crate::linux::cgroup::Cgroups;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::fanotify::{
@@ -29,15 +31,17 @@ type Result<T> = std::result::Result<T, InstanceError>;
 /// In the instance's directory on the host.
 const DIRECTORY: &str = "proc";
 /// Name of the file, and its place in the instance.
-const CHANGING: [(&str, &str); 4] = [
+const CHANGING: [(&str, &str); 5] = [
     ("meminfo", "/proc/meminfo"),
     ("stat", "/proc/stat"),
     ("loadavg", "/proc/loadavg"),
     ("uptime", "/proc/uptime"),
+    ("diskstats", "/proc/diskstats"),
 ];
-const FIXED: [(&str, &str); 5] = [
+const FIXED: [(&str, &str); 6] = [
     ("cpuinfo", "/proc/cpuinfo"),
     ("swaps", "/proc/swaps"),
+    ("partitions", "/proc/partitions"),
     ("cpu-online", "/sys/devices/system/cpu/online"),
     ("cpu-possible", "/sys/devices/system/cpu/possible"),
     ("cpu-present", "/sys/devices/system/cpu/present"),
@@ -55,6 +59,9 @@ pub struct ProcFiles {
     /// CPU time of the boots before.
     before: CpuTime,
     load: Load,
+    init: i32,
+    /// The loop device's counters at the boot: others had it before.
+    disk_before: DiskUsage,
     /// When the load was last looked at, and the CPU time then.
     seen: (Instant, u64),
 }
@@ -68,12 +75,14 @@ impl ProcFiles {
         for (name, _) in FIXED {
             let content = match name {
                 "cpuinfo" => text::cpuinfo(&host, spec.cpu.vcpus),
+                "partitions" => block_files::partitions(spec.root_bytes),
                 "swaps" => "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_owned(),
                 _ => text::cpu_list(spec.cpu.vcpus),
             };
             let path = directory.join(name);
             fs::write(&path, content).during(|| format!("write {}", path.display()))?;
         }
+        block_files::create(directory, spec.root_bytes)?;
         let make = |name| {
             let path = directory.join(name);
             File::create(&path).during(|| format!("create {}", path.display()))
@@ -95,6 +104,8 @@ impl ProcFiles {
             written: None,
             before: CpuTime::default(),
             load: Load::default(),
+            init: 0,
+            disk_before: DiskUsage::default(),
             seen: (now, 0),
         })
     }
@@ -107,6 +118,17 @@ impl ProcFiles {
         self.load = Load::default();
         self.seen = (now, 0);
         self.write(cgroups);
+    }
+
+    /// The init of the boot runs, in its own mounts.
+    pub fn started(&mut self, init: i32, cgroups: &Cgroups) {
+        self.init = init;
+        self.disk_before = usage::disk(cgroups, self.spec.id.as_str(), init);
+    }
+
+    fn disk(&self, cgroups: &Cgroups) -> DiskUsage {
+        let now = usage::disk(cgroups, self.spec.id.as_str(), self.init);
+        now.since(self.disk_before)
     }
 
     pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -160,6 +182,7 @@ impl ProcFiles {
                     &cgroups.memory_stat(&id),
                 ),
                 "stat" => text::stat(&host("/proc/stat"), cpu, &ticks, booted as i64),
+                "diskstats" => block_files::diskstats(self.spec.root_bytes, self.disk(cgroups)),
                 "loadavg" => self.load.text(cgroups.tasks(&id), &host("/proc/loadavg")),
                 _ => text::uptime(&ticks, up_usec),
             };
@@ -191,10 +214,11 @@ fn watch(directory: &Path) -> nix::Result<Fanotify> {
     Ok(gate)
 }
 
-/// The files as detached read-only mounts, with their places in the instance, which may lack some.
+/// The files, and the directories of disks, as detached read-only mounts, with their places in the instance, which may lack some.
 pub fn mounts() -> Result<Vec<(&'static str, OwnedFd)>> {
     let mut made = Vec::new();
-    for (name, target) in CHANGING.into_iter().chain(FIXED) {
+    let files = CHANGING.into_iter().chain(FIXED);
+    for (name, target) in files.chain(block_files::DIRECTORIES) {
         let tree = mount::detached(&Path::new(DIRECTORY).join(name))?;
         mount::make_read_only(&tree)?;
         made.push((target, tree));

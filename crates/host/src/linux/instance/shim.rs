@@ -134,6 +134,7 @@ impl Shim {
                 network_namespace: &self.network_namespace,
                 console: &self.console,
             })?;
+            self.proc_files.started(init.as_raw(), &self.cgroups);
             self.status.init =
                 Process::find(init.as_raw()).during(|| "look at the instance's init".into())?;
             if self.wish == Wish::Run {
