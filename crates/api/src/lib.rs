@@ -18,6 +18,7 @@ pub mod iam;
 pub mod instance_connect;
 pub mod kms;
 pub mod logs;
+pub mod route53;
 pub mod s3;
 pub mod service_quotas;
 pub mod sns;
@@ -45,6 +46,7 @@ pub fn services() -> Vec<wire::Service<Ctx>> {
         acm::service(),
         logs::service(),
         kms::service(),
+        route53::service(),
         sns::service(),
         sqs::service(),
         ecr::service(),

@@ -1,12 +1,13 @@
 //! Certificates: issues what was requested, and renews it before it ends.
 //!
 //! The cloud has an authority of its own, made at the first start; who trusts its certificate
-//! (`nines ca`) trusts what it issued. Validation on AWS is a record that the requester places in
-//! the domain's zone. There is no zone here that could hold it, so a request is issued at once and
-//! the event says that nothing was checked.
+//! (`nines ca`) trusts what it issued. Validation is a record that the requester places in the
+//! domain's zone. Where the account has a public zone that holds the name, the record must be there;
+//! where nobody here has one, nobody could place it, so that the name is taken as validated and the
+//! event says that nothing was checked.
 
-use crate::World;
 use crate::clock::earliest;
+use crate::{World, hosted_zone};
 use jiff::{SignedDuration, Timestamp};
 use model::acm::{Certificate, CertificateAuthority, CertificateMaterial, CertificateOrigin};
 use model::event::Severity;
@@ -15,6 +16,7 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
 };
 use std::time::{Duration, SystemTime};
+use store::State;
 
 /// As ACM's certificates (13 months), and its authority ten years.
 const LIFE: SignedDuration = SignedDuration::from_hours(395 * 24);
@@ -43,6 +45,11 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
             again = earliest(again, due);
             continue;
         }
+        let checked = match validated(&state, certificate) {
+            Some(checked) => checked,
+            // For a first one; what was validated once is renewed while its record stays.
+            None => continue,
+        };
         match issue(authority, certificate, key_algorithm, now) {
             Ok(material) => world.store.update(|tx| {
                 let done = |c: &mut Certificate| {
@@ -56,7 +63,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
                     &certificate.arn,
                     "certificate",
                     format!(
-                        "issued for {} by the cloud's own authority; there are no hosted zones here, so control over the names was not checked",
+                        "issued for {} by the cloud's own authority; {checked}",
                         certificate.names.join(", ")
                     ),
                 );
@@ -67,6 +74,32 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         }
     }
     again
+}
+
+/// How far control over the names was shown; none as long as a record is missing.
+fn validated(state: &State, certificate: &Certificate) -> Option<String> {
+    let account = &*certificate.scope.account;
+    let mut unchecked = Vec::new();
+    for name in &certificate.names {
+        let bare = name.strip_prefix("*.").unwrap_or(name);
+        let Some(zone) = hosted_zone::zone_of(state, account, bare) else {
+            unchecked.push(name.as_str());
+            continue;
+        };
+        let (record, value) = model::acm::validation_record(account, bare);
+        let dotless = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
+        let wanted = (dotless(&record), dotless(&value));
+        if !hosted_zone::aliases(state, zone).contains(&wanted) {
+            return None;
+        }
+    }
+    Some(match unchecked.as_slice() {
+        [] => "their validation records are in place".to_owned(),
+        names => format!(
+            "this account has no public hosted zone for {}, so control over that was not checked",
+            names.join(", ")
+        ),
+    })
 }
 
 fn ensure_authority(world: &World, now: Timestamp) -> Result<()> {

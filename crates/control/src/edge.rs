@@ -29,6 +29,8 @@ pub struct Edge {
     /// VPCs that some configuration since `applied` named: sockets may still be open in them.
     held: BTreeMap<VpcId, u64>,
     credentials: Credentials,
+    /// Changes of hosted zones that are in what was pushed.
+    carried: BTreeSet<String>,
     /// Failures last said, so that each is an event once.
     failures: BTreeSet<String>,
 }
@@ -44,6 +46,11 @@ impl Edge {
         self.pushed
             .as_ref()
             .is_some_and(|c| self.applied >= c.revision)
+    }
+
+    /// Whether the change of a hosted zone is in force.
+    pub fn has_change(&self, id: &str) -> bool {
+        self.has_all() && self.carried.contains(id)
     }
 
     /// Whether it was told last to take connections for an endpoint; nothing is known of a former
@@ -73,8 +80,8 @@ impl Edge {
                     .retain(|id, last| wanted.contains(id) || *last >= revision);
                 new
             }
-            // A count, for `usage`.
-            cfg::Report::MetadataNoToken(_) => Vec::new(),
+            // For `usage` and `hosted_zone`.
+            cfg::Report::MetadataNoToken(_) | cfg::Report::HealthCheck { .. } => Vec::new(),
         }
     }
 }
@@ -109,6 +116,8 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
         };
         tunnels.endpoints.retain(|id, _| stands(id));
     }
+    let changes = state.zone_changes.values().filter(|c| !c.in_sync);
+    world.edge.carried = changes.map(|c| c.id.clone()).collect();
     let revision = world.edge.pushed.as_ref().map_or(0, |c| c.revision);
     config.revision = revision;
     if world.edge.pushed.as_ref() != Some(&config) {
@@ -196,6 +205,12 @@ pub fn desired(
                 private.repositories = crate::repository::served(state, &settings.repositories_dir);
             }
             registry
+        }),
+        hosted_zones: crate::hosted_zone::zones(state),
+        name_server: settings.name_server.clone(),
+        health_checks: settings.health_checks.clone().map(|mut checks| {
+            checks.endpoints = crate::hosted_zone::endpoints(state, settings.speed);
+            checks
         }),
         checkip: settings.checkip.clone(),
         api: settings.api.clone(),

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod command;
 pub mod edge;
 pub mod group;
+mod hosted_zone;
 mod index;
 pub mod instance;
 pub mod instance_connect;
@@ -75,6 +76,10 @@ pub struct Settings {
     pub internet_names: ::edge::config::Names,
     pub registry: Option<::edge::config::Registry>,
     pub checkip: Option<::edge::config::Checkip>,
+    /// Serves public zones of Route 53.
+    pub name_server: Option<::edge::config::NameServer>,
+    /// Looks at endpoints for Route 53, without any.
+    pub health_checks: Option<::edge::config::HealthChecks>,
     /// The APIs as instances reach them.
     pub api: Option<::edge::config::Api>,
     /// EC2 Instance Connect Endpoints, without any.
@@ -277,6 +282,7 @@ impl World {
             network::pass,
             public_access::pass,
             edge::pass,
+            hosted_zone::pass,
             // What the edge serves no more is removed.
             repository::pass,
             // Measures close a period before alarms look at it.
@@ -312,8 +318,14 @@ impl World {
                     }
                 }
                 Report::Edge(report) => {
-                    if let ::edge::config::Report::MetadataNoToken(counts) = &report {
-                        self.usage.take_no_token(counts);
+                    match &report {
+                        ::edge::config::Report::MetadataNoToken(counts) => {
+                            self.usage.take_no_token(counts);
+                        }
+                        ::edge::config::Report::HealthCheck { id, seen } => {
+                            hosted_zone::seen(self, id, seen, now);
+                        }
+                        ::edge::config::Report::Applied { .. } => {}
                     }
                     for failure in self.edge.report(report) {
                         self.store

@@ -8,7 +8,7 @@ mod network;
 mod place;
 mod zone;
 
-pub use self::zone::{Failover, in_service};
+pub use self::zone::{Failover, in_service, is_healthy};
 
 use self::place::target_keys;
 use crate::World;

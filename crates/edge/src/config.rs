@@ -25,6 +25,11 @@ pub struct Config {
     pub authoritative: Vec<String>,
     /// By VPC id.
     pub vpcs: BTreeMap<String, Vpc>,
+    /// Route 53's.
+    #[serde(default)]
+    pub hosted_zones: Vec<HostedZone>,
+    pub name_server: Option<NameServer>,
+    pub health_checks: Option<HealthChecks>,
     pub registry: Option<Registry>,
     pub checkip: Option<Checkip>,
     pub api: Option<Api>,
@@ -55,6 +60,115 @@ impl Name {
 
 fn ttl() -> u32 {
     60
+}
+
+/// A zone of Route 53.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostedZone {
+    /// Without a final dot.
+    pub name: String,
+    /// Ids of those in which it resolves; none for a public zone, which resolves everywhere.
+    pub vpcs: Option<Vec<String>>,
+    pub records: Vec<RecordSet>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordSet {
+    /// Without a final dot; a first label `*` stands for any.
+    pub name: String,
+    /// `A`, `CNAME`, …
+    pub kind: String,
+    pub answer: RecordAnswer,
+    pub routing: Routing,
+    /// By its health check and that of its alias target, as far as it has them.
+    pub healthy: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordAnswer {
+    /// In the form of zone files, with the TTL in seconds.
+    Values { ttl: u32, values: Vec<String> },
+    /// What another name answers, without saying so.
+    Alias { name: String },
+}
+
+/// When a record set is the answer, beside others of its name and type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Routing {
+    Simple,
+    Weighted(u8),
+    /// By the asker's region.
+    Latency(String),
+    Failover {
+        primary: bool,
+    },
+    Multivalue,
+}
+
+/// Looks at endpoints for Route 53.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthChecks {
+    pub netns: Option<PathBuf>,
+    /// Where looks come from.
+    pub source: Ipv4Addr,
+    /// By id.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, HealthCheck>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// None is that of the name, looked up each time.
+    pub address: Option<Ipv4Addr>,
+    pub name: Option<String>,
+    pub port: u16,
+    /// None is a mere connection.
+    pub http: Option<HttpCheck>,
+    /// From look to look; not zero.
+    pub interval: std::time::Duration,
+    /// How many looks in a row change what is thought of it.
+    pub threshold: u8,
+    /// What was thought of it last; it begins there.
+    pub healthy: bool,
+}
+
+impl HealthCheck {
+    /// Whether one that is under way for `other` may go on.
+    pub fn is_same_look(&self, other: &Self) -> bool {
+        let of = |check: &Self| Self {
+            healthy: true,
+            ..check.clone()
+        };
+        of(self) == of(other)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpCheck {
+    pub path: String,
+    pub tls: bool,
+    /// The name is sent in the handshake.
+    pub sni: bool,
+    /// Must be in the body.
+    pub search: Option<String>,
+}
+
+/// What a health check saw last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// By the threshold.
+    pub healthy: bool,
+    pub succeeded: bool,
+    pub status: String,
+}
+
+/// Serves public zones on the internet side, to whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameServer {
+    pub netns: Option<PathBuf>,
+    pub address: SocketAddr,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,6 +458,8 @@ pub enum Report {
     /// Calls without a token since the last such report, by instance id
     /// (CloudWatch's MetadataNoToken).
     MetadataNoToken(BTreeMap<String, u64>),
+    /// What the look at an endpoint of this health check found; not each one that found the same.
+    HealthCheck { id: String, seen: Seen },
 }
 
 /// A socket that could not be opened.

@@ -19,6 +19,7 @@ mod checkip;
 pub mod config;
 mod dns;
 mod handover;
+mod health_check;
 mod http;
 mod listener;
 mod metadata;
@@ -46,6 +47,8 @@ pub enum Error {
     Key(#[source] io::Error, std::path::PathBuf),
     #[error("take over from the process before")]
     Takeover(#[source] io::Error),
+    #[error("set up health checks")]
+    HealthChecks(#[source] io::Error),
     #[error("start a runtime")]
     Runtime(#[source] io::Error),
 }
@@ -75,6 +78,7 @@ pub async fn serve(dir: &Path) -> Result<(), Error> {
     let (mut configs, reporter) = sidecar::serve::<Config, Report>(dir)?;
     let signer = metadata::Signer::open(dir).map_err(|e| Error::Key(e, dir.to_owned()))?;
     let mut servers = Servers::new(signer, Path::new("/etc/resolv.conf"), inherited);
+    let (mut checks, mut outcomes) = servers.health_checks().map_err(Error::HealthChecks)?;
     let successors = sidecar::handover::listen(dir).map_err(Error::Takeover)?;
     let mut connected = reporter.connected();
     let mut applied: Option<Report> = None;
@@ -101,6 +105,7 @@ pub async fn serve(dir: &Path) -> Result<(), Error> {
                         let given = handover::give(&mut stream, &mut servers, &reporter).await;
                         // Known as one that leaves until the last connection has ended.
                         if let Some(_leaving) = given {
+                            checks.set(None);
                             handover::end(servers, dir).await;
                             return Ok(());
                         }
@@ -112,6 +117,10 @@ pub async fn serve(dir: &Path) -> Result<(), Error> {
                 }
                 continue;
             }
+            Some((id, seen)) = outcomes.recv() => {
+                reporter.send(Report::HealthCheck { id, seen });
+                continue;
+            }
             _ = counting.tick() => {
                 tell_counts(&servers, &reporter);
                 continue;
@@ -121,6 +130,7 @@ pub async fn serve(dir: &Path) -> Result<(), Error> {
             continue;
         };
         let failures = servers.apply(&config).await;
+        checks.set(config.health_checks.as_ref());
         for failure in &failures {
             tracing::warn!(
                 listener = failure.listener,

@@ -2,6 +2,7 @@
 
 use crate::config::{self, Config, Failure};
 use crate::handover::{Inherited, Name};
+use crate::health_check::Checks;
 use crate::listener::End;
 use crate::netns::{self, NamespaceId};
 use crate::view::View;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// All servers of this process.
@@ -44,6 +45,8 @@ enum Service {
     Metadata(String),
     ResolverUdp(String),
     ResolverTcp(String),
+    NameServerUdp,
+    NameServerTcp,
     Registry,
     RegistryTls(config::Tls),
     Checkip,
@@ -59,6 +62,8 @@ impl fmt::Display for Service {
             Self::Metadata(vpc) => write!(f, "metadata service of {vpc}"),
             Self::ResolverUdp(vpc) => write!(f, "resolver (UDP) of {vpc}"),
             Self::ResolverTcp(vpc) => write!(f, "resolver (TCP) of {vpc}"),
+            Self::NameServerUdp => write!(f, "name server (UDP)"),
+            Self::NameServerTcp => write!(f, "name server (TCP)"),
             Self::Registry => write!(f, "registry"),
             Self::RegistryTls(_) => write!(f, "registry (HTTPS)"),
             Self::Checkip => write!(f, "checkip"),
@@ -79,7 +84,10 @@ impl Socket {
     }
 
     fn is_udp(&self) -> bool {
-        matches!(self.service, Service::ResolverUdp(_))
+        matches!(
+            self.service,
+            Service::ResolverUdp(_) | Service::NameServerUdp
+        )
     }
 }
 
@@ -128,6 +136,13 @@ impl Servers {
             inherited,
             leaving: Vec::new(),
         }
+    }
+
+    /// Looks at endpoints, with the same eyes for names as the servers.
+    pub fn health_checks(
+        &self,
+    ) -> io::Result<(Checks, mpsc::UnboundedReceiver<(String, config::Seen)>)> {
+        Checks::new(self.view.subscribe(), self.upstream.clone())
     }
 
     /// Puts a configuration in force; answers which sockets could not be opened.
@@ -276,15 +291,16 @@ impl Servers {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 tokio::spawn(metadata::run(listener, instance, signer, counters, stopped))
             }
-            (Service::ResolverTcp(vpc), Opened::Tcp(listener)) => {
-                let zone = Arc::new(move || view.borrow().zone(&vpc));
+            (
+                service @ (Service::ResolverTcp(_) | Service::NameServerTcp),
+                Opened::Tcp(listener),
+            ) => {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                tokio::spawn(dns::tcp(listener, zone, upstream, stopped))
+                tokio::spawn(dns::tcp(listener, names(&service, view), upstream, stopped))
             }
-            (Service::ResolverUdp(vpc), Opened::Udp(socket)) => {
-                let zone = Arc::new(move || view.borrow().zone(&vpc));
+            (service @ (Service::ResolverUdp(_) | Service::NameServerUdp), Opened::Udp(socket)) => {
                 let socket = tokio::net::UdpSocket::from_std(socket)?;
-                tokio::spawn(dns::udp(socket, zone, upstream, stopped))
+                tokio::spawn(dns::udp(socket, names(&service, view), upstream, stopped))
             }
             (Service::Registry, Opened::Tcp(listener)) => {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -323,6 +339,23 @@ impl Servers {
     }
 }
 
+/// Who answers queries: the resolver of a VPC, or the name server of public zones.
+fn names(service: &Service, view: watch::Receiver<Arc<View>>) -> dns::Answers {
+    match service {
+        Service::ResolverTcp(vpc) | Service::ResolverUdp(vpc) => {
+            let vpc = vpc.clone();
+            Arc::new(move |query, transport| {
+                let zone = view.borrow().zone(&vpc)?;
+                Some(dns::reply(query, transport, &zone))
+            })
+        }
+        _ => Arc::new(move |query, transport| {
+            let names = view.borrow().names.clone()?;
+            Some(dns::authoritative(query, transport, &names))
+        }),
+    }
+}
+
 fn wanted(config: &Config) -> (BTreeSet<Socket>, Vec<Failure>) {
     let mut wanted = Vec::new();
     for (id, vpc) in &config.vpcs {
@@ -334,6 +367,11 @@ fn wanted(config: &Config) -> (BTreeSet<Socket>, Vec<Failure>) {
             wanted.push((Service::ResolverUdp(id.clone()), netns, *address));
             wanted.push((Service::ResolverTcp(id.clone()), netns, *address));
         }
+    }
+    if let Some(server) = &config.name_server {
+        let netns = server.netns.as_deref();
+        wanted.push((Service::NameServerUdp, netns, server.address));
+        wanted.push((Service::NameServerTcp, netns, server.address));
     }
     if let Some(registry) = &config.registry {
         wanted.push((
@@ -381,7 +419,9 @@ fn wanted(config: &Config) -> (BTreeSet<Socket>, Vec<Failure>) {
 fn open(socket: &Socket) -> io::Result<Opened> {
     let path = socket.namespace.as_ref().map(|(path, _)| path.as_path());
     netns::within(path, || match socket.service {
-        Service::ResolverUdp(_) => netns::udp(socket.address).map(Opened::Udp),
+        Service::ResolverUdp(_) | Service::NameServerUdp => {
+            netns::udp(socket.address).map(Opened::Udp)
+        }
         _ => netns::tcp(socket.address).map(Opened::Tcp),
     })
 }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct View {
     vpcs: HashMap<String, Vpc>,
+    /// Names that all see alike; none before the first configuration.
+    pub names: Option<Arc<Shared>>,
     pub registry: Option<Arc<Registry>>,
     pub identity: Option<Arc<Identity>>,
 }
@@ -30,11 +32,12 @@ impl View {
                     instances.insert(*address, shared.clone());
                 }
             }
-            let zone = Arc::new(Zone::new(vpc, shared.clone()));
+            let zone = Arc::new(Zone::new(id, vpc, shared.clone()));
             (id.clone(), Vpc { zone, instances })
         });
         Self {
             vpcs: vpcs.collect(),
+            names: Some(shared.clone()),
             registry: config.registry.clone().map(Arc::new),
             identity,
         }

@@ -2,6 +2,7 @@
 
 use crate::*;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
@@ -29,6 +30,25 @@ pub enum CertificateOrigin {
         transparency_logging: bool,
         idempotency_token: Option<String>,
     },
+}
+
+/// Name and value of the CNAME record that shows control over the domain: the same for a name and
+/// its wildcard, and always the same for an account, as on AWS.
+pub fn validation_record(account: &str, name: &str) -> (String, String) {
+    let domain = name.strip_prefix("*.").unwrap_or(name);
+    let digest = |kind: &str, length: usize| {
+        let digest = Sha256::digest(format!("{kind}/{account}/{domain}"));
+        let mut text = hex::encode(digest);
+        text.truncate(length);
+        text
+    };
+    let name = format!("_{}.{domain}.", digest("name", 32));
+    let value = format!(
+        "_{}.{}.acm-validations.aws.",
+        digest("value", 32),
+        digest("zone", 10)
+    );
+    (name, value)
 }
 
 /// A certificate with its key, in PEM.

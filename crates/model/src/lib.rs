@@ -30,6 +30,7 @@ pub mod placement_group;
 pub mod public_access;
 pub mod recurrence;
 pub mod region_settings;
+pub mod route53;
 pub mod s3;
 pub mod scope;
 pub mod snapshot;

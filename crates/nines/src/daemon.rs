@@ -231,6 +231,7 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
         layout::api_address(up.public_pool),
         layout::tunnels_address(up.public_pool),
     );
+    let name_server = layout::name_server_address(up.public_pool);
     let certificates = state.certificates();
     let internet = Some(std::path::Path::new("/run/netns").join(format!("{}-internet", up.name)));
     let name = |address| edge::config::Name::new([address]);
@@ -245,7 +246,7 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
         images,
         sized_volumes,
         millicores_per_vcpu: up.millicores_per_vcpu,
-        internet_services: vec![registry, checkip, api, tunnels],
+        internet_services: vec![registry, checkip, api, tunnels, name_server],
         internet_names: [
             ("registry.nines.internal".to_owned(), name(registry)),
             ("checkip.amazonaws.com".to_owned(), name(checkip)),
@@ -255,6 +256,11 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
             certificate::names()
                 .into_iter()
                 .map(|name_of| (name_of, name(api))),
+        )
+        .chain(
+            model::route53::NAME_SERVERS
+                .into_iter()
+                .map(|server| (server.to_owned(), name(name_server))),
         )
         .chain(
             certificate::registry_names()
@@ -280,6 +286,15 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
                 token_key: api::ecr::token_key(&state.0),
                 repositories: Default::default(),
             }),
+        }),
+        name_server: Some(edge::config::NameServer {
+            netns: internet.clone(),
+            address: (name_server, 53).into(),
+        }),
+        health_checks: Some(edge::config::HealthChecks {
+            netns: internet.clone(),
+            source: name_server,
+            endpoints: Default::default(),
         }),
         checkip: Some(edge::config::Checkip {
             netns: internet.clone(),

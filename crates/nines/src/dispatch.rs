@@ -77,9 +77,7 @@ impl Dispatcher {
         }
         let Some(service) = self.services.iter().find(|s| s.answers(&call)) else {
             let protocol = match call.payload.protocol() {
-                Protocol::RestXml if !call.service().is_some_and(speaks_rest_xml) => {
-                    Protocol::RestJson
-                }
+                Protocol::S3 if !call.service().is_some_and(speaks_rest_xml) => Protocol::RestJson,
                 protocol => protocol,
             };
             return unknown_service(&call).into_response(protocol, plain(), &request_id);
@@ -186,7 +184,7 @@ impl Dispatcher {
         answered.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a call of S3 ended unexpectedly");
             ApiError::internal("The call ended unexpectedly").into_response(
-                Protocol::RestXml,
+                Protocol::S3,
                 plain(),
                 "-",
             )

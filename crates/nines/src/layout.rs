@@ -87,6 +87,11 @@ pub fn tunnels_address(pool: Ipv4Net) -> Ipv4Addr {
     service_address(pool, 13)
 }
 
+/// Name servers of Route 53's public zones, and where its health checks come from.
+pub fn name_server_address(pool: Ipv4Net) -> Ipv4Addr {
+    model::route53::checker(pool)
+}
+
 /// The APIs, under AWS's names.
 pub fn api_address(pool: Ipv4Net) -> Ipv4Addr {
     service_address(pool, 12)

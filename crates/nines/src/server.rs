@@ -220,7 +220,7 @@ fn protocol_of(request: &Request<Incoming>) -> Protocol {
     } else if kind.starts_with("application/x-www-form-urlencoded") && request.uri().path() == "/" {
         Protocol::Query
     } else {
-        Protocol::RestXml
+        Protocol::S3
     }
 }
 
@@ -232,7 +232,7 @@ async fn read(
 ) -> Result<(HttpRequest, Room), ApiError> {
     let (head, body) = request.into_parts();
     let limit = match protocol {
-        Protocol::RestXml => UPLOAD_LIMIT,
+        Protocol::S3 => UPLOAD_LIMIT,
         _ => CALL_LIMIT,
     };
     // Told beforehand, it is refused beforehand.
@@ -325,7 +325,7 @@ async fn collect(
 
 fn busy(protocol: Protocol) -> ApiError {
     let code = match protocol {
-        Protocol::RestXml => "SlowDown",
+        Protocol::S3 => "SlowDown",
         _ => "ServiceUnavailable",
     };
     let message = "Too much is being sent to this cloud at once; try again.";
@@ -334,7 +334,7 @@ fn busy(protocol: Protocol) -> ApiError {
 
 fn too_large(protocol: Protocol) -> ApiError {
     let (code, message) = match protocol {
-        Protocol::RestXml => (
+        Protocol::S3 => (
             "EntityTooLarge",
             "Your proposed upload exceeds the maximum allowed size",
         ),

@@ -23,6 +23,7 @@ use model::logs::{LogEvent, LogEventKey, LogGroup, LogStream, LogStreamKey};
 use model::placement_group::PlacementGroup;
 use model::public_access::PublicAccessExclusion;
 use model::region_settings::RegionSettings;
+use model::route53::{HealthCheck, HostedZone, RecordSet, RecordSetKey, ZoneChange};
 use model::s3::{Bucket, MultipartUpload, Object, Part};
 use model::snapshot::{OwnImage, Snapshot};
 use model::sns::{Subscription, Topic};
@@ -202,6 +203,10 @@ tables! {
     kms_keys: Key, String, |r| r.id.clone();
     kms_aliases: KeyAlias, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     queues: Queue, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
+    hosted_zones: HostedZone, String, |r| r.id.clone();
+    record_sets: RecordSet, RecordSetKey, |r| r.key(), by str, |r| vec![&*r.zone];
+    zone_changes: ZoneChange, String, |r| r.id.clone();
+    health_checks: HealthCheck, String, |r| r.id.clone();
     topics: Topic, ScopedName, |r| ScopedName::new(&r.scope, &r.name);
     subscriptions: Subscription, ScopedName, |r| ScopedName::new(&r.scope, &r.name());
     access_keys: AccessKey, String, |r| r.id.clone();

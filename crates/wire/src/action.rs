@@ -10,6 +10,7 @@ use crate::members::{self, Members};
 use crate::query::Lists;
 use crate::rejection::Rejection;
 use crate::rest::Route;
+use crate::tree::{self, Tree};
 use crate::{cbor, json, query, xml};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +19,7 @@ pub struct Action<Ctx: ?Sized> {
     pub name: &'static str,
     /// Describe, Get, List, …: it may run on a snapshot, beside a writer.
     pub read_only: bool,
-    /// Of a service that speaks REST with JSON.
+    /// Of a service that speaks REST.
     pub route: Option<Route>,
     /// What the input accepts, worked out when asked for.
     pub input: fn() -> Members,
@@ -36,6 +37,7 @@ pub(crate) enum Input<'a> {
     Form(&'a Pairs<'a>, Lists),
     Json(&'a [u8]),
     Cbor(&'a [u8]),
+    Tree(&'a Tree),
 }
 
 /// A decoded call.
@@ -73,6 +75,7 @@ where
                 Input::Form(pairs, lists) => query::decode::<In>(pairs, lists)?,
                 Input::Json(body) => json::decode(body)?,
                 Input::Cbor(body) => cbor::decode(body)?,
+                Input::Tree(tree) => tree::decode(tree)?,
             };
             Ok((Box::new(Bound { input, run }), unclaimed))
         }),

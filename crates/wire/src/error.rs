@@ -99,8 +99,8 @@ impl ApiError {
         let response = HttpResponse::new(self.status);
         let body = match protocol {
             Protocol::Ec2 => self.ec2_body(request_id),
-            Protocol::Query => self.query_body(style.xml_namespace, request_id),
-            Protocol::RestXml => self.s3_body(request_id),
+            Protocol::Query | Protocol::RestXml => self.query_body(style.xml_namespace, request_id),
+            Protocol::S3 => self.s3_body(request_id),
             Protocol::Json10 | Protocol::Json11 => self.json_body(style.shape(&self.code)),
             Protocol::RestJson => self.rest_json_body(),
             Protocol::Cbor => self.cbor_body(style.shape(&self.code)),

@@ -22,8 +22,10 @@ pub enum Protocol {
     Cbor,
     /// restJson1: the method and the path name the action.
     RestJson,
-    /// S3: bound by hand; here for its errors.
+    /// restXml with a body or members in the address: the method and the path name the action.
     RestXml,
+    /// restXml as S3 has it: bound by hand; here for its errors, which nothing wraps.
+    S3,
 }
 
 impl Protocol {
@@ -35,18 +37,19 @@ impl Protocol {
             Self::Json11 => "application/x-amz-json-1.1",
             Self::Cbor => "application/cbor",
             Self::RestJson => "application/json",
-            Self::RestXml => "application/xml",
+            Self::RestXml => "text/xml",
+            Self::S3 => "application/xml",
         }
     }
 
     pub(crate) fn is_xml(self) -> bool {
-        matches!(self, Self::Ec2 | Self::Query | Self::RestXml)
+        matches!(self, Self::Ec2 | Self::Query | Self::RestXml | Self::S3)
     }
 
     /// Adds the headers that every answer of this protocol carries.
     pub(crate) fn mark(self, response: HttpResponse, request_id: &str) -> HttpResponse {
         match self {
-            Self::RestXml => response.with_header("x-amz-request-id", request_id),
+            Self::S3 => response.with_header("x-amz-request-id", request_id),
             Self::Cbor => response
                 .with_header("x-amzn-requestid", request_id)
                 .with_header("smithy-protocol", CBOR_PROTOCOL),
@@ -115,13 +118,14 @@ impl<'a> Call<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// As far as the request alone tells; a form may be ec2 after all, and REST have JSON.
+    /// As far as the request alone tells; a form may be ec2 after all, and REST have
+    /// JSON or an XML of its own.
     pub fn protocol(&self) -> Protocol {
         match self {
             Self::Form { .. } => Protocol::Query,
             Self::Json { protocol, .. } => *protocol,
             Self::Cbor { .. } => Protocol::Cbor,
-            Self::Rest(_) => Protocol::RestXml,
+            Self::Rest(_) => Protocol::S3,
         }
     }
 

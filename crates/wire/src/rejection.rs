@@ -72,7 +72,7 @@ impl Rejection {
             Protocol::Json10 | Protocol::Json11 | Protocol::Cbor | Protocol::RestJson => {
                 self.into_json()
             }
-            Protocol::RestXml => self.into_rest(),
+            Protocol::RestXml | Protocol::S3 => self.into_rest(),
         }
     }
 

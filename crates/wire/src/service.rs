@@ -10,7 +10,7 @@ use crate::query::Lists;
 use crate::rejection::{Fault, Rejection, Step};
 use crate::request::{Body, HttpRequest, HttpResponse};
 use crate::rest;
-use crate::xml::{self, Text};
+use crate::xml::{self, Headers, Text};
 
 pub struct Service<Ctx: ?Sized> {
     /// In the scope of signatures: `ec2`, `elasticloadbalancing`, `monitoring`, …
@@ -21,8 +21,8 @@ pub struct Service<Ctx: ?Sized> {
     pub query_kind: Option<QueryKind>,
     /// `GraniteServiceVersion20100801` where the service speaks JSON.
     pub json_target_prefix: Option<&'static str>,
-    /// It speaks REST with JSON: its actions have routes.
-    pub rest_json: bool,
+    /// It speaks REST, with JSON or with XML: its actions have routes.
+    pub rest: Option<Protocol>,
     /// The name in the path of rpc-v2-cbor calls.
     pub cbor_service_name: Option<&'static str>,
     /// JSON and CBOR errors also carry the Query code (`awsQueryCompatible`): where that differs from
@@ -55,7 +55,7 @@ impl<Ctx: ?Sized> Service<Ctx> {
             xml_namespace: "",
             query_kind: None,
             json_target_prefix: None,
-            rest_json: false,
+            rest: None,
             cbor_service_name: None,
             query_errors: None,
             reject: Rejection::into_error,
@@ -116,11 +116,16 @@ impl<Ctx: ?Sized> Service<Ctx> {
             let labels = action.route.as_ref()?.matches(request)?;
             Some((action, labels))
         });
-        let Some((action, labels)) = found.filter(|_| self.rest_json) else {
+        let Some((action, labels)) = found.filter(|_| self.rest.is_some()) else {
             let name = format!("{} {}", request.method, request.path);
             return Err(unknown_action(&name, protocol));
         };
-        let body = rest::input(labels, request).map_err(|r| (self.reject)(r, protocol))?;
+        let reject = |rejection| (self.reject)(rejection, protocol);
+        if protocol == Protocol::RestXml {
+            let tree = rest::tree(action, labels, request).map_err(reject)?;
+            return self.job(action, protocol, Input::Tree(&tree));
+        }
+        let body = rest::input(labels, request).map_err(reject)?;
         self.job(action, protocol, Input::Json(&body))
     }
 
@@ -149,7 +154,7 @@ impl<Ctx: ?Sized> Service<Ctx> {
     pub fn protocol(&self, call: &Call<'_>) -> Protocol {
         match &call.payload {
             Payload::Form { .. } if self.query_kind == Some(QueryKind::Ec2) => Protocol::Ec2,
-            Payload::Rest(_) if self.rest_json => Protocol::RestJson,
+            Payload::Rest(_) => self.rest.unwrap_or(Protocol::S3),
             other => other.protocol(),
         }
     }
@@ -163,12 +168,15 @@ impl<Ctx: ?Sized> Service<Ctx> {
         request_id: &str,
     ) -> HttpResponse {
         match self.body(protocol, action, answer, request_id) {
-            Ok(body) if body.is_empty() => protocol.mark(HttpResponse::new(200), request_id),
-            Ok(body) => {
+            Ok((body, _)) if body.is_empty() => protocol.mark(HttpResponse::new(200), request_id),
+            Ok((body, headers)) => {
                 let mut routed = self.actions.iter().filter(|a| a.name == action);
                 let route = routed.next().and_then(|a| a.route);
                 let status = route.map_or(200, |r| r.status);
                 let response = HttpResponse::new(status).with_body(protocol.content_type(), body);
+                let response = headers
+                    .into_iter()
+                    .fold(response, |r, (name, value)| r.with_header(name, value));
                 protocol.mark(response, request_id)
             }
             Err(error) => self.failure(protocol, error, request_id),
@@ -202,7 +210,7 @@ impl<Ctx: ?Sized> Service<Ctx> {
         action: &str,
         answer: &dyn Answer,
         request_id: &str,
-    ) -> Result<Body, ApiError> {
+    ) -> Result<(Body, Headers), ApiError> {
         let body = match protocol {
             Protocol::Ec2 => self.ec2_body(action, answer, request_id)?.into(),
             Protocol::Query => self.query_body(action, answer, request_id)?.into(),
@@ -216,10 +224,15 @@ impl<Ctx: ?Sized> Service<Ctx> {
                 body => body.into(),
             },
             Protocol::RestXml => {
+                let mut text = self.rest_body(action, answer)?;
+                let headers = std::mem::take(&mut text.headers);
+                return Ok((text.into(), headers));
+            }
+            Protocol::S3 => {
                 return Err(ApiError::internal("REST answers are not made of actions"));
             }
         };
-        Ok(body)
+        Ok((body, Vec::new()))
     }
 
     fn ec2_body(
@@ -234,6 +247,16 @@ impl<Ctx: ?Sized> Service<Ctx> {
         open(&mut out.own, &root, self.xml_namespace);
         push_element(&mut out.own, "requestId", request_id);
         answer.write_xml(&mut out, xml::EC2)?;
+        close(&mut out.own, &root);
+        Ok(out)
+    }
+
+    fn rest_body(&self, action: &str, answer: &dyn Answer) -> Result<Text, ApiError> {
+        let root = format!("{action}Response");
+        let mut out = Text::default();
+        out.own.push_str(DECLARATION);
+        open(&mut out.own, &root, self.xml_namespace);
+        answer.write_xml(&mut out, xml::QUERY)?;
         close(&mut out.own, &root);
         Ok(out)
     }

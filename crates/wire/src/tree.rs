@@ -1,4 +1,4 @@
-//! JSON and CBOR inputs: first any value at all, then the type an action wants.
+//! JSON, CBOR and XML inputs: first any value at all, then the type an action wants.
 //!
 //! Both formats describe themselves, so one reader of trees serves both, and it
 //! does what neither library would: it names the member at fault, takes an
@@ -6,6 +6,7 @@
 //! writes 71.0 so), and no array for a structure. Straight from the bytes would be
 //! faster, at the price of reading the libraries' error texts back.
 
+use crate::element::Element;
 use crate::rejection::{Rejection, Step};
 use serde::de::value::StrDeserializer;
 use serde::de::{
@@ -28,11 +29,21 @@ pub(crate) enum Tree {
     Bytes(Vec<u8>),
     List(Vec<Tree>),
     Map(Vec<(String, Tree)>),
+    /// Of XML, which does not tell a value from a list from a structure: the type does.
+    Element(String, Vec<(String, Tree)>),
+}
+
+impl From<Element> for Tree {
+    fn from(element: Element) -> Self {
+        let children = element.children.into_iter();
+        let members = children.map(|mut child| (std::mem::take(&mut child.name), child.into()));
+        Self::Element(element.text, members.collect())
+    }
 }
 
 /// Turns `tree` into a `T`, and returns the members that `T` has no field for.
 pub(crate) fn decode<T: DeserializeOwned>(tree: &Tree) -> Result<(T, Vec<String>), Rejection> {
-    let Tree::Map(_) = tree else {
+    let (Tree::Map(_) | Tree::Element(..)) = tree else {
         let why = "the body is not a structure".to_owned();
         return Err(Rejection::malformed(why));
     };
@@ -183,7 +194,7 @@ impl Tree {
             Self::Signed(v) => v.to_string(),
             Self::Unsigned(v) => v.to_string(),
             Self::Float(v) => v.to_string(),
-            Self::Text(v) => v.clone(),
+            Self::Text(v) | Self::Element(v, _) => v.clone(),
             Self::Bytes(_) | Self::List(_) | Self::Map(_) => String::new(),
         }
     }
@@ -195,6 +206,10 @@ macro_rules! integers {
             match *self.tree {
                 Tree::Signed(v) => visitor.visit_i64(v),
                 Tree::Unsigned(v) => visitor.visit_u64(v),
+                Tree::Element(ref text, _) => match text.trim().parse() {
+                    Ok(v) => visitor.visit_i64(v),
+                    Err(_) => self.expected("an integer"),
+                },
                 _ => self.expected("an integer"),
             }
         }
@@ -220,6 +235,19 @@ impl<'de> Deserializer<'de> for Node<'de> {
             Tree::Bytes(v) => visitor.visit_borrowed_bytes(v),
             Tree::List(_) => self.deserialize_seq(visitor),
             Tree::Map(_) => self.deserialize_map(visitor),
+            Tree::Element(v, members) if members.is_empty() => visitor.visit_borrowed_str(v),
+            Tree::Element(..) => self.deserialize_map(visitor),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Rejection> {
+        match self.tree {
+            Tree::Element(v, _) => match v.trim() {
+                "true" | "1" => visitor.visit_bool(true),
+                "false" | "0" => visitor.visit_bool(false),
+                _ => self.expected("a boolean"),
+            },
+            _ => self.deserialize_any(visitor),
         }
     }
 
@@ -232,6 +260,10 @@ impl<'de> Deserializer<'de> for Node<'de> {
             Tree::Text(v) if matches!(v.as_str(), "NaN" | "Infinity" | "-Infinity") => {
                 visitor.visit_f64(v.parse().unwrap_or(f64::NAN))
             }
+            Tree::Element(v, _) => match v.trim().parse() {
+                Ok(v) => visitor.visit_f64(v),
+                Err(_) => self.expected("a number"),
+            },
             _ => self.expected("a number"),
         }
     }
@@ -243,6 +275,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Rejection> {
         match self.tree {
             Tree::Text(v) => visitor.visit_borrowed_str(v),
+            Tree::Element(v, members) if members.is_empty() => visitor.visit_borrowed_str(v),
             _ => self.expected("a string"),
         }
     }
@@ -272,7 +305,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Rejection> {
-        let Tree::Text(text) = self.tree else {
+        let (Tree::Text(text) | Tree::Element(text, _)) = self.tree else {
             return self.expected("a string");
         };
         let text: StrDeserializer<'_, Rejection> = text.as_str().into_deserializer();
@@ -280,17 +313,19 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Rejection> {
-        let Tree::List(items) = self.tree else {
-            return self.expected("a list");
+        let items: Vec<&Tree> = match self.tree {
+            Tree::List(items) => items.iter().collect(),
+            Tree::Element(_, items) => items.iter().map(|(_, item)| item).collect(),
+            _ => return self.expected("a list"),
         };
         visitor.visit_seq(Items {
             node: self,
-            rest: items.iter().enumerate(),
+            rest: items.into_iter().enumerate(),
         })
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Rejection> {
-        let Tree::Map(members) = self.tree else {
+        let (Tree::Map(members) | Tree::Element(_, members)) = self.tree else {
             return self.expected("a structure");
         };
         visitor.visit_map(Members {
@@ -311,7 +346,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     /// An action without input gets a structure all the same; none of it is claimed.
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Rejection> {
-        if let Tree::Map(members) = self.tree {
+        if let Tree::Map(members) | Tree::Element(_, members) = self.tree {
             let names = members.iter().map(|(name, _)| name.clone());
             self.unclaimed.borrow_mut().extend(names);
         }
@@ -333,13 +368,13 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool char bytes byte_buf tuple tuple_struct identifier
+        char bytes byte_buf tuple tuple_struct identifier
     }
 }
 
 struct Items<'a> {
     node: Node<'a>,
-    rest: std::iter::Enumerate<std::slice::Iter<'a, Tree>>,
+    rest: std::iter::Enumerate<std::vec::IntoIter<&'a Tree>>,
 }
 
 impl<'de> SeqAccess<'de> for Items<'de> {

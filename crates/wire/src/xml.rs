@@ -7,7 +7,7 @@
 //! The protocol holds the rule ([`Style`]), the type only exceptions by serde
 //! renames. `None` writes nothing, an empty list or text an empty element.
 //! A field named `@xsi:type` becomes an attribute of its element; attributes
-//! come first in their struct. `flatten` works, enums with data are refused.
+//! come first in their struct; one named `$wire::Header/Location` becomes a header. `flatten` works, enums with data are refused.
 
 use crate::markup::{DECLARATION, Escaping, close, open, push_escaped};
 use crate::request::Body;
@@ -71,7 +71,11 @@ pub struct Text {
     pub(crate) own: String,
     /// In order of their places.
     kept: Vec<(usize, Bytes)>,
+    pub(crate) headers: Headers,
 }
+
+/// Members of an answer that are no elements, but headers beside it.
+pub(crate) type Headers = Vec<(&'static str, String)>;
 
 impl From<Text> for Body {
     fn from(text: Text) -> Self {
@@ -97,7 +101,7 @@ pub fn document<T: Serialize + ?Sized>(
 ) -> Result<String, Error> {
     let mut out = Text {
         own: String::from(DECLARATION),
-        kept: Vec::new(),
+        ..Text::default()
     };
     open(&mut out.own, root, namespace);
     write_fields(&mut out, value, style)?;
@@ -165,6 +169,7 @@ pub(crate) fn write_fields<T: Serialize + ?Sized>(
         open: text.own.len(),
         xml: text.own,
         kept: text.kept,
+        headers: text.headers,
         style,
         in_timestamp: false,
         items: None,
@@ -173,6 +178,7 @@ pub(crate) fn write_fields<T: Serialize + ?Sized>(
     *out = Text {
         own: writer.xml,
         kept: writer.kept,
+        headers: writer.headers,
     };
     Ok(wrote? == Wrote::Element)
 }
@@ -180,6 +186,7 @@ pub(crate) fn write_fields<T: Serialize + ?Sized>(
 struct Writer {
     xml: String,
     kept: Vec<(usize, Bytes)>,
+    headers: Headers,
     /// Where the start tag of the innermost element starts, and where it ends.
     tag: usize,
     open: usize,
@@ -194,6 +201,10 @@ struct Writer {
 /// `#[serde(rename = "$wire::Items/groupId")] struct Groups(Vec<String>)`. Of
 /// EC2's answers, the groups of a launch template's interfaces are spelled so.
 const ITEMS: &str = "$wire::Items/";
+
+/// Before the name of a member that goes into a header of its own:
+/// `#[serde(rename = "$wire::Header/Location")]`.
+const HEADER: &str = "$wire::Header/";
 
 #[derive(PartialEq)]
 enum Wrote {
@@ -254,6 +265,19 @@ impl Writer {
             Some(name) => self.attribute(name, value),
             None => self.element(name, value),
         }
+    }
+
+    /// A member that REST puts into a header; its value has nothing to escape.
+    fn header<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        let start = self.xml.len();
+        if value.serialize(&mut *self)? != Wrote::Nothing {
+            self.headers.push((name, self.xml.split_off(start)));
+        }
+        Ok(())
     }
 
     fn integer(&mut self, value: impl itoa::Integer) -> Result<Wrote, Error> {
@@ -478,7 +502,10 @@ impl ser::SerializeStruct for &mut Writer {
         name: &'static str,
         v: &T,
     ) -> Result<(), Error> {
-        self.field(name, v)
+        match name.strip_prefix(HEADER) {
+            Some(name) => self.header(name, v),
+            None => self.field(name, v),
+        }
     }
 
     fn end(self) -> Result<Wrote, Error> {

@@ -371,7 +371,7 @@ proptest! {
         let body: Vec<String> = params.iter().map(|(n, v)| format!("{n}={v}")).collect();
         for lists in [Lists::Flat, Lists::Member] {
             if let Err(rejection) = read(&body.join("&"), lists) {
-                for protocol in [Protocol::Ec2, Protocol::Query, Protocol::Json10, Protocol::RestXml] {
+                for protocol in [Protocol::Ec2, Protocol::Query, Protocol::Json10, Protocol::S3] {
                     prop_assert!(!rejection.clone().into_error(protocol).message.is_empty());
                 }
             }

@@ -286,7 +286,7 @@ fn errors_are_drawn_as_each_protocol_wants() {
         .with_resource("/b&")
         .with_detail("BucketName", "b");
     let style = wire::ErrorStyle::default();
-    let response = no_such_bucket.into_response(wire::Protocol::RestXml, style, "r-1");
+    let response = no_such_bucket.into_response(wire::Protocol::S3, style, "r-1");
     assert_eq!(
         (response.status, text(&response).as_str()),
         (

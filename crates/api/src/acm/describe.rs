@@ -2,7 +2,7 @@
 
 use super::error::{Result, client};
 use super::request::Options;
-use super::{CertificateArn, find, in_use_by, name};
+use super::{CertificateArn, find, in_use_by};
 use crate::Ctx;
 use crate::certificate::{Facts, facts};
 use model::acm::{Certificate, CertificateOrigin};
@@ -158,7 +158,7 @@ fn validations(certificate: &Certificate) -> Vec<DomainValidation> {
         None => "PENDING_VALIDATION",
     };
     let validation = |domain: &String| {
-        let (name, value) = name::record(&certificate.scope.account, domain);
+        let (name, value) = model::acm::validation_record(&certificate.scope.account, domain);
         DomainValidation {
             domain_name: domain.clone(),
             validation_domain: domain.clone(),

@@ -1,7 +1,6 @@
-//! Domain names that certificates are for, and the records that would validate them.
+//! Domain names that certificates are for.
 
 use super::error::{Result, validation};
-use sha2::{Digest, Sha256};
 
 const MAX_LENGTH: usize = 253;
 const MAX_LABEL: usize = 63;
@@ -24,25 +23,6 @@ pub fn check(name: &str, member: &str) -> Result<()> {
     Err(validation(format!(
         "1 validation error detected: Value '{name}' at '{member}' failed to satisfy constraint: Member must satisfy regular expression pattern: (\\*\\.)?(((?!-)[A-Za-z0-9-]{{0,62}}[A-Za-z0-9])\\.)+((?!-)[A-Za-z0-9-]{{1,62}}[A-Za-z0-9])"
     )))
-}
-
-/// Name and value of the CNAME record that would show control over the domain: the same for a name
-/// and its wildcard, and always the same for an account, as on AWS.
-pub fn record(account: &str, name: &str) -> (String, String) {
-    let domain = name.strip_prefix("*.").unwrap_or(name);
-    let digest = |kind: &str, length: usize| {
-        let digest = Sha256::digest(format!("{kind}/{account}/{domain}"));
-        let mut text = hex::encode(digest);
-        text.truncate(length);
-        text
-    };
-    let name = format!("_{}.{domain}.", digest("name", 32));
-    let value = format!(
-        "_{}.{}.acm-validations.aws.",
-        digest("value", 32),
-        digest("zone", 10)
-    );
-    (name, value)
 }
 
 #[cfg(test)]
@@ -72,10 +52,13 @@ mod tests {
 
     #[test]
     fn a_wildcard_has_the_record_of_its_domain() {
-        let (name, value) = record("1", "*.example.com");
-        assert_eq!((name.clone(), value.clone()), record("1", "example.com"));
+        let (name, value) = model::acm::validation_record("1", "*.example.com");
+        assert_eq!(
+            (name.clone(), value.clone()),
+            model::acm::validation_record("1", "example.com")
+        );
         assert!(name.starts_with('_') && name.ends_with(".example.com."));
         assert!(value.ends_with(".acm-validations.aws."));
-        assert_ne!(record("2", "example.com").0, name);
+        assert_ne!(model::acm::validation_record("2", "example.com").0, name);
     }
 }

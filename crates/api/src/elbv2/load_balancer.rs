@@ -79,17 +79,28 @@ struct StateShape {
     code: &'static str,
 }
 
-fn shape(balancer: &LoadBalancer) -> Shape {
+/// The Route 53 zone of its name, for aliases.
+pub fn hosted_zone(balancer: &LoadBalancer) -> Option<&'static str> {
     let region = &*balancer.scope.region;
     let zones = match balancer.is_network() {
         true => NETWORK_HOSTED_ZONES,
         false => HOSTED_ZONES,
     };
     let zone = zones.iter().find(|(name, _)| *name == region);
+    zone.map(|(_, id)| *id)
+}
+
+/// Whether names of load balancers lie in the zone.
+pub fn is_hosted_zone(id: &str) -> bool {
+    let mut zones = HOSTED_ZONES.iter().chain(NETWORK_HOSTED_ZONES);
+    zones.any(|(_, zone)| *zone == id)
+}
+
+fn shape(balancer: &LoadBalancer) -> Shape {
     Shape {
         load_balancer_arn: balancer.arn.clone(),
         dns_name: balancer.dns_name.clone(),
-        canonical_hosted_zone_id: zone.map(|(_, id)| *id),
+        canonical_hosted_zone_id: hosted_zone(balancer),
         created_time: balancer.created.into(),
         load_balancer_name: balancer.name.clone(),
         scheme: balancer.scheme.clone(),

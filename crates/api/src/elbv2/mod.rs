@@ -39,6 +39,8 @@ mod target_health;
 mod transform;
 mod trust_store;
 
+pub use load_balancer::{hosted_zone, is_hosted_zone};
+
 use crate::Ctx;
 use wire::{QueryKind, Service, action as call};
 

@@ -2,7 +2,7 @@
 //!
 //! Kept as the document AWS gives back. `None` is the owner alone.
 
-use super::document::{self, Element};
+use super::document::{self, Document, Element};
 use super::error::{access_denied, invalid_argument, invalid_request};
 use super::owner::Owner;
 use super::request::{Request, find_bucket};

@@ -1,6 +1,6 @@
 //! Buckets themselves: list, create, head, delete, location.
 
-use super::document;
+use super::document::{self, Document};
 use super::error::{access_denied, invalid_argument};
 use super::owner::Owner;
 use super::request::{Request, find_bucket, xml};

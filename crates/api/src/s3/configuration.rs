@@ -6,7 +6,7 @@
 //! access block have an effect; lifecycle, CORS, website, logging, acceleration
 //! and request payment are kept and described only.
 
-use super::document::{self, Element};
+use super::document::{self, Document, Element};
 use super::error::{access_denied, invalid_argument, invalid_request, not_implemented};
 use super::request::{Request, find_bucket, xml};
 use super::schema::{self, Shape};

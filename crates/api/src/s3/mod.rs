@@ -99,5 +99,5 @@ fn refusal(error: ApiError, call: &Call) -> HttpResponse {
         true => error.with_resource(call.request.path.clone()),
         false => error,
     };
-    error.into_response(Protocol::RestXml, ErrorStyle::default(), &call.request_id)
+    error.into_response(Protocol::S3, ErrorStyle::default(), &call.request_id)
 }

@@ -1,6 +1,6 @@
 //! Object Lock: versions that cannot be deleted until a date, or while a hold is on.
 
-use super::document::{self, Element};
+use super::document::{self, Document, Element};
 use super::error::{denied, invalid_argument, invalid_request};
 use super::request::{Request, find_bucket};
 use super::{configuration, schema, version};

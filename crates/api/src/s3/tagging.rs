@@ -1,6 +1,6 @@
 //! Tags of buckets and objects.
 
-use super::document::{self, Element};
+use super::document::{self, Document, Element};
 use super::error::{invalid_argument, malformed_xml};
 use super::request::{Request, find_bucket};
 use super::{schema, version};

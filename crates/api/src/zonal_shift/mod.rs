@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, ApiError>;
 pub fn service() -> Service<Ctx> {
     Service {
         version: "2022-10-30",
-        rest_json: true,
+        rest: Some(wire::Protocol::RestJson),
         actions: vec![
             action("StartZonalShift", shift::start).at("POST", "/zonalshifts", 201),
             action("UpdateZonalShift", shift::update).at(

@@ -35,6 +35,25 @@ pub fn in_service<'a>(state: &State, balancer: &'a LoadBalancer) -> Vec<&'a Load
     }
 }
 
+/// Whether an alias that evaluates its target may lead here: each target group has a healthy target.
+/// A group without targets has none; a balancer without groups answers by itself. Source:
+/// `https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-alias-common.html`
+pub fn is_healthy(state: &State, balancer: &LoadBalancer) -> bool {
+    let groups = groups_of(state, balancer);
+    let mut groups = groups.iter().filter_map(|arn| state.target_groups.get(arn));
+    groups.all(|group| {
+        group.targets.iter().any(|target| {
+            let key = TargetHealthKey {
+                target_group: group.arn.clone(),
+                target: target.id.clone(),
+                port: target.port,
+            };
+            let known = state.target_health.get(&key);
+            known.is_some_and(|h| h.state == TargetState::Healthy)
+        })
+    })
+}
+
 /// What happens where too few targets of a group are healthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failover {

@@ -7,6 +7,7 @@
 
 mod credit;
 mod group;
+mod health_check;
 mod instance;
 mod load_balancer;
 mod metadata;
@@ -103,6 +104,7 @@ pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     network_load_balancer::measure(&world.metrics, &state, &flows, start);
     let no_token = std::mem::take(&mut world.usage.no_token);
     metadata::measure(&world.metrics, &state, &no_token, start);
+    health_check::measure(&world.metrics, &state, start);
     nat_gateway::measure(
         &world.metrics,
         &mut world.usage.nat_gateways,

@@ -497,6 +497,8 @@ fn world(
             internet_names: Default::default(),
             registry: None,
             checkip: None,
+            name_server: None,
+            health_checks: None,
             api: None,
             tunnels: Some(edge::config::Tunnels {
                 netns: None,

@@ -1,10 +1,11 @@
 //! A query's bytes in, an answer's bytes out, or word that somebody else must answer.
 //!
-//! Negative answers carry no SOA, so that nobody caches them (RFC 2308 §5): a
+//! Negative answers carry no SOA but in hosted zones, so that nobody caches them (RFC 2308 §5): a
 //! name that appears resolves at once.
 
-use super::zone::{Found, Zone, normal};
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
+use super::hosted::Answer;
+use super::zone::{Found, Shared, Zone, normal};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, PTR};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use rand::seq::SliceRandom;
@@ -15,8 +16,51 @@ pub enum Reply {
     Answer(Vec<u8>),
     /// Pass the query on to the host's resolver.
     Forward,
+    /// The host's resolver knows the rest of the answer.
+    Follow(Box<Follow>),
     /// No query at all; silence.
     None,
+}
+
+/// An answer that ends in a CNAME to what is not ours.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Follow {
+    request: Message,
+    begun: Message,
+    transport: Transport,
+    /// What to ask for the rest.
+    pub query: Vec<u8>,
+}
+
+impl Follow {
+    fn new(request: Message, begun: Message, rest: &str, transport: Transport) -> Option<Self> {
+        let question = request.queries.first()?;
+        let name = Name::from_ascii(format!("{rest}.")).ok()?;
+        let mut asked = Message::query();
+        asked.metadata.recursion_desired = true;
+        asked.add_query(Query::query(name, question.query_type));
+        let query = asked.to_vec().ok()?;
+        Some(Self {
+            request,
+            begun,
+            transport,
+            query,
+        })
+    }
+
+    /// The whole answer, with what the host's resolver said.
+    pub fn end(mut self, rest: Option<&[u8]>) -> Reply {
+        let code = match rest.map(Message::from_vec) {
+            Some(Ok(rest)) => {
+                let code = rest.metadata.response_code;
+                self.begun.add_answers(rest.answers);
+                code
+            }
+            _ => ResponseCode::ServFail,
+        };
+        self.begun.metadata.response_code = code;
+        encode(self.begun, &self.request, self.transport)
+    }
 }
 
 /// How the query came, which limits its answer.
@@ -29,42 +73,29 @@ pub enum Transport {
 /// The largest UDP answer we announce, which no path on a host fragments (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
 
+/// As the resolver of a VPC.
 pub fn reply(query: &[u8], transport: Transport, zone: &Zone) -> Reply {
-    let Ok(request) = Message::from_vec(query) else {
-        return malformed(query);
+    let request = match question(query, transport) {
+        Ok(request) => request,
+        Err(reply) => return reply,
     };
-    // Answering an answer could go on for ever.
-    if request.metadata.message_type == MessageType::Response {
+    let Some(question) = request.queries.first() else {
         return Reply::None;
-    }
-    if request.metadata.op_code != OpCode::Query {
-        return encode(
-            response(&request, ResponseCode::NotImp),
-            &request,
-            transport,
-        );
-    }
-    let [question] = request.queries.as_slice() else {
-        return encode(
-            response(&request, ResponseCode::FormErr),
-            &request,
-            transport,
-        );
     };
-    if question.query_class != DNSClass::IN {
-        return encode(
-            response(&request, ResponseCode::Refused),
-            &request,
-            transport,
-        );
-    }
-
     let asked = question.query_type;
     let name = &question.name;
     let mut answer = response(&request, ResponseCode::NoError);
-    match zone.find(&normal(&name.to_ascii())) {
+    match zone.find(&normal(&name.to_ascii()), asked) {
         Found::Elsewhere => return Reply::Forward,
         Found::NoSuchName => answer.metadata.response_code = ResponseCode::NXDomain,
+        Found::Hosted(found) => {
+            let rest = found.rest.clone();
+            fill(&mut answer, *found);
+            if let Some(rest) = rest {
+                let follow = Follow::new(request, answer, &rest, transport);
+                return follow.map_or(Reply::None, |follow| Reply::Follow(Box::new(follow)));
+            }
+        }
         Found::Addresses(mut addresses, ttl)
             if matches!(asked, RecordType::A | RecordType::ANY) =>
         {
@@ -83,6 +114,64 @@ pub fn reply(query: &[u8], transport: Transport, zone: &Zone) -> Reply {
         Found::Addresses(..) | Found::Pointer(..) | Found::Nothing => {}
     }
     encode(answer, &request, transport)
+}
+
+/// As a name server of public zones, which looks nothing up for others.
+pub fn authoritative(query: &[u8], transport: Transport, names: &Shared) -> Reply {
+    let request = match question(query, transport) {
+        Ok(request) => request,
+        Err(reply) => return reply,
+    };
+    let Some(question) = request.queries.first() else {
+        return Reply::None;
+    };
+    let name = normal(&question.name.to_ascii());
+    let mut answer = response(&request, ResponseCode::Refused);
+    answer.metadata.recursion_available = false;
+    if let Some(found) = names.answer(&name, question.query_type) {
+        answer.metadata.authoritative = true;
+        answer.metadata.response_code = ResponseCode::NoError;
+        fill(&mut answer, found);
+    }
+    encode(answer, &request, transport)
+}
+
+fn fill(answer: &mut Message, found: Answer) {
+    let Answer {
+        mut records,
+        exists,
+        authority,
+        ..
+    } = found;
+    if !exists {
+        answer.metadata.response_code = ResponseCode::NXDomain;
+    }
+    // CNAMEs stay in front of what they lead to.
+    let leads = |r: &Record| r.record_type() == RecordType::CNAME;
+    let first = records.iter().take_while(|r| leads(r)).count();
+    if !records[first..].iter().any(leads) {
+        records[first..].shuffle(&mut rand::rng());
+    }
+    answer.add_answers(records);
+    answer.add_authorities(authority);
+}
+
+/// The one question of a query; else what to say instead.
+fn question(query: &[u8], transport: Transport) -> Result<Message, Reply> {
+    let Ok(request) = Message::from_vec(query) else {
+        return Err(malformed(query));
+    };
+    // Answering an answer could go on for ever.
+    if request.metadata.message_type == MessageType::Response {
+        return Err(Reply::None);
+    }
+    let code = match request.queries.as_slice() {
+        _ if request.metadata.op_code != OpCode::Query => ResponseCode::NotImp,
+        [question] if question.query_class == DNSClass::IN => return Ok(request),
+        [_] => ResponseCode::Refused,
+        _ => ResponseCode::FormErr,
+    };
+    Err(encode(response(&request, code), &request, transport))
 }
 
 /// Says that nobody could be asked.
@@ -174,7 +263,7 @@ mod tests {
             names: Default::default(),
             instances: vec![],
         };
-        Zone::new(&vpc, Shared::new(&config))
+        Zone::new("vpc-1", &vpc, Shared::new(&config))
     }
 
     fn query(name: &str, record: RecordType) -> Message {

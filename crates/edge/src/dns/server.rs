@@ -1,8 +1,7 @@
 //! The resolver's sockets: datagrams and connections in, answers out.
 
 use super::forward::Upstream;
-use super::message::{Reply, Transport, failure, reply};
-use super::zone::Zone;
+use super::message::{Follow, Reply, Transport, failure};
 use crate::listener::{End, Stop, accept};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +18,10 @@ const IDLE: Duration = Duration::from_secs(10);
 /// After an error that may well last.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Gives the zone as it is now; none once the VPC is gone.
-pub type CurrentZone = Arc<dyn Fn() -> Option<Arc<Zone>> + Send + Sync>;
+/// Answers a query by what is known now; nothing once the VPC is gone.
+pub type Answers = Arc<dyn Fn(&[u8], Transport) -> Option<Reply> + Send + Sync>;
 
-pub async fn udp(socket: UdpSocket, zone: CurrentZone, upstream: Arc<Upstream>, mut stop: Stop) {
+pub async fn udp(socket: UdpSocket, answers: Answers, upstream: Arc<Upstream>, mut stop: Stop) {
     let socket = Arc::new(socket);
     let mut waiting = JoinSet::new();
     let mut buffer = vec![0; usize::from(u16::MAX)];
@@ -40,19 +39,21 @@ pub async fn udp(socket: UdpSocket, zone: CurrentZone, upstream: Arc<Upstream>, 
             },
         };
         let query = &buffer[..length];
-        let Some(zone) = zone() else { continue };
-        let answer = match reply(query, Transport::Udp, &zone) {
-            Reply::Forward if waiting.len() < WAITING => {
+        let Some(reply) = answers(query, Transport::Udp) else {
+            continue;
+        };
+        let answer = match reply {
+            asks @ (Reply::Forward | Reply::Follow(_)) if waiting.len() < WAITING => {
                 let (query, socket, upstream) = (query.to_vec(), socket.clone(), upstream.clone());
                 waiting.spawn(async move {
-                    if let Some(answer) = ask(&query, Transport::Udp, &upstream).await {
+                    if let Some(answer) = whole(asks, &query, Transport::Udp, &upstream).await {
                         // A datagram that cannot be sent is a datagram lost.
                         let _ = socket.send_to(&answer, peer).await;
                     }
                 });
                 continue;
             }
-            Reply::Forward => failure(query),
+            Reply::Forward | Reply::Follow(_) => failure(query),
             reply => reply,
         };
         if let Reply::Answer(answer) = answer {
@@ -66,12 +67,12 @@ pub async fn udp(socket: UdpSocket, zone: CurrentZone, upstream: Arc<Upstream>, 
     waiting.shutdown().await;
 }
 
-pub async fn tcp(listener: TcpListener, zone: CurrentZone, upstream: Arc<Upstream>, stop: Stop) {
+pub async fn tcp(listener: TcpListener, answers: Answers, upstream: Arc<Upstream>, stop: Stop) {
     accept(listener, stop, |stream| {
-        let (zone, upstream) = (zone.clone(), upstream.clone());
+        let (answers, upstream) = (answers.clone(), upstream.clone());
         async move {
             // The guest closed it, or left it idle.
-            let _ = connection(stream, zone, upstream).await;
+            let _ = connection(stream, answers, upstream).await;
         }
     })
     .await;
@@ -79,7 +80,7 @@ pub async fn tcp(listener: TcpListener, zone: CurrentZone, upstream: Arc<Upstrea
 
 async fn connection(
     mut stream: TcpStream,
-    zone: CurrentZone,
+    answers: Answers,
     upstream: Arc<Upstream>,
 ) -> std::io::Result<()> {
     loop {
@@ -89,14 +90,11 @@ async fn connection(
             Ok::<_, std::io::Error>(query)
         };
         let query = tokio::time::timeout(IDLE, read).await??;
-        let Some(zone) = zone() else { return Ok(()) };
-        let answer = match reply(&query, Transport::Tcp, &zone) {
-            Reply::Answer(answer) => answer,
-            Reply::None => return Ok(()),
-            Reply::Forward => match ask(&query, Transport::Tcp, &upstream).await {
-                Some(answer) => answer,
-                None => return Ok(()),
-            },
+        let Some(reply) = answers(&query, Transport::Tcp) else {
+            return Ok(());
+        };
+        let Some(answer) = whole(reply, &query, Transport::Tcp, &upstream).await else {
+            return Ok(());
         };
         let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
         let mut framed = length.to_be_bytes().to_vec();
@@ -105,13 +103,26 @@ async fn connection(
     }
 }
 
-/// The host's answer, or a failure in its place.
-async fn ask(query: &[u8], transport: Transport, upstream: &Upstream) -> Option<Vec<u8>> {
-    match upstream.ask(query, transport).await {
-        Some(answer) => Some(answer),
-        None => match failure(query) {
-            Reply::Answer(answer) => Some(answer),
-            Reply::Forward | Reply::None => None,
+/// The answer, with what the host's resolver has to say to it, or a failure in its place.
+async fn whole(
+    reply: Reply,
+    query: &[u8],
+    transport: Transport,
+    upstream: &Upstream,
+) -> Option<Vec<u8>> {
+    let reply = match reply {
+        Reply::Forward => match upstream.ask(query, transport).await {
+            Some(answer) => Reply::Answer(answer),
+            None => failure(query),
         },
+        Reply::Follow(follow) => {
+            let rest = upstream.ask(&follow.query, transport).await;
+            Follow::end(*follow, rest.as_deref())
+        }
+        reply => reply,
+    };
+    match reply {
+        Reply::Answer(answer) => Some(answer),
+        Reply::Forward | Reply::Follow(_) | Reply::None => None,
     }
 }

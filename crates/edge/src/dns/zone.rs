@@ -2,7 +2,10 @@
 //!
 //! Source: <https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html>
 
+use super::hosted::{Answer, Hosted, LONGEST_CHAIN};
 use crate::config::{self, Config, Names, Vpc};
+use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use ipnet::Ipv4Net;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -13,22 +16,28 @@ const ADDRESS_NAME_TTL: u32 = 60;
 
 /// The names as one VPC sees them.
 pub struct Zone {
+    region: String,
     /// Such as `ec2.internal`.
     internal: String,
     cidrs: Vec<Ipv4Net>,
     own: HashMap<String, config::Name>,
+    /// Private zones of Route 53.
+    private: Hosted,
     shared: Arc<Shared>,
 }
 
 /// What all VPCs see alike.
 pub struct Shared {
     names: HashMap<String, config::Name>,
+    /// Public zones of Route 53.
+    public: Hosted,
+    zones: Vec<config::HostedZone>,
     authoritative: Vec<String>,
     offline: bool,
 }
 
 /// What there is of a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Found {
     Addresses(Vec<Ipv4Addr>, u32),
     /// A reverse name: the name of the address.
@@ -36,6 +45,8 @@ pub enum Found {
     /// The name exists, without any record that we give.
     Nothing,
     NoSuchName,
+    /// By a zone of Route 53.
+    Hosted(Box<Answer>),
     /// Not ours to answer: ask the host's resolver.
     Elsewhere,
 }
@@ -45,15 +56,53 @@ impl Shared {
         let authoritative = config.authoritative.iter().map(|name| normal(name));
         Arc::new(Self {
             names: index(&config.names),
+            public: Hosted::new(config.hosted_zones.iter().filter(|z| z.vpcs.is_none())),
+            zones: config.hosted_zones.clone(),
             authoritative: authoritative.collect(),
             offline: config.offline,
         })
     }
+
+    /// What the name servers of public zones answer; none if they have no zone for the name.
+    pub fn answer(&self, name: &str, kind: RecordType) -> Option<Answer> {
+        let addresses = |name: &str| self.names.get(name).cloned();
+        self.public.answer(name, kind, None, &addresses)
+    }
+
+    /// The host's resolver is not to be asked.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// The addresses of a name as the internet sees it, or the name that the host's resolver knows.
+    pub fn resolve(&self, name: &str) -> Result<Vec<Ipv4Addr>, String> {
+        let mut name = normal(name);
+        for _ in 0..LONGEST_CHAIN {
+            if let Some(known) = self.names.get(&name) {
+                return Ok(known.addresses.clone());
+            }
+            let Some(answer) = self.answer(&name, RecordType::A) else {
+                return Err(name);
+            };
+            match answer.rest {
+                Some(rest) => name = rest,
+                None => return Ok(addresses_in(&answer.records)),
+            }
+        }
+        Ok(Vec::new())
+    }
 }
 
 impl Zone {
-    pub fn new(vpc: &Vpc, shared: Arc<Shared>) -> Self {
+    /// `id` is the VPC's.
+    pub fn new(id: &str, vpc: &Vpc, shared: Arc<Shared>) -> Self {
+        let here = |zone: &&config::HostedZone| {
+            let vpcs = zone.vpcs.as_ref();
+            vpcs.is_some_and(|vpcs| vpcs.iter().any(|v| v == id))
+        };
         Self {
+            region: vpc.region.clone(),
+            private: Hosted::new(shared.zones.iter().filter(here)),
             internal: match vpc.region.as_str() {
                 "us-east-1" => "ec2.internal".to_owned(),
                 region => format!("{}.compute.internal", normal(region)),
@@ -65,8 +114,51 @@ impl Zone {
         }
     }
 
-    /// Looks up a name in lower case without its final dot.
-    pub fn find(&self, name: &str) -> Found {
+    /// Looks up a name in lower case without its final dot. `kind` chooses among the records of
+    /// hosted zones only.
+    pub fn find(&self, name: &str, kind: RecordType) -> Found {
+        let mut found = self.find_one(name, kind);
+        for _ in 0..LONGEST_CHAIN {
+            let Found::Hosted(answer) = &mut found else {
+                break;
+            };
+            let Some(rest) = answer.rest.take() else {
+                break;
+            };
+            // What its CNAME leads to may be in another zone, or ours without one.
+            match self.find_one(&rest, kind) {
+                Found::Hosted(more) => {
+                    answer.records.extend(more.records);
+                    answer.exists = more.exists;
+                    answer.authority = more.authority;
+                    answer.rest = more.rest;
+                }
+                Found::Addresses(addresses, ttl) => {
+                    answer.exists = true;
+                    let owner = Name::from_ascii(format!("{rest}.")).ok();
+                    let owner = owner.filter(|_| kind == RecordType::A);
+                    answer.records.extend(owner.into_iter().flat_map(|owner| {
+                        let data = addresses.iter().map(|a| RData::A(A(*a)));
+                        let records = data.map(|data| Record::from_rdata(owner.clone(), ttl, data));
+                        records.collect::<Vec<_>>()
+                    }));
+                }
+                Found::Nothing | Found::Pointer(..) => answer.exists = true,
+                Found::NoSuchName => answer.exists = false,
+                Found::Elsewhere => {
+                    answer.rest = Some(rest);
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    fn find_one(&self, name: &str, kind: RecordType) -> Found {
+        // Private zones come before all that the resolver knows by itself.
+        if let Some(answer) = self.hosted(&self.private, name, kind) {
+            return answer;
+        }
         if let Some(known) = self.own.get(name).or_else(|| self.shared.names.get(name)) {
             return Found::Addresses(known.addresses.clone(), known.ttl);
         }
@@ -87,6 +179,9 @@ impl Zone {
         {
             return found;
         }
+        if let Some(answer) = self.hosted(&self.shared.public, name, kind) {
+            return answer;
+        }
         for domain in &self.shared.authoritative {
             if let Some(host) = below(name, domain) {
                 let parent = host.is_empty();
@@ -102,6 +197,15 @@ impl Zone {
             return Found::NoSuchName;
         }
         Found::Elsewhere
+    }
+
+    fn hosted(&self, zones: &Hosted, name: &str, kind: RecordType) -> Option<Found> {
+        let addresses = |name: &str| {
+            let known = self.own.get(name).or_else(|| self.shared.names.get(name));
+            known.cloned()
+        };
+        let answer = zones.answer(name, kind, Some(&self.region), &addresses)?;
+        Some(Found::Hosted(Box::new(answer)))
     }
 
     /// The name of an address, given as the labels of its reverse name; none if
@@ -135,6 +239,14 @@ impl Zone {
     fn contains(&self, address: Ipv4Addr) -> bool {
         self.cidrs.iter().any(|cidr| cidr.contains(&address))
     }
+}
+
+pub fn addresses_in(records: &[Record]) -> Vec<Ipv4Addr> {
+    let address = |record: &Record| match &record.data {
+        RData::A(address) => Some(address.0),
+        _ => None,
+    };
+    records.iter().filter_map(address).collect()
 }
 
 fn index(names: &Names) -> HashMap<String, config::Name> {
@@ -200,7 +312,7 @@ mod tests {
             names: [("ec2-198-18-0-2.compute-1.amazonaws.com".to_owned(), inside)].into(),
             instances: vec![],
         };
-        Zone::new(&vpc, Shared::new(&config))
+        Zone::new("vpc-1", &vpc, Shared::new(&config))
     }
 
     #[test]
@@ -208,7 +320,9 @@ mod tests {
         let addresses = |a: [u8; 4]| Found::Addresses(vec![a.into()], 60);
         let pointer = |name: &str| Found::Pointer(name.into(), 60);
         let zone = zone("us-east-1", false);
-        let check = |name: &str, expected: Found| assert_eq!(zone.find(name), expected, "{name}");
+        let check = |name: &str, expected: Found| {
+            assert_eq!(zone.find(name, RecordType::A), expected, "{name}")
+        };
         check("ip-10-0-1-5.ec2.internal", addresses([10, 0, 1, 5]));
         check("ip-172-31-3-4.ec2.internal", addresses([172, 31, 3, 4]));
         check("ip-10-1-1-5.ec2.internal", Found::NoSuchName);
@@ -246,15 +360,24 @@ mod tests {
     #[test]
     fn other_regions_have_their_own_domain() {
         let zone = zone("eu-west-1", false);
-        let found = zone.find("ip-10-0-1-5.eu-west-1.compute.internal");
+        let found = zone.find("ip-10-0-1-5.eu-west-1.compute.internal", RecordType::A);
         assert_eq!(found, Found::Addresses(vec![[10, 0, 1, 5].into()], 60));
-        assert_eq!(zone.find("ip-10-0-1-5.ec2.internal"), Found::Elsewhere);
+        assert_eq!(
+            zone.find("ip-10-0-1-5.ec2.internal", RecordType::A),
+            Found::Elsewhere
+        );
     }
 
     #[test]
     fn offline_nothing_is_elsewhere() {
         let zone = zone("us-east-1", true);
-        assert_eq!(zone.find("deb.debian.org"), Found::NoSuchName);
-        assert_eq!(zone.find("8.8.8.8.in-addr.arpa"), Found::NoSuchName);
+        assert_eq!(
+            zone.find("deb.debian.org", RecordType::A),
+            Found::NoSuchName
+        );
+        assert_eq!(
+            zone.find("8.8.8.8.in-addr.arpa", RecordType::A),
+            Found::NoSuchName
+        );
     }
 }
