@@ -181,7 +181,7 @@ def queues(sqs):
 
 
 # One for each protocol.
-ABSENT = {"cloudformation": "list_stacks", "dynamodb": "list_tables", "fis": "list_experiments", "route53": "list_hosted_zones"}
+ABSENT = {"cloudformation": "list_stacks", "dynamodb": "list_tables", "fis": "list_experiments", "cloudfront": "list_distributions"}
 
 
 def main():

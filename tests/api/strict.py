@@ -61,6 +61,8 @@ class Checker:
                 root = root.find(wrapper) if wrapper else None
             if root is not None:
                 self._structure(name, shape, root)
+        elif self.protocol == "rest-xml" and shape is not None:
+            self._structure(name, shape, strip_namespaces(ET.fromstring(body)))
         elif self.protocol in ("json", "rest-json") and shape is not None:
             self._json(name, shape, json.loads(body))
 

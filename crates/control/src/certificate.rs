@@ -87,9 +87,7 @@ fn validated(state: &State, certificate: &Certificate) -> Option<String> {
             continue;
         };
         let (record, value) = model::acm::validation_record(account, bare);
-        let dotless = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
-        let wanted = (dotless(&record), dotless(&value));
-        if !hosted_zone::aliases(state, zone).contains(&wanted) {
+        if !hosted_zone::leads(state, zone, &record, &value) {
             return None;
         }
     }

@@ -8,23 +8,24 @@ use edge::config as cfg;
 use jiff::{SignedDuration, Timestamp};
 use model::Speed;
 use model::cloudwatch::AlarmState;
+use model::elbv2::LoadBalancer;
 use model::event::Severity;
 use model::route53::{
     HealthCheck, HealthCheckConfig, HealthObservation, HostedZone, RecordAnswer, RecordSet,
-    Routing, ZoneChange,
+    RecordSetKey, Routing, ZoneChange,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 use store::{ScopedName, State};
 
-/// Aliases that lead to aliases.
-const LONGEST_CHAIN: usize = 8;
 /// How long a change that is in force can be asked for.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Changes are in sync once the edge has all that it was told; the zones were in that.
 pub fn pass(world: &mut World, now: Timestamp) -> Option<Timestamp> {
     let state = world.store.snapshot();
+    note_alarms(world, &state, now);
     let all = state.zone_changes.values();
     let old =
         |change: &ZoneChange| change.in_sync && now.duration_since(change.submitted) > REMEMBERED;
@@ -117,10 +118,39 @@ fn by_alarm(state: &State, check: &HealthCheck) -> bool {
     let scope = model::Scope::new(&check.scope.account, region);
     let alarm = state.alarms.get(&ScopedName::new(&scope, name));
     let unknown = check.config.insufficient_data_health_status.as_deref();
-    match alarm.map(|a| a.state) {
-        Some(AlarmState::Ok) => true,
-        Some(AlarmState::Alarm) => false,
-        Some(AlarmState::InsufficientData) | None => unknown != Some("Unhealthy"),
+    match (alarm.map(|a| a.state), unknown) {
+        (Some(AlarmState::Ok), _) => true,
+        (Some(AlarmState::Alarm), _) => false,
+        (_, Some("Healthy")) => true,
+        (_, Some("Unhealthy")) => false,
+        // The last that was known.
+        _ => check.observed.as_ref().is_none_or(|o| o.healthy),
+    }
+}
+
+/// Keeps what alarms say, for when they have too little data.
+fn note_alarms(world: &World, state: &State, now: Timestamp) {
+    for check in state.health_checks.values() {
+        if check.config.kind != "CLOUDWATCH_METRIC" {
+            continue;
+        }
+        let healthy = by_alarm(state, check);
+        if check
+            .observed
+            .as_ref()
+            .is_some_and(|o| o.healthy == healthy)
+        {
+            continue;
+        }
+        let observed = HealthObservation {
+            healthy,
+            status: String::new(),
+            checked: now,
+            last_failure: None,
+        };
+        world.store.update(|tx| {
+            tx.modify::<HealthCheck>(&check.id, |check| check.observed = Some(observed));
+        });
     }
 }
 
@@ -128,35 +158,27 @@ fn by_alarm(state: &State, check: &HealthCheck) -> bool {
 pub fn zones(state: &State) -> Vec<cfg::HostedZone> {
     let mut zones: Vec<_> = state.hosted_zones.values().collect();
     zones.sort_by_key(|z| (z.created, z.id.clone()));
-    zones.into_iter().map(|zone| told(state, zone)).collect()
-}
-
-fn told(state: &State, zone: &HostedZone) -> cfg::HostedZone {
-    let records = state.record_sets.of(&*zone.id);
-    cfg::HostedZone {
+    let mut health = Health::new(state);
+    let told = |zone: &Arc<HostedZone>| cfg::HostedZone {
         name: bare(&zone.name),
         vpcs: zone
             .private
             .then(|| zone.vpcs.iter().map(|v| v.vpc.to_string()).collect()),
-        records: records.map(|r| record(state, r)).collect(),
-    }
+        records: state
+            .record_sets
+            .of(&*zone.id)
+            .map(|set| record(set, health.is_usable(set)))
+            .collect(),
+    };
+    zones.into_iter().map(told).collect()
 }
 
-/// Without the final dot and Route 53's escapes.
+/// Without the final dot, and `*` as itself. Other escapes stay: such names are never asked for so.
 fn bare(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    let mut rest = name.strip_suffix('.').unwrap_or(name);
-    while let Some((before, escape)) = rest.split_once('\\') {
-        out.push_str(before);
-        let digits = escape.get(..3);
-        let byte = digits.and_then(|d| u8::from_str_radix(d, 8).ok());
-        out.push(byte.map_or('\\', char::from));
-        rest = escape.get(3..).unwrap_or_default();
-    }
-    out + rest
+    name.strip_suffix('.').unwrap_or(name).replace("\\052", "*")
 }
 
-fn record(state: &State, set: &RecordSet) -> cfg::RecordSet {
+fn record(set: &RecordSet, healthy: bool) -> cfg::RecordSet {
     cfg::RecordSet {
         name: bare(&set.name),
         kind: set.kind.clone(),
@@ -174,37 +196,70 @@ fn record(state: &State, set: &RecordSet) -> cfg::RecordSet {
             Routing::Failover { primary } => cfg::Routing::Failover { primary: *primary },
             Routing::Multivalue => cfg::Routing::Multivalue,
         },
-        healthy: is_usable(state, set, LONGEST_CHAIN),
+        healthy,
     }
 }
 
-fn is_usable(state: &State, set: &RecordSet, steps: usize) -> bool {
-    let check = set.health_check.as_ref();
-    let check = check.and_then(|id| state.health_checks.get(id));
-    if check.is_some_and(|check| !is_healthy(state, check)) {
-        return false;
+/// Which record sets may be the answer, each worked out once.
+struct Health<'s> {
+    state: &'s State,
+    /// By zone, name and type.
+    sets: HashMap<(&'s str, &'s str, &'s str), Vec<&'s RecordSet>>,
+    known: BTreeMap<RecordSetKey, bool>,
+    balancers: HashMap<String, &'s LoadBalancer>,
+}
+
+impl<'s> Health<'s> {
+    fn new(state: &'s State) -> Self {
+        let mut sets: HashMap<_, Vec<&RecordSet>> = HashMap::new();
+        for set in state.record_sets.values() {
+            let key = (&*set.zone, &*set.name, &*set.kind);
+            sets.entry(key).or_default().push(set);
+        }
+        let balancers = state.load_balancers.values();
+        let balancers = balancers.filter(|b| b.deleted.is_none());
+        Self {
+            state,
+            sets,
+            known: BTreeMap::new(),
+            balancers: balancers
+                .map(|b| (b.dns_name.to_ascii_lowercase(), &**b))
+                .collect(),
+        }
     }
-    let RecordAnswer::Alias {
-        zone,
-        name,
-        evaluate_target_health: true,
-    } = &set.answer
-    else {
-        return true;
-    };
-    if *zone == set.zone {
-        let Some(steps) = steps.checked_sub(1) else {
+
+    fn is_usable(&mut self, set: &RecordSet) -> bool {
+        let check = set.health_check.as_ref();
+        let check = check.and_then(|id| self.state.health_checks.get(id));
+        if check.is_some_and(|check| !is_healthy(self.state, check)) {
+            return false;
+        }
+        let RecordAnswer::Alias {
+            zone,
+            name,
+            evaluate_target_health: true,
+        } = &set.answer
+        else {
             return true;
         };
-        let all = state.record_sets.of(&**zone);
-        let mut targets = all.filter(|r| r.name == *name && r.kind == set.kind);
-        return targets.any(|r| is_usable(state, r, steps));
+        if *zone != set.zone {
+            let name = bare(name);
+            let name = name.strip_prefix("dualstack.").unwrap_or(&name);
+            let balancer = self.balancers.get(name);
+            return balancer.is_some_and(|b| crate::load_balancer::is_healthy(self.state, b));
+        }
+        let key = set.key();
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        // Of a circle, until something in it says otherwise.
+        self.known.insert(key.clone(), true);
+        let targets = self.sets.get(&(&**zone, &**name, &*set.kind));
+        let targets = targets.cloned().unwrap_or_default();
+        let usable = targets.into_iter().any(|target| self.is_usable(target));
+        self.known.insert(key, usable);
+        usable
     }
-    let name = bare(name);
-    let name = name.strip_prefix("dualstack.").unwrap_or(&name);
-    let mut balancers = state.load_balancers.values();
-    let balancer = balancers.find(|b| b.deleted.is_none() && b.dns_name.eq_ignore_ascii_case(name));
-    balancer.is_some_and(|b| crate::load_balancer::is_healthy(state, b))
 }
 
 /// What the edge is to look at. Several answers wait for it at most.
@@ -262,20 +317,14 @@ pub fn zone_of<'s>(state: &'s State, account: &str, name: &str) -> Option<&'s Ho
     own.filter(holds).max_by_key(|z| z.name.len()).map(|z| &**z)
 }
 
-/// Names of CNAME records in a zone, with what they say: both without final dots.
-pub fn aliases(state: &State, zone: &HostedZone) -> HashSet<(String, String)> {
-    let records = state
+/// Whether a CNAME record in a zone leads from one name to the other.
+pub fn leads(state: &State, zone: &HostedZone, name: &str, target: &str) -> bool {
+    let dotless = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
+    let set = state
         .record_sets
-        .of(&*zone.id)
-        .filter(|r| r.kind == "CNAME");
-    let pairs = records.flat_map(|r| {
-        let values = match &r.answer {
-            RecordAnswer::Values { values, .. } => values.clone(),
-            RecordAnswer::Alias { .. } => Vec::new(),
-        };
-        values
-            .into_iter()
-            .map(|v| (bare(&r.name), bare(&v.to_ascii_lowercase())))
-    });
-    pairs.collect()
+        .get(&RecordSetKey::new(&zone.id, &dotless(name), "CNAME", ""));
+    let Some(RecordAnswer::Values { values, .. }) = set.map(|set| &set.answer) else {
+        return false;
+    };
+    values.iter().any(|value| dotless(value) == dotless(target))
 }

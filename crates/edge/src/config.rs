@@ -113,6 +113,9 @@ pub struct HealthChecks {
     pub netns: Option<PathBuf>,
     /// Where looks come from.
     pub source: Ipv4Addr,
+    /// Where none may lead: the host's side of the internet.
+    #[serde(default)]
+    pub barred: Vec<Ipv4Addr>,
     /// By id.
     #[serde(default)]
     pub endpoints: BTreeMap<String, HealthCheck>,

@@ -190,3 +190,8 @@ pub struct HealthObservation {
 pub fn checker(public_pool: ipnet::Ipv4Net) -> std::net::Ipv4Addr {
     (u32::from(public_pool.network()) + 14).into()
 }
+
+/// The host and the router of the internet side, which no health check may look at.
+pub fn barred(public_pool: ipnet::Ipv4Net) -> [std::net::Ipv4Addr; 2] {
+    [1, 2].map(|n| (u32::from(public_pool.network()) + n).into())
+}

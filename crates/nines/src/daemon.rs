@@ -294,6 +294,7 @@ fn settings(up: &Up, state: &State, images: model::image::AtHand, sized_volumes:
         health_checks: Some(edge::config::HealthChecks {
             netns: internet.clone(),
             source: name_server,
+            barred: model::route53::barred(up.public_pool).into(),
             endpoints: Default::default(),
         }),
         checkip: Some(edge::config::Checkip {

@@ -77,7 +77,8 @@ impl Dispatcher {
         }
         let Some(service) = self.services.iter().find(|s| s.answers(&call)) else {
             let protocol = match call.payload.protocol() {
-                Protocol::S3 if !call.service().is_some_and(speaks_rest_xml) => Protocol::RestJson,
+                Protocol::S3 if call.service().is_some_and(speaks_rest_xml) => Protocol::RestXml,
+                Protocol::S3 => Protocol::RestJson,
                 protocol => protocol,
             };
             return unknown_service(&call).into_response(protocol, plain(), &request_id);
@@ -309,7 +310,7 @@ fn scope_of(credential: Option<&Credential>) -> Result<(Scope, String), ApiError
 
 /// Of AWS's services with REST, few have XML in it. Source: the protocols of botocore's models.
 fn speaks_rest_xml(service: &str) -> bool {
-    ["cloudfront", "route53"].contains(&service)
+    service == "cloudfront"
 }
 
 fn unknown_service(call: &Call<'_>) -> ApiError {

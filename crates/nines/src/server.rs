@@ -219,6 +219,8 @@ fn protocol_of(request: &Request<Incoming>) -> Protocol {
         }
     } else if kind.starts_with("application/x-www-form-urlencoded") && request.uri().path() == "/" {
         Protocol::Query
+    } else if header("authorization").contains("/route53/") {
+        Protocol::RestXml
     } else {
         Protocol::S3
     }

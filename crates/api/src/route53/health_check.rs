@@ -181,6 +181,16 @@ pub fn update(ctx: &mut Ctx, input: UpdateHealthCheck) -> Result<Got> {
         enable_sni,
         insufficient_data_health_status
     );
+    // An empty text takes a setting away.
+    for text in [
+        &mut config.ip_address,
+        &mut config.resource_path,
+        &mut config.fully_qualified_domain_name,
+        &mut config.search_string,
+        &mut config.insufficient_data_health_status,
+    ] {
+        text.take_if(|text| text.is_empty());
+    }
     config.inverted = input.inverted.unwrap_or(config.inverted);
     config.disabled = input.disabled.unwrap_or(config.disabled);
     if let Some(Children(children)) = input.child_health_checks {

@@ -135,7 +135,7 @@ pub fn check(ctx: &Ctx, config: &HealthCheckConfig) -> Result<()> {
     let kind = &*config.kind;
     match kind {
         "HTTP" | "HTTPS" | "HTTP_STR_MATCH" | "HTTPS_STR_MATCH" | "TCP" => {
-            check_endpoint(config)?;
+            check_endpoint(ctx, config)?;
         }
         "CALCULATED" => {
             if config.child_health_checks.is_empty() || config.child_health_checks.len() > 256 {
@@ -191,14 +191,16 @@ pub fn check(ctx: &Ctx, config: &HealthCheckConfig) -> Result<()> {
     Ok(())
 }
 
-fn check_endpoint(config: &HealthCheckConfig) -> Result<()> {
+fn check_endpoint(ctx: &Ctx, config: &HealthCheckConfig) -> Result<()> {
     let refuse = |why: &str| Err(invalid(why));
     if config.ip_address.is_none() && config.fully_qualified_domain_name.is_none() {
         return refuse("Either IPAddress or FullyQualifiedDomainName must be given.");
     }
     if let Some(address) = &config.ip_address {
         match address.parse::<IpAddr>() {
-            Ok(IpAddr::V4(address)) if !is_reserved(address) => {}
+            Ok(IpAddr::V4(address))
+                if !is_reserved(address)
+                    && !model::route53::barred(ctx.cloud.public_pool).contains(&address) => {}
             Ok(IpAddr::V6(_)) => {
                 return refuse("Health checks here reach endpoints by IPv4 only.");
             }

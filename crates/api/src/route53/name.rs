@@ -31,7 +31,9 @@ pub fn normal(name: &str) -> Result<String, String> {
             }
             b'\\' => {
                 let digits: Vec<u8> = rest.by_ref().take(3).collect();
-                let octal = std::str::from_utf8(&digits).ok().filter(|d| d.len() == 3);
+                let is_octal =
+                    digits.len() == 3 && digits.iter().all(|d| (b'0'..=b'7').contains(d));
+                let octal = std::str::from_utf8(&digits).ok().filter(|_| is_octal);
                 octal
                     .and_then(|d| u8::from_str_radix(d, 8).ok())
                     .ok_or_else(|| {

@@ -10,8 +10,11 @@ use model::route53::{HostedZone, RecordAnswer, RecordSet, RecordSetKey, Routing}
 use serde::{Deserialize, Serialize};
 use wire::ApiError;
 
-/// Changes of one batch, and record sets of one answer.
+/// Changes of one batch, and values in it.
 const MOST_CHANGES: usize = 1000;
+/// Of the values of one batch.
+const MOST_CHARACTERS: usize = 32_000;
+/// Record sets of one answer.
 const PAGE: usize = 300;
 
 #[derive(Deserialize)]
@@ -64,6 +67,7 @@ pub fn change(ctx: &mut Ctx, input: ChangeResourceRecordSets) -> Result<Changed>
     }
     let mut problems = Vec::new();
     let mut changed = Vec::new();
+    let (mut records, mut characters) = (0, 0);
     for Change {
         action,
         resource_record_set,
@@ -71,6 +75,12 @@ pub fn change(ctx: &mut Ctx, input: ChangeResourceRecordSets) -> Result<Changed>
     {
         let before = problems.len();
         let record = resource_record_set.record(&zone.id, action.name(), &mut problems)?;
+        if let Some(RecordAnswer::Values { values, .. }) = record.as_ref().map(|r| &r.answer) {
+            // An UPSERT counts as the two changes that it may be.
+            let times = if action == Action::Upsert { 2 } else { 1 };
+            records += times * values.len();
+            characters += times * values.iter().map(|v| v.chars().count()).sum::<usize>();
+        }
         let Some(record) = record.filter(|_| problems.len() == before) else {
             continue;
         };
@@ -87,6 +97,22 @@ pub fn change(ctx: &mut Ctx, input: ChangeResourceRecordSets) -> Result<Changed>
         }
         apply(ctx, &zone, action, record, &mut changed, &mut problems);
     }
+    for (count, most, what) in [
+        (records, MOST_CHANGES, "records"),
+        (characters, MOST_CHARACTERS, "characters"),
+    ] {
+        if count > most {
+            problems.push(format!("Number of {what} limit of {most} exceeded."));
+        }
+    }
+    // What a later change of the batch took back stands against nothing.
+    let stays = |r: &RecordSet| {
+        ctx.tx
+            .record_sets
+            .get(&r.key())
+            .is_some_and(|now| **now == *r)
+    };
+    changed.retain(stays);
     for record in &changed {
         problems.extend(conflict(ctx, &zone, record));
     }

@@ -42,8 +42,12 @@ fn problem(kind: &str, value: &str) -> Option<String> {
                 "AAAARRDATAIllegalIPv6Address (Value is not a valid IPv6 address)".to_owned()
             });
         }
-        "TXT" | "SPF" => return text_problem(value),
-        "CNAME" | "NS" | "PTR" => super::name::normal(value).is_ok(),
+        "SPF" => {
+            return Some("UnsupportedType (SPF records cannot be served here, use TXT)".to_owned());
+        }
+        "TXT" => return text_problem(value),
+        "DS" => return Some("UnsupportedType (DS records cannot be served here)".to_owned()),
+        "CNAME" | "NS" | "PTR" if super::name::normal(value).is_err() => false,
         "MX" if value.split_ascii_whitespace().count() != 2 => {
             return Some("MXRRDATANotTwoFields (MX record doesn't have 2 fields)".to_owned());
         }
@@ -117,6 +121,8 @@ mod tests {
         check("AAAA", "10.0.0.1", false);
         check("CNAME", "www.example.com", true);
         check("CNAME", "www..example.com", false);
+        check("CNAME", "a@b.example.com", false);
+        check("SPF", "\"v=spf1\"", false);
         check("MX", "10 mail.example.com", true);
         check("MX", "mail.example.com", false);
         check("SRV", "1 10 5269 xmpp.example.com.", true);

@@ -94,6 +94,11 @@ pub fn create(ctx: &mut Ctx, input: CreateHostedZone) -> Result<Created> {
     if input.caller_reference.is_empty() || input.caller_reference.len() > 128 {
         return Err(invalid("CallerReference has 1 to 128 characters."));
     }
+    if input.vpc.is_none() && zone_name.matches('.').count() < 2 {
+        // As on AWS: it would be everybody's.
+        let message = format!("{zone_name} is a top-level domain, which cannot be a public zone");
+        return Err(ApiError::client("InvalidDomainName", message));
+    }
     let account = &ctx.scope.account;
     let ours = |z: &&std::sync::Arc<HostedZone>| z.scope.account == *account;
     if ctx

@@ -6,7 +6,7 @@
 
 use super::zone::normal;
 use crate::config::{self, HostedZone, RecordAnswer, RecordSet, Routing};
-use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::rdata::{A, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use rand::seq::{IndexedRandom, IteratorRandom};
 use std::collections::{HashMap, HashSet};
@@ -169,6 +169,11 @@ impl Hosted {
         }
     }
 
+    /// Name of the closest zone that has the name in it.
+    pub fn apex(&self, name: &str) -> Option<&str> {
+        self.zone(name).map(|(apex, _)| apex)
+    }
+
     /// The closest zone that has the name in it.
     fn zone(&self, name: &str) -> Option<(&str, &Zone)> {
         let found = ancestors(name).find_map(|name| self.0.get_key_value(name))?;
@@ -194,6 +199,11 @@ fn name_of(text: &str) -> Option<Name> {
 
 /// A value in the form of zone files, whose names are complete with or without a final dot.
 fn value(kind: RecordType, text: &str) -> Option<RData> {
+    if kind == RecordType::TXT {
+        let strings = strings(text);
+        let strings = strings.iter().map(Vec::as_slice).collect();
+        return Some(RData::TXT(TXT::from_bytes(strings)));
+    }
     let mut data = RData::try_from_str(kind, text).ok()?;
     match &mut data {
         RData::CNAME(name) => name.0.set_fqdn(true),
@@ -204,6 +214,39 @@ fn value(kind: RecordType, text: &str) -> Option<RData> {
         _ => {}
     }
     Some(data)
+}
+
+/// Strings in quotation marks, with Route 53's escapes: `\"`, `\\`, and `\052` in octal.
+fn strings(text: &str) -> Vec<Vec<u8>> {
+    let mut strings: Vec<Vec<u8>> = Vec::new();
+    let mut inside = false;
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, inside) {
+            (b'"', false) => strings.push(Vec::new()),
+            (b'"', true) | (_, false) => {}
+            (byte, true) => {
+                let octal = rest.get(..3).and_then(|digits| {
+                    let is_octal = digits.iter().all(|d| (b'0'..=b'7').contains(d));
+                    let text = std::str::from_utf8(digits).ok().filter(|_| is_octal)?;
+                    u8::from_str_radix(text, 8).ok()
+                });
+                let (byte, taken) = match (byte, octal, rest.first()) {
+                    (b'\\', Some(byte), _) => (byte, 3),
+                    (b'\\', None, Some(next)) => (*next, 1),
+                    (byte, ..) => (byte, 0),
+                };
+                rest = rest.get(taken..).unwrap_or_default();
+                strings.last_mut().into_iter().for_each(|s| s.push(byte));
+                continue;
+            }
+        }
+        if byte == b'"' {
+            inside = !inside;
+        }
+    }
+    strings
 }
 
 /// The name itself, then what it lies in.
@@ -378,6 +421,21 @@ mod tests {
         check("x.child.example.com", "A", &["Elsewhere"]);
         check("example.org", "A", &["Elsewhere"]);
         check("badexample.com", "A", &["Elsewhere"]);
+    }
+
+    #[test]
+    fn texts_are_strings_with_escapes() {
+        let check = |text: &str, expected: &[&str]| {
+            let found = strings(text);
+            let expected: Vec<&[u8]> = expected.iter().map(|s| s.as_bytes()).collect();
+            assert_eq!(found, expected, "{text}");
+        };
+        check(r#""v=spf1 -all""#, &["v=spf1 -all"]);
+        check(r#""a" "b""#, &["a", "b"]);
+        check(r#""a""b""#, &["a", "b"]);
+        check(r#""say \"hi\" \\ \052""#, &[r#"say "hi" \ *"#]);
+        check(r#""""#, &[""]);
+        check(r#""open \"#, &["open \\"]);
     }
 
     #[test]

@@ -52,9 +52,10 @@ impl Follow {
     pub fn end(mut self, rest: Option<&[u8]>) -> Reply {
         let code = match rest.map(Message::from_vec) {
             Some(Ok(rest)) => {
-                let code = rest.metadata.response_code;
+                self.begun.metadata.truncation |= rest.metadata.truncation;
                 self.begun.add_answers(rest.answers);
-                code
+                self.begun.add_authorities(rest.authorities);
+                rest.metadata.response_code
             }
             _ => ResponseCode::ServFail,
         };
@@ -93,7 +94,7 @@ pub fn reply(query: &[u8], transport: Transport, zone: &Zone) -> Reply {
             fill(&mut answer, *found);
             if let Some(rest) = rest {
                 let follow = Follow::new(request, answer, &rest, transport);
-                return follow.map_or(Reply::None, |follow| Reply::Follow(Box::new(follow)));
+                return follow.map_or_else(|| failure(query), |f| Reply::Follow(Box::new(f)));
             }
         }
         Found::Addresses(mut addresses, ttl)

@@ -155,8 +155,16 @@ impl Zone {
     }
 
     fn find_one(&self, name: &str, kind: RecordType) -> Found {
-        // Private zones come before all that the resolver knows by itself.
-        if let Some(answer) = self.hosted(&self.private, name, kind) {
+        // A private zone comes before what the resolver knows by itself, unless that is closer.
+        let builtin = std::iter::once(&self.internal).chain(&self.shared.authoritative);
+        let closest = builtin.filter(|domain| below(name, domain).is_some());
+        let closest = closest.map(String::len).max().unwrap_or(0);
+        if self
+            .private
+            .apex(name)
+            .is_some_and(|apex| apex.len() >= closest)
+            && let Some(answer) = self.hosted(&self.private, name, kind)
+        {
             return answer;
         }
         if let Some(known) = self.own.get(name).or_else(|| self.shared.names.get(name)) {
