@@ -41,8 +41,7 @@ def endpoints(ec2):
         (create, dict(wanted, SubnetId=subnets[1]["SubnetId"]), "IdempotentParameterMismatch"),
         (create, dict(SubnetId=subnet), "ResourceLimitExceeded"),
         (modify, which, "MissingParameter"),
-        (create, dict(wanted, PreserveClientIp=True), "UnsupportedOperation"),
-        (modify, dict(which, PreserveClientIp=True), "UnsupportedOperation"),
+        (create, dict(wanted, PreserveClientIp=True), "IdempotentParameterMismatch"),
     )
 
     def shown(**by):
@@ -58,9 +57,9 @@ def endpoints(ec2):
     [interface] = shown()[0]["NetworkInterfaceIds"]
     [described] = ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])["NetworkInterfaces"]
     check("its interface", (described["InterfaceType"], described["RequesterManaged"]), ("ec2_instance_connect_endpoint", True))
-    modify(**which, SecurityGroupIds=groups[1:], PreserveClientIp=False)
+    modify(**which, SecurityGroupIds=groups[1:], PreserveClientIp=True)
     becomes(["update-complete"])
-    check("it connects from its own address", shown()[0]["PreserveClientIp"], False)
+    check("a wish that is kept", shown()[0]["PreserveClientIp"], True)
     check("its groups", shown(InstanceConnectEndpointIds=[endpoint])[0]["SecurityGroupIds"], groups[1:])
     for name, value in (("state", "update-complete"), ("vpc-id", vpc), ("subnet-id", subnet), ("tag:Name", "way*"), ("instance-connect-endpoint-id", endpoint)):
         check(f"found by {name}", len(shown(Filters=[{"Name": name, "Values": [value]}])), 1)

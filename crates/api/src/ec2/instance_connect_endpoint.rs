@@ -14,6 +14,7 @@ use super::tag::{self, Tag, TagSpecification};
 use super::vpc_endpoint::checked_address_type;
 use super::{Done, done, private_address, quota};
 use crate::Ctx;
+use model::event::Severity;
 use model::instance_connect::{InstanceConnectEndpoint, InstanceConnectEndpointState as State};
 use model::vpc::{NetworkInterface, Requester, Subnet, Vpc};
 use model::{InstanceConnectEndpointId, SecurityGroupId, zone};
@@ -96,7 +97,7 @@ pub struct CreateInstanceConnectEndpoint {
     subnet_id: String,
     #[serde(default)]
     security_group_id: Vec<String>,
-    #[serde(default, deserialize_with = "wire::validated")]
+    #[serde(default, deserialize_with = "wire::stored")]
     preserve_client_ip: Option<bool>,
     client_token: Option<String>,
     #[serde(default)]
@@ -118,7 +119,7 @@ pub fn create(ctx: &mut Ctx, input: CreateInstanceConnectEndpoint) -> Result<Cre
     let vpc = find::<Vpc>(ctx, subnet.vpc.as_str())?;
     let tags = tag::of(&input.tag_specification, InstanceConnectEndpoint::TYPE)?;
     let security_groups = network_interface::groups(ctx, &vpc, &input.security_group_id)?;
-    let preserve_client_ip = checked_preservation(input.preserve_client_ip)?;
+    let preserve_client_ip = input.preserve_client_ip.unwrap_or(false);
     let same = super::idempotent::<InstanceConnectEndpoint>(
         ctx,
         input.client_token.as_deref(),
@@ -179,21 +180,20 @@ pub fn create(ctx: &mut Ctx, input: CreateInstanceConnectEndpoint) -> Result<Cre
         instance_connect_endpoint: shape(&ctx.tx, &endpoint),
         client_token: input.client_token,
     };
+    if preserve_client_ip {
+        report_preservation(ctx, &endpoint.id);
+    }
     ctx.tx.put(endpoint);
     Ok(answer)
 }
 
-/// Connections begin at the endpoint's own address. Who asks for clients' addresses has security groups that
-/// name those, and would only see connections time out.
-fn checked_preservation(preserve: Option<bool>) -> Result<bool> {
-    match preserve {
-        Some(true) => Err(error(
-            "UnsupportedOperation",
-            "PreserveClientIp is not supported here: connections begin at the endpoint's own address. \
-             Leave it out or set it to false, and let security groups of instances allow that of the endpoint.",
-        )),
-        _ => Ok(false),
-    }
+/// Says that clients' addresses are not kept, where they shall be.
+fn report_preservation(ctx: &mut Ctx, id: &InstanceConnectEndpointId) {
+    let message = "connections begin at the endpoint's own address: clients' addresses are not preserved, so let security groups \
+                   of instances allow the endpoint's";
+    let now = ctx.now;
+    ctx.tx
+        .event(now, Severity::Warning, id, "not-emulated", message);
 }
 
 const FILTERS: &[Field<InstanceConnectEndpoint>] = &[
@@ -239,7 +239,7 @@ pub struct ModifyInstanceConnectEndpoint {
     instance_connect_endpoint_id: String,
     #[serde(default)]
     security_group_id: Vec<String>,
-    #[serde(default, deserialize_with = "wire::validated")]
+    #[serde(default, deserialize_with = "wire::stored")]
     preserve_client_ip: Option<bool>,
     ip_address_type: Option<String>,
     dry_run: Option<bool>,
@@ -252,7 +252,6 @@ pub fn modify(ctx: &mut Ctx, input: ModifyInstanceConnectEndpoint) -> Result<Don
         return Err(missing("SecurityGroupId"));
     }
     checked_address_type(input.ip_address_type)?;
-    let preserve = checked_preservation(input.preserve_client_ip)?;
     if !endpoint.state.is_open() {
         let state = endpoint.state.name();
         let message = format!("The endpoint {} is in the state {state}.", endpoint.id);
@@ -264,6 +263,12 @@ pub fn modify(ctx: &mut Ctx, input: ModifyInstanceConnectEndpoint) -> Result<Don
         false => network_interface::groups(ctx, &vpc, &input.security_group_id)?,
     };
     dry_run(input.dry_run)?;
+    let preserve = input
+        .preserve_client_ip
+        .unwrap_or(endpoint.preserve_client_ip);
+    if input.preserve_client_ip == Some(true) {
+        report_preservation(ctx, &endpoint.id);
+    }
     ctx.tx
         .modify::<NetworkInterface>(&endpoint.interface, |i| i.security_groups = groups.clone());
     ctx.tx.modify::<InstanceConnectEndpoint>(&endpoint.id, |e| {
