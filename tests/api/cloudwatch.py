@@ -137,7 +137,7 @@ def alarms(c):
     for what, more, expected in (
         ("threshold", {"Threshold": None}, "MissingParameter"),
         ("both statistics", {"ExtendedStatistic": "p9"}, "InvalidParameterCombination"),
-        ("M of N", {"DatapointsToAlarm": 4}, "InvalidParameterValue"),
+        ("M of N", {"DatapointsToAlarm": 4}, "ValidationError"),
         ("a day", {"EvaluationPeriods": 1441}, "InvalidParameterValue"),
         ("a week", {"EvaluationPeriods": 169, "Period": 3600}, "InvalidParameterValue"),
         ("low samples", {"EvaluateLowSampleCountPercentile": "x"}, "InvalidParameterValue"),
@@ -217,6 +217,7 @@ def data(c):
     check("no statistics", code_of(c.get_metric_statistics, **ask, **span), combination)
     code = code_of(c.get_metric_data, MetricDataQueries=queries, **no_time)
     check("data of no time", code, "ValidationError")
+    check("data of nothing", code_of(c.get_metric_data, MetricDataQueries=[], **span), "MissingParameter")
     reserved = code_of(c.put_metric_data, Namespace="AWS/EC2", MetricData=[point(now, Value=1.0)])
     check("reserved namespace", reserved, "InvalidParameterValue")
     many = {"StartTime": now - 2000 * minute, "EndTime": now}

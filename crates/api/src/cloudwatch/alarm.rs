@@ -121,13 +121,14 @@ pub fn put(ctx: &mut Ctx, input: PutMetricAlarm) -> Result<()> {
         return Err(invalid("EvaluationPeriods must be greater than 0."));
     }
     check_range(period, evaluation_periods)?;
-    if input
-        .datapoints_to_alarm
-        .is_some_and(|m| m == 0 || m > evaluation_periods)
-    {
-        return Err(invalid(
-            "DatapointsToAlarm must be at least 1 and at most EvaluationPeriods.",
-        ));
+    match input.datapoints_to_alarm {
+        Some(0) => return Err(invalid("DatapointsToAlarm must be greater than 0.")),
+        Some(m) if m > evaluation_periods => {
+            return Err(validation(
+                "DatapointsToAlarm must be less than or equal to EvaluationPeriods",
+            ));
+        }
+        _ => {}
     }
     choice(
         "TreatMissingData",

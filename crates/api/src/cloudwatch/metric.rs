@@ -93,7 +93,10 @@ pub fn put(ctx: &mut Ctx, input: PutMetricData) -> Result<()> {
         check_dimensions(&datum.dimensions)?;
         unit::check(datum.unit.as_deref())?;
         if datum.storage_resolution.is_some_and(|r| r != 1 && r != 60) {
-            return Err(invalid("StorageResolution must be 1 or 60."));
+            return Err(invalid(format!(
+                "The parameter MetricData.member.{}.StorageResolution must be a value in the set [ 1, 60 ].",
+                i + 1
+            )));
         }
         let unit = datum.unit.as_deref().unwrap_or("None");
         let key = MetricKey {

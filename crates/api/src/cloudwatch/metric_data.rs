@@ -1,6 +1,6 @@
 //! GetMetricData: metrics and expressions, a page at a time.
 
-use super::error::{Result, invalid};
+use super::error::{Result, invalid, missing};
 use super::query::{MetricDataQuery, records, validation};
 use super::statistics::{rounded, seconds};
 use crate::Ctx;
@@ -72,6 +72,9 @@ pub fn get(ctx: &mut Ctx, input: GetMetricData) -> Result<MetricData> {
                 "The parameter EndTime must be greater than StartTime.",
             ));
         }
+    }
+    if input.metric_data_queries.is_empty() {
+        return Err(missing("MetricDataQueries"));
     }
     if input.metric_data_queries.len() > MAX_QUERIES {
         return Err(validation(format!(

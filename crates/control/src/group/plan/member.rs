@@ -35,7 +35,12 @@ impl Planner<'_> {
                 L::Pending if self.held_by_hooks(member, Transition::Launching) => {
                     self.steps.push(Step::AwaitHooks(id, Transition::Launching));
                 }
-                _ => self.steps.push(Step::EnterService(id)),
+                _ => {
+                    self.steps.push(Step::EnterService(id));
+                    // With it, so that nobody sees a member in service whose target health is unknown:
+                    // Terraform's `wait_for_elb_capacity` takes such a one for healthy.
+                    self.join(member, fact);
+                }
             },
             // It ended on its way in, while a hook held it perhaps: nobody else would look.
             Some(InstanceState::Stopping | InstanceState::Stopped)
@@ -49,7 +54,14 @@ impl Planner<'_> {
     }
 
     fn serving(&mut self, member: &GroupInstance, fact: &Fact) {
-        if self.suspended("AddToLoadBalancer") || fact.state != Some(InstanceState::Running) {
+        if fact.state == Some(InstanceState::Running) {
+            self.join(member, fact);
+        }
+    }
+
+    /// Registers a member where it is missing.
+    fn join(&mut self, member: &GroupInstance, fact: &Fact) {
+        if self.suspended("AddToLoadBalancer") {
             return;
         }
         for target_group in &self.group.target_groups {
