@@ -440,3 +440,30 @@ fn rules_are_kept_once_and_gathered() {
         "InvalidPermission.NotFound",
     );
 }
+
+#[test]
+fn images_of_verified_providers_are_amazons_by_alias() {
+    let api = Api::new();
+    let names = |parameters: &str| {
+        let answer = api.call(&format!("DescribeImages&{parameters}")).unwrap();
+        let owners = texts(&answer, "imageOwnerId");
+        (owners.into_iter().collect::<BTreeSet<_>>(), answer)
+    };
+    let (owners, _) = names("Owner.1=amazon");
+    assert_eq!(
+        owners,
+        ["099720109477", "136693071363", "137112412989"]
+            .map(String::from)
+            .into()
+    );
+    let location =
+        "Filter.1.Name=manifest-location&Filter.1.Value.1=amazon/ubuntu/images/*noble*amd64*";
+    assert_eq!(names(location).0, ["099720109477".to_owned()].into());
+    // The catalogue's go out of use some day; one that is known to AWS alone has no such date.
+    assert!(names("Owner.1=amazon").1.contains("<deprecationTime>"));
+    assert!(
+        !names("ImageId.1=ami-0123456789abcdef0")
+            .1
+            .contains("<deprecationTime>")
+    );
+}

@@ -366,7 +366,8 @@ const RELEASES: &[Release] = &[
 
 fn image(region: &'static str, release: &Release) -> Image {
     let (owner, owner_alias, description) = match release.line {
-        Line::Debian12 => (DEBIAN, None, "Debian 12".to_owned()),
+        // Those of verified providers bear the alias as well, so that it finds them.
+        Line::Debian12 => (DEBIAN, Some("amazon"), "Debian 12".to_owned()),
         Line::NinesDebian12Docker => (NINES, None, "Debian 12 with Docker, built by nines".into()),
         Line::AmazonLinux2023 | Line::AmazonLinux2023Minimal => (
             AMAZON,
@@ -386,8 +387,16 @@ fn image(region: &'static str, release: &Release) -> Image {
             Some("amazon"),
             "Amazon Linux AMI 2018.03 x86_64 HVM gp2".into(),
         ),
-        Line::Ubuntu2204 => (CANONICAL, None, "Ubuntu Server 22.04 LTS (Jammy)".into()),
-        Line::Ubuntu2404 => (CANONICAL, None, "Ubuntu Server 24.04 LTS (Noble)".into()),
+        Line::Ubuntu2204 => (
+            CANONICAL,
+            Some("amazon"),
+            "Ubuntu Server 22.04 LTS (Jammy)".into(),
+        ),
+        Line::Ubuntu2404 => (
+            CANONICAL,
+            Some("amazon"),
+            "Ubuntu Server 24.04 LTS (Noble)".into(),
+        ),
         Line::Local => (NINES, None, release.name.into()),
     };
     let (root_size, root_volume_type) = match release.line {

@@ -49,7 +49,7 @@ struct Shape {
     image_owner_id: String,
     image_owner_alias: Option<&'static str>,
     creation_date: String,
-    deprecation_time: String,
+    deprecation_time: Option<String>,
     is_public: bool,
     architecture: &'static str,
     image_type: &'static str,
@@ -116,7 +116,7 @@ fn shape(image: &Image) -> Shape {
         image_owner_id: image.owner.to_string(),
         image_owner_alias: image.owner_alias,
         creation_date: date(image.created),
-        deprecation_time: date(deprecation(image)),
+        deprecation_time: deprecation(image).map(date),
         is_public: own.is_none(),
         architecture: image.architecture.name(),
         image_type: "machine",
@@ -155,13 +155,11 @@ fn date(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
 }
 
-/// Twenty years on: the catalogue's images do not go out of use by themselves.
-fn deprecation(image: &Image) -> jiff::Timestamp {
+/// Twenty years on: the catalogue's images do not go out of use by themselves. Others have no
+/// such time unless somebody sets one.
+fn deprecation(image: &Image) -> Option<jiff::Timestamp> {
     let years = 20 * 365 * 24;
-    image
-        .created
-        .checked_add(years.hours())
-        .unwrap_or(image.created)
+    image::find(&image.id).and_then(|image| image.created.checked_add(years.hours()).ok())
 }
 
 fn state(image: &Image) -> &'static str {
