@@ -1,6 +1,7 @@
 //! EC2's VPC actions, called as the wire calls them, on a store in memory.
 
 use api::{Cloud, Ctx};
+use model::instance::{Instance, InstanceState};
 use model::vpc::Requester;
 use model::{Scope, Timestamp};
 use std::collections::BTreeSet;
@@ -438,6 +439,65 @@ fn rules_are_kept_once_and_gathered() {
     check(
         rule("Revoke", "80-80", "0.0.0.0/0"),
         "InvalidPermission.NotFound",
+    );
+}
+
+#[test]
+fn an_instance_has_as_many_interfaces_and_addresses_as_its_type() {
+    let api = Api::new();
+    let (_, subnet, _) = api.network();
+    let interface = |n: &str| {
+        api.get(
+            "networkInterfaceId",
+            &format!("CreateNetworkInterface&SubnetId={subnet}{n}"),
+        )
+    };
+    let run =
+        "RunInstances&ImageId=ami-043985f3006b29f9e&InstanceType=t3.micro&MinCount=1&MaxCount=1";
+    let answer = api.call(&format!("{run}&SubnetId={subnet}")).unwrap();
+    let [instance, primary] =
+        ["instanceId", "networkInterfaceId"].map(|name| texts(&answer, name).remove(0));
+    api.store.update(|tx| {
+        let id = instance.parse().unwrap();
+        tx.modify::<Instance>(&id, |i| i.state = InstanceState::Running);
+    });
+    let allocation = api.get("allocationId", "AllocateAddress");
+    let associate =
+        format!("AssociateAddress&AllocationId={allocation}&InstanceId={instance}&DryRun=true");
+    let attach = |interface: &str, index: u8| {
+        format!(
+            "AttachNetworkInterface&NetworkInterfaceId={interface}&InstanceId={instance}&DeviceIndex={index}"
+        )
+    };
+    assert_eq!(api.code(&associate), "DryRunOperation");
+
+    // Three addresses are one more than a t3.micro's interface has; nobody's interface has what it is given.
+    let three = interface("&SecondaryPrivateIpAddressCount=2");
+    assert_eq!(
+        api.code(&attach(&three, 1)),
+        "PrivateIpAddressLimitExceeded"
+    );
+    let assign = |n: u8| {
+        format!(
+            "AssignPrivateIpAddresses&NetworkInterfaceId={primary}&SecondaryPrivateIpAddressCount={n}"
+        )
+    };
+    assert_eq!(api.code(&assign(2)), "PrivateIpAddressLimitExceeded");
+    api.call(&assign(1)).unwrap();
+    assert_eq!(api.code(&assign(1)), "PrivateIpAddressLimitExceeded");
+
+    api.call(&attach(&interface(""), 1)).unwrap();
+    assert_eq!(
+        api.code(&attach(&interface(""), 2)),
+        "AttachmentLimitExceeded"
+    );
+    // Which of two interfaces an instance's address is for nobody can tell.
+    assert_eq!(api.code(&associate), "InvalidInstanceID");
+    let status = format!("DescribeInstanceStatus&InstanceId.1={instance}");
+    assert_eq!(api.code(&status), "none");
+    assert_eq!(
+        api.code(&format!("{status}&MaxResults=5")),
+        "InvalidParameterCombination"
     );
 }
 

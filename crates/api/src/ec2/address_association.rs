@@ -4,6 +4,7 @@ use super::address::{by_ip, find_address, not_yours, of_interface};
 use super::error::{
     Result, dry_run, error, invalid_combination, invalid_parameter, missing, required,
 };
+use super::network_interface::of_instance;
 use super::resource::{find, owned};
 use super::{Done, cidr, done, internet_gateway, route_shape};
 use crate::Ctx;
@@ -113,6 +114,14 @@ fn target(ctx: &Ctx, input: &AssociateAddress) -> Result<Arc<NetworkInterface>> 
                     format!(
                         "The {} instance '{id}' is not in a valid state for this operation.",
                         instance.state.name()
+                    ),
+                ));
+            }
+            if of_instance(&ctx.tx, &instance.id).len() > 1 {
+                return Err(error(
+                    "InvalidInstanceID",
+                    format!(
+                        "There are multiple interfaces attached to instance '{id}'. Please specify an interface ID for the operation instead."
                     ),
                 ));
             }

@@ -1,6 +1,6 @@
 //! DescribeInstanceStatus: what the status checks of running instances say.
 
-use super::error::{Result, dry_run};
+use super::error::{Result, dry_run, invalid_combination};
 use super::filter::{Field, Filter, one};
 use super::instance_shape::StateShape;
 use super::page::{Page, describe};
@@ -149,6 +149,11 @@ pub fn describe_all(ctx: &mut Ctx, input: DescribeInstanceStatus) -> Result<Inst
     let _ = input.include_managed_resources;
     let all = Page::new(None, None)?;
     let page = Page::new(input.max_results, input.next_token.as_deref())?;
+    if !input.instance_id.is_empty() && input.max_results.is_some() {
+        return Err(invalid_combination(
+            "The parameter instancesSet cannot be used with the parameter maxResults",
+        ));
+    }
     let (found, _) = describe(ctx, &input.instance_id, &input.filter, FILTERS, &all)?;
     dry_run(input.dry_run)?;
     let any_state = input.include_all_instances.unwrap_or(false);

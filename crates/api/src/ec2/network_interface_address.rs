@@ -1,10 +1,13 @@
 //! Secondary private addresses of a network interface.
 
 use super::error::{Result, invalid_combination, invalid_parameter, missing, refuse};
+use super::network_interface_attachment::check_addresses;
 use super::network_interface_attribute::find_own;
 use super::resource::{find, owned};
 use super::{Done, address, cidr, done, private_address};
 use crate::Ctx;
+use model::instance::Instance;
+use model::instance_type;
 use model::vpc::{NetworkInterface, Subnet};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +83,12 @@ pub fn assign(
             ));
         }
     };
+    // An interface that nobody has takes what it is given; the limit is the instance's.
+    let holder = interface.attachment.as_ref().map(|a| &a.instance);
+    let holder = holder.and_then(|instance| ctx.tx.get::<Instance>(instance));
+    if let Some(kind) = holder.and_then(|i| instance_type::find(&i.instance_type)) {
+        check_addresses(kind, interface.private_ips.len() + new.len())?;
+    }
     let answer = AssignedPrivateIpAddresses {
         r#return: true,
         network_interface_id: interface.id.to_string(),

@@ -9,6 +9,7 @@ use super::{Done, done};
 use crate::Ctx;
 use model::AttachmentId;
 use model::instance::{Instance, InstanceState};
+use model::instance_type::{self, InstanceType};
 use model::vpc::{Attachment, NetworkInterface, Subnet};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -77,6 +78,10 @@ pub fn attach(ctx: &mut Ctx, input: AttachNetworkInterface) -> Result<AttachedNe
             instance.id
         )));
     }
+    if let Some(kind) = instance_type::find(&instance.instance_type) {
+        check_interfaces(kind, attached.len() + 1)?;
+        check_addresses(kind, interface.private_ips.len())?;
+    }
     dry_run(input.dry_run)?;
     let attachment = Attachment {
         id: AttachmentId::random(),
@@ -92,6 +97,32 @@ pub fn attach(ctx: &mut Ctx, input: AttachNetworkInterface) -> Result<AttachedNe
         attachment_id,
         network_card_index: 0,
     })
+}
+
+/// Whether instances of a type have so many interfaces.
+pub(super) fn check_interfaces(kind: &InstanceType, count: usize) -> Result<()> {
+    if count > kind.maximum_interfaces as usize {
+        return Err(error(
+            "AttachmentLimitExceeded",
+            format!(
+                "Interface count {count} exceeds the limit for {}",
+                kind.name
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether an interface of such an instance has so many IPv4 addresses, the primary one among them.
+pub(super) fn check_addresses(kind: &InstanceType, count: usize) -> Result<()> {
+    let most = kind.addresses_per_interface as usize;
+    if count > most {
+        return Err(error(
+            "PrivateIpAddressLimitExceeded",
+            format!("Number of private addresses will exceed limit of {most} per interface."),
+        ));
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]

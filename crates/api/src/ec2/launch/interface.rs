@@ -6,6 +6,7 @@ use crate::ec2::error::{
 };
 use crate::ec2::launch_template_data::NetworkInterfaceSpecification;
 use crate::ec2::network_interface::{self, NewInterface};
+use crate::ec2::network_interface_attachment::{check_addresses, check_interfaces};
 use crate::ec2::resource::owned;
 use crate::ec2::{cidr, ipv6, private_address, public_address, tag};
 use model::instance_type::InstanceType;
@@ -405,24 +406,9 @@ fn check_devices(planned: &[PlannedInterface], instance_type: &InstanceType) -> 
             ));
         }
     }
-    let (count, most) = (planned.len(), instance_type.maximum_interfaces as usize);
-    if count > most {
-        return Err(error(
-            "AttachmentLimitExceeded",
-            format!(
-                "Interface count {count} exceeds the limit for {}",
-                instance_type.name
-            ),
-        ));
-    }
-    let each = instance_type.addresses_per_interface as usize;
-    if planned.iter().any(|i| i.addresses() > each) {
-        return Err(error(
-            "PrivateIpAddressLimitExceeded",
-            format!("Number of private addresses will exceed limit of {each} per interface."),
-        ));
-    }
-    Ok(())
+    check_interfaces(instance_type, planned.len())?;
+    let mut addresses = planned.iter().map(PlannedInterface::addresses);
+    addresses.try_for_each(|count| check_addresses(instance_type, count))
 }
 
 /// The subnet given, or a default subnet: of the zone asked for, or the first that takes launches.
