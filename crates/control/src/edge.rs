@@ -2,7 +2,7 @@
 
 use crate::World;
 use crate::index::{Members, interfaces};
-use crate::instance::private_name;
+use crate::instance::{own_name, private_name};
 use edge::config as cfg;
 use jiff::{SignedDuration, Timestamp};
 use model::autoscaling::{AutoScalingGroup, GroupInstance};
@@ -277,6 +277,12 @@ pub fn desired(
                     cfg::Name::new([*public]),
                 );
             }
+            let primary = seen.interfaces.first().and_then(|i| i.addresses.first());
+            if let Some(address) = primary.filter(|_| instance.private_dns.resource_name_a_record) {
+                let (_, domain) = private_name(*address, &instance.scope.region);
+                let name = format!("{}.{domain}", instance.id);
+                vpc.names.insert(name, cfg::Name::new([*address]));
+            }
             vpc.instances.push(seen);
         }
     }
@@ -335,7 +341,7 @@ fn self_view(
     let interfaces = interfaces(state, &instance.id);
     let primary = interfaces.first()?;
     let region = &instance.scope.region;
-    let (host, domain) = private_name(primary.primary_ip(), region);
+    let (host, domain) = own_name(state, instance, primary);
     let vpc = state.vpcs.get(&instance.vpc)?;
     let public = crate::network::public_addresses(state, primary)
         .values()
@@ -369,7 +375,10 @@ fn self_view(
             .round(jiff::Unit::Second)
             .unwrap_or(instance.launched)
             .to_string(),
-        hostname: format!("{host}.{domain}"),
+        hostname: match domain.as_str() {
+            "" => host,
+            domain => format!("{host}.{domain}"),
+        },
         public_hostname: public
             .filter(|_| vpc.enable_dns_hostnames && vpc.enable_dns_support)
             .map(|ip| public_name(ip, region)),

@@ -12,7 +12,7 @@ use model::instance::{DesiredInstance, Instance, InstanceState, Volume};
 use model::vpc::{Address, NetworkInterface};
 use model::{InstanceId, NetworkInterfaceId};
 use std::collections::BTreeMap;
-use store::{Snapshot, Tx};
+use store::{Snapshot, State, Tx};
 
 /// Terminated instances stay describable for about an hour.
 const DESCRIBABLE_SECS: u32 = 3600;
@@ -503,6 +503,24 @@ pub fn private_name(address: std::net::Ipv4Addr, region: &str) -> (String, Strin
     (format!("ip-{a}-{b}-{c}-{d}"), domain)
 }
 
+/// What an instance is told that it is called: its host name, and its domain. That is what the DHCP
+/// options say, several with spaces between or none, while its name in DNS keeps the region's.
+/// <https://github.com/kubernetes/cloud-provider-aws/issues/384>
+pub fn own_name(
+    state: &State,
+    instance: &Instance,
+    primary: &NetworkInterface,
+) -> (String, String) {
+    let (by_address, private) = private_name(primary.primary_ip(), &instance.scope.region);
+    let host = match instance.private_dns.hostname_type.as_str() {
+        "resource-name" => instance.id.to_string(),
+        _ => by_address,
+    };
+    let vpc = state.vpcs.get(&instance.vpc);
+    let options = vpc.and_then(|vpc| state.dhcp_options.get(&vpc.dhcp_options));
+    (host, dhcp::search(options.map(AsRef::as_ref), &private))
+}
+
 fn spec(
     world: &World,
     state: &Snapshot,
@@ -520,7 +538,7 @@ fn spec(
     let contents = record.contents.as_ref();
     let base = contents.map_or(&record.image, |c| &c.base);
     let recipe = model::image::backing(base, &built).recipe;
-    let (hostname, domain) = private_name(primary.primary_ip(), &record.scope.region);
+    let (hostname, search) = own_name(state, record, primary);
     let options = state.dhcp_options.get(&vpc.dhcp_options).map(AsRef::as_ref);
     Ok(InstanceSpec {
         id: record.id.clone(),
@@ -535,8 +553,8 @@ fn spec(
         hostname,
         address: primary.primary_ip(),
         name_servers: dhcp::name_servers(vpc.resolver().into(), options),
-        search: dhcp::search(options, &domain),
-        domain,
+        domain: search.split(' ').next().unwrap_or_default().to_owned(),
+        search,
         cpu: Cpu {
             vcpus: kind.vcpus,
             millicores_per_vcpu: world.settings.millicores_per_vcpu,

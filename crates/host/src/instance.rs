@@ -26,7 +26,7 @@ pub struct InstanceSpec {
     pub uid_base: u32,
     /// Host name without a domain, such as `ip-10-0-1-5`.
     pub hostname: String,
-    /// Domain of the host name, such as `ec2.internal`.
+    /// Domain of the host name, such as `ec2.internal`; may be empty.
     pub domain: String,
     /// Primary private address, for `/etc/hosts`.
     pub address: Ipv4Addr,

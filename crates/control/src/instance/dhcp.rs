@@ -18,7 +18,7 @@ pub fn name_servers(provided: IpAddr, options: Option<&DhcpOptions>) -> Vec<IpAd
     named.into_iter().flatten().filter_map(address).collect()
 }
 
-/// What is appended to short names; `private` is the domain of private names.
+/// What is appended to short names, and to the instance's own; `private` is the domain of private names.
 pub fn search(options: Option<&DhcpOptions>, private: &str) -> String {
     let Some(options) = options else {
         return private.to_owned();

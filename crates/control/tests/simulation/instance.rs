@@ -53,6 +53,45 @@ fn a_life_by_the_api() {
     insta::assert_snapshot!(timeline::of(&cloud));
 }
 
+/// The metadata service tells it, and `hostname -f`; names in DNS keep the region's domain.
+#[test]
+fn an_instance_is_called_as_its_dhcp_options_and_its_launch_say() {
+    let cloud = Cloud::new(1.0);
+    let name = |id: &InstanceId| {
+        let state = cloud.state();
+        let mut interfaces = state.network_interfaces.of(id);
+        let (host, domain) =
+            control::instance::own_name(&state, &state.instances[id], interfaces.next().unwrap());
+        let host = host.replace(id.as_str(), "ID");
+        format!("{} {domain}", host.split('-').next().unwrap())
+    };
+    let by_address = launch(&cloud, "");
+    let by_id = launch(&cloud, "&PrivateDnsNameOptions.HostnameType=resource-name");
+    assert_eq!(
+        [name(&by_address), name(&by_id)],
+        ["ip ec2.internal", "ID ec2.internal"]
+    );
+    let vpc = cloud.state().instances[&by_id].vpc.clone();
+    for (key, value, domain) in [
+        (
+            "domain-name",
+            "corp.example+lab.example",
+            "corp.example lab.example",
+        ),
+        ("domain-name-servers", "10.0.0.2", ""),
+    ] {
+        let options = format!(
+            "CreateDhcpOptions&DhcpConfiguration.1.Key={key}&DhcpConfiguration.1.Value.1={value}"
+        );
+        let options = cloud.ec2(&options);
+        let options = text(&options, "dhcpOptionsId");
+        cloud.ec2(&format!(
+            "AssociateDhcpOptions&VpcId={vpc}&DhcpOptionsId={options}"
+        ));
+        assert_eq!(name(&by_id), format!("ID {domain}"));
+    }
+}
+
 /// Who cannot look has seen nothing, rather than that nothing is there.
 #[test]
 fn instances_that_cannot_be_seen_are_left_alone() {

@@ -56,6 +56,10 @@ const VERSIONS: &[&str] = &[
     "2020-10-27",
     "2021-01-03",
     "2021-03-23",
+    "2021-07-15",
+    "2022-07-09",
+    "2022-09-24",
+    "2024-04-11",
     "latest",
 ];
 
@@ -337,6 +341,11 @@ mod tests {
             (
                 &instance(),
                 "GET /2021-03-23/meta-data/instance-id".into(),
+                "200, v1",
+            ),
+            (
+                &instance(),
+                "GET /2024-04-11/meta-data/instance-id".into(),
                 "200, v1",
             ),
             (

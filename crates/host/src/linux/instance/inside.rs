@@ -257,9 +257,14 @@ fn hosts(spec: &InstanceSpec) -> String {
         address,
         ..
     } = spec;
+    // DHCP options may name no domain.
+    let names = match domain.as_str() {
+        "" => hostname.clone(),
+        domain => format!("{hostname}.{domain} {hostname}"),
+    };
     format!(
         "127.0.0.1 localhost\n\
-         {address} {hostname}.{domain} {hostname}\n\n\
+         {address} {names}\n\n\
          ::1 localhost ip6-localhost ip6-loopback\n\
          ff02::1 ip6-allnodes\n\
          ff02::2 ip6-allrouters\n"
