@@ -62,6 +62,13 @@ class CloudConfig(unittest.TestCase):
         self.assertEqual("ssh-ed25519 AAAA mine\n", self.trial.read("home/ec2-user/.ssh/authorized_keys"))
         self.assertEqual("ec2-user ALL=(ALL) NOPASSWD:ALL\n", self.trial.read("etc/sudoers.d/90-cloud-init-ec2-user"))
 
+    def test_the_default_user_of_an_image_that_another_stands_in_for(self):
+        """The host writes it: an id of Ubuntu's that runs Debian has the user that its stacks and scripts name."""
+        self.trial.add("usr/lib/nines/family.json", '{"user": "ubuntu", "stand_in": true}')
+        commands = [command for command in self.commands("{}") if command.startswith("useradd")]
+        self.assertEqual(["useradd ubuntu --shell /bin/bash --create-home"], commands)
+        self.assertEqual("ubuntu ALL=(ALL) NOPASSWD:ALL\n", self.trial.read("etc/sudoers.d/90-cloud-init-ubuntu"))
+
     def test_users_in_every_form(self):
         of = lambda config: [entry["name"] for entry in account.users(metadata.Recorded(self.trial.root), config)[0]]
         self.assertEqual(["admin"], of({}))

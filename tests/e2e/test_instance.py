@@ -190,6 +190,25 @@ def test_an_instance_without_credits_is_slowed(cloud, pair):
     eventually(lambda: gets() > 0.2, "it has its vCPUs again")
 
 
+def test_a_stand_in_has_the_user_of_its_ami(cloud):
+    """Where Ubuntu's image is not built, Debian runs for it, but `ubuntu` logs in and is whom user data names."""
+    ec2 = cloud.client("ec2")
+    # The alias finds the images of verified providers, too.
+    found = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "name", "Values": ["ubuntu/images/*/ubuntu-noble-24.04-amd64-server-*"]}])["Images"]
+    public = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINhLMy2bJVM17gjWU3JzjyEbMabSTbKIErUNIMNsP2Se"
+    ec2.import_key_pair(KeyName="stand-in", PublicKeyMaterial=public)
+    launched = ec2.run_instances(ImageId=found[0]["ImageId"], InstanceType="t3.micro", MinCount=1, MaxCount=1, KeyName="stand-in",
+                                 UserData="#!/bin/sh\nsudo -u ubuntu sudo -n id -un >/home/ubuntu/said")
+    instance = launched["Instances"][0]["InstanceId"]
+    try:
+        eventually(lambda: cloud.shell(instance, "cat", "/home/ubuntu/said") == "root\n", "user data finds the user")
+        assert public in cloud.shell(instance, "cat", "/home/ubuntu/.ssh/authorized_keys")
+        assert "passwordauthentication no" in cloud.shell(instance, "sshd", "-T")
+    finally:
+        ec2.terminate_instances(InstanceIds=[instance])
+        ec2.delete_key_pair(KeyName="stand-in")
+
+
 def test_shutdown_from_within_terminates_if_it_is_to(cloud, pair):
     follower = subprocess.Popen([NINES, "console", "-f", pair[1]], env=cloud.environment, stdout=subprocess.DEVNULL)
     try:

@@ -546,11 +546,12 @@ fn spec(
         image: world
             .settings
             .images_dir
-            .join(recipe)
+            .join(&recipe)
             .join("current/rootfs"),
         layers: contents.map(|c| c.layers.clone()).unwrap_or_default(),
         uid_base: record.uid_base,
         hostname,
+        default_user: model::image::stand_in_user(base, &recipe).map(str::to_owned),
         address: primary.primary_ip(),
         name_servers: dhcp::name_servers(vpc.resolver().into(), options),
         domain: search.split(' ').next().unwrap_or_default().to_owned(),

@@ -41,6 +41,7 @@ fn run(image: PathBuf, command: &[OsString]) -> Result<()> {
         uid_base: UID_BASE,
         hostname: "ip-10-0-0-5".into(),
         domain: "ec2.internal".into(),
+        default_user: None,
         address: [10, 0, 0, 5].into(),
         name_servers: vec![[10, 0, 0, 2].into()],
         search: "ec2.internal".into(),

@@ -28,6 +28,9 @@ pub struct InstanceSpec {
     pub hostname: String,
     /// Domain of the host name, such as `ec2.internal`; may be empty.
     pub domain: String,
+    /// Who logs in, where that is another than the image's own default user.
+    #[serde(default)]
+    pub default_user: Option<String>,
     /// Primary private address, for `/etc/hosts`.
     pub address: Ipv4Addr,
     /// Whom to ask for names.

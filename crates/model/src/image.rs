@@ -89,6 +89,21 @@ impl Line {
     }
 }
 
+/// The default user of the AMI that an image id stands for, where what runs for it is of another
+/// family: stacks and user data name that user.
+pub fn stand_in_user(id: &ImageId, recipe: &str) -> Option<&'static str> {
+    let line = find(id)?.line;
+    let user = match line {
+        Line::Ubuntu2204 | Line::Ubuntu2404 => "ubuntu",
+        Line::AmazonLinux2023
+        | Line::AmazonLinux2023Minimal
+        | Line::AmazonLinux2
+        | Line::AmazonLinux1 => "ec2-user",
+        Line::Debian12 | Line::NinesDebian12Docker | Line::Local => return None,
+    };
+    (line.recipe() != Some(recipe)).then_some(user)
+}
+
 /// A root file system that is at hand, as the `image.json` beside it describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
@@ -462,6 +477,19 @@ mod tests {
             assert!(image.created > Timestamp::UNIX_EPOCH, "{}", image.name);
             assert_eq!(find(&image.id).map(|i| &i.name), Some(&image.name));
         }
+    }
+
+    #[test]
+    fn a_stand_in_has_the_users_that_the_image_would_have() {
+        let check = |line, recipe, user: Option<&str>| {
+            let id = &newest("us-east-1", line, X86_64).unwrap().id;
+            assert_eq!(stand_in_user(id, recipe), user, "{line:?} as {recipe}");
+        };
+        check(Line::Ubuntu2404, DOCKER_RECIPE, Some("ubuntu"));
+        check(Line::Ubuntu2404, "ubuntu-24.04", None);
+        check(Line::AmazonLinux2, PLAIN_RECIPE, Some("ec2-user"));
+        check(Line::Debian12, DOCKER_RECIPE, None);
+        assert_eq!(stand_in_user(&ImageId::random(), PLAIN_RECIPE), None);
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Cloud {
             uid_base,
             hostname: "ip-10-0-1-5".into(),
             domain: "ec2.internal".into(),
+            default_user: None,
             address: [10, 0, 1, 5].into(),
             name_servers: vec![[10, 0, 0, 2].into()],
             search: "ec2.internal".into(),

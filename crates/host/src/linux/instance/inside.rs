@@ -204,6 +204,9 @@ fn files(spec: &InstanceSpec, first: bool) -> Result<()> {
         if let Some(certificate) = &spec.trust {
             trust(certificate)?;
         }
+        if let Some(user) = &spec.default_user {
+            default_user(user)?;
+        }
     }
     replace("/etc/resolv.conf", &resolver(spec))
 }
@@ -217,6 +220,21 @@ fn resolver(spec: &InstanceSpec) -> String {
         text += &format!("search {}\n", spec.search);
     }
     text + "options timeout:2 attempts:5\n"
+}
+
+/// Tells the user-data runner whom to make and whom to give the key. Images without it, such as
+/// those with the distribution's cloud-init, keep their own.
+fn default_user(user: &str) -> Result<()> {
+    const FAMILY: &str = "/usr/lib/nines/family.json";
+    let Ok(text) = fs::read_to_string(FAMILY) else {
+        return Ok(());
+    };
+    let mut family: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
+        .map_err(io::Error::from)
+        .during(|| format!("read {FAMILY}"))?;
+    family.insert("user".into(), user.into());
+    family.insert("stand_in".into(), true.into());
+    replace(FAMILY, &serde_json::Value::Object(family).to_string())
 }
 
 /// Where distributions keep authorities that the machine's owner adds, and the bundle that

@@ -14,6 +14,7 @@ fn spec(id: &InstanceId) -> InstanceSpec {
         uid_base: 1 << 20,
         hostname: "ip-10-0-0-4".into(),
         domain: "ec2.internal".into(),
+        default_user: None,
         address: ADDRESS,
         name_servers: vec![Ipv4Addr::new(10, 0, 0, 2).into()],
         search: "ec2.internal".into(),

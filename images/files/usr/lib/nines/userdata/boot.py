@@ -138,7 +138,8 @@ class Boot:
             self.always("update_etc_hosts", cloudconfig.etc_hosts, machine, config, name)
         if "ca_certs" in config or "ca-certs" in config:
             self.once("ca_certs", system.ca_certs, machine, config)
-        if config.keys() & {"users", "groups", "user"}:  # the default user is in the image
+        # The default user is in the image, but for one of the family that it stands in for.
+        if config.keys() & {"users", "groups", "user"} or machine.family().get("stand_in"):
             self.once("users_groups", account.users_groups, machine, config)
         self.once("ssh", account.ssh, machine, config, list(self.keys()))
         if config.get("locale"):
