@@ -35,6 +35,8 @@ def kind_of(path):
             names = {os.path.normpath(name) for name in tar.getnames()}
     except (tarfile.TarError, EOFError) as error:
         raise SystemExit(f"{path} is no tar archive: {error}") from error
+    except OSError as error:
+        raise SystemExit(f"{path} cannot be read: {error.strerror}") from error
     if {"oci-layout", "index.json"} <= names:
         return "oci"
     if "manifest.json" in names:

@@ -154,6 +154,7 @@ class Foreign(unittest.TestCase):
     def test_what_is_no_archive(self):
         with tempfile.NamedTemporaryFile() as file:
             self.assertRaises(SystemExit, foreign.kind_of, file.name)
+        self.assertRaises(SystemExit, foreign.kind_of, file.name)  # which is gone
 
 
 class Workdir(unittest.TestCase):
