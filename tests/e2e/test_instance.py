@@ -97,10 +97,11 @@ def test_addresses_and_user_data_over_restarts(cloud, pair):
     ec2, instance = cloud.client("ec2"), pair[0]
     seen = lambda: cloud.shell(instance, "python3", "-c", METADATA).split()
     private, public, _ = eventually(seen, "the metadata are there")
-    cloud.shell(instance, "touch", "/run/before")
+    # Who has locked himself out reboots it.
+    cloud.shell(instance, "sh", "-c", "touch /run/before; iptables -A INPUT -j DROP; ip link set eth0 down")
     ec2.reboot_instances(InstanceIds=[instance])
     eventually(lambda: cloud.shell(instance, "sh", "-c", "test -e /run/before || echo gone") == "gone\n", "it reboots")
-    eventually(lambda: seen() == [private, public, instance], "a reboot keeps addresses")
+    eventually(lambda: seen() == [private, public, instance], "a reboot keeps addresses, and nothing else of the network")
 
     ec2.stop_instances(InstanceIds=[instance])
     ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance], WaiterConfig={"Delay": 1})

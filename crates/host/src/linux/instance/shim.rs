@@ -15,7 +15,7 @@ use super::wish::{ASK_AGAIN, Next, Request, Wish, next, wish};
 use super::{DOORBELL, SPEC, root};
 use crate::instance::{During, Exit, InstanceError, InstanceSpec, RunState};
 use crate::linux::cgroup::{Cgroups, Limits};
-use crate::linux::namespace;
+use crate::linux::{namespace, network};
 use model::Timestamp;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -127,6 +127,7 @@ impl Shim {
             let begun = Instant::now();
             self.status.boots += 1;
             self.proc_files.boot(&self.cgroups);
+            self.renew_network();
             let init = boot::start(&Boot {
                 spec: &self.spec,
                 cgroups: &self.cgroups,
@@ -163,6 +164,18 @@ impl Shim {
                     self.publish();
                 }
             }
+        }
+    }
+
+    /// The namespace outlives the machine: what an earlier boot did to it must not.
+    fn renew_network(&self) {
+        // The first boot finds it as it was made.
+        if self.status.boots == 1 && self.spec.run == 0 {
+            return;
+        }
+        let name = self.network_namespace.file_name().unwrap_or_default();
+        if let Err(e) = network::renew(Path::new("../.."), &name.to_string_lossy()) {
+            eprintln!("failed to renew the network: {e}");
         }
     }
 

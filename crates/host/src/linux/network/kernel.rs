@@ -458,6 +458,35 @@ pub fn tear_down(name: &str) -> io::Result<()> {
 }
 
 /// Runs in a namespace; the empty name is the host.
+/// Gives an instance that boots again the network of a machine that boots: filters, addresses and
+/// routes that were set or taken away in it are no more. What it has is read off its record, since
+/// an instance reboots without a control plane as well.
+pub fn renew(state: &Path, name: &str) -> Result<(), String> {
+    let file = state.join("namespaces").join(format!("{name}.json"));
+    loop {
+        let text = fs::read(&file).map_err(|e| format!("read {}: {e}", file.display()))?;
+        let record: Record = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
+        let devices: BTreeSet<&str> = record.settings.iter().filter_map(Setting::device).collect();
+        let mut lines = String::from("link set lo up\n");
+        for device in devices {
+            // Its routes go with its last address.
+            lines += &format!("addr flush dev {device} scope global\nlink set {device} up\n");
+        }
+        for setting in &record.settings {
+            lines += &format!("{}\n", setting.add());
+        }
+        run_in(name, || program::run("nft", &["flush", "ruleset"], ""))?;
+        // Rules of the source's table are there still; `ip` says so of each and goes on.
+        run_in(name, || {
+            program::output("ip", &["-force", "-batch", "-"], &lines)
+        })?;
+        // A control plane that changes the settings meanwhile writes the record before and after.
+        if fs::read(&file).is_ok_and(|now| now == text) {
+            return Ok(());
+        }
+    }
+}
+
 pub fn run_in<T: Send>(
     name: &str,
     work: impl FnOnce() -> Result<T, program::Failed> + Send,

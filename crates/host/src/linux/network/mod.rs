@@ -34,6 +34,7 @@ mod tracking;
 mod uplink;
 mod validity;
 
+pub use kernel::renew;
 pub use plan::Failure;
 
 use crate::linux::{namespace, program};
