@@ -457,13 +457,15 @@ pub fn tear_down(name: &str) -> io::Result<()> {
     namespace::remove(name)
 }
 
-/// Runs in a namespace; the empty name is the host.
+/// How often a namespace's settings may change while it is renewed.
+const RENEWALS: u8 = 10;
+
 /// Gives an instance that boots again the network of a machine that boots: filters, addresses and
 /// routes that were set or taken away in it are no more. What it has is read off its record, since
 /// an instance reboots without a control plane as well.
 pub fn renew(state: &Path, name: &str) -> Result<(), String> {
     let file = state.join("namespaces").join(format!("{name}.json"));
-    loop {
+    for _ in 0..RENEWALS {
         let text = fs::read(&file).map_err(|e| format!("read {}: {e}", file.display()))?;
         let record: Record = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
         let devices: BTreeSet<&str> = record.settings.iter().filter_map(Setting::device).collect();
@@ -485,8 +487,10 @@ pub fn renew(state: &Path, name: &str) -> Result<(), String> {
             return Ok(());
         }
     }
+    Err(format!("{} kept changing", file.display()))
 }
 
+/// Runs in a namespace; the empty name is the host.
 pub fn run_in<T: Send>(
     name: &str,
     work: impl FnOnce() -> Result<T, program::Failed> + Send,
