@@ -56,12 +56,16 @@ impl Body {
     }
 
     /// Once the body is done: lines of trailers with the blank line after them, if there are any.
+    /// Before, nothing: what has come of them stays.
     pub fn take_trailers(&mut self) -> Option<Vec<u8>> {
         let Body::Chunked(chunked) = self else {
             return None;
         };
+        if chunked.state != State::Done {
+            return None;
+        }
         let mut trailers = chunked.trailers.take()?;
-        if chunked.state != State::Done || trailers.lines.is_empty() {
+        if trailers.lines.is_empty() {
             return None;
         }
         trailers.lines.extend_from_slice(b"\r\n");
@@ -237,9 +241,10 @@ mod tests {
             let progress = body.advance(&mut piece, keep)?;
             out.extend_from_slice(&piece[..progress.kept]);
             at += progress.consumed;
-        }
-        if keep == Keep::Framing {
-            out.extend(body.take_trailers().into_iter().flatten());
+            // After each piece, as the ways to a target do.
+            if keep == Keep::Framing {
+                out.extend(body.take_trailers().into_iter().flatten());
+            }
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let rest = if body.is_done() {
