@@ -24,7 +24,7 @@ class Stack:
         subnets = sorted(found["Subnets"], key=lambda s: s["AvailabilityZone"])
         self.subnets = [s["SubnetId"] for s in subnets[:2]]
         self.zones = [s["AvailabilityZone"] for s in subnets[:2]]
-        image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+        image = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"][0]["ImageId"]
         data = {"ImageId": image, "InstanceType": "t3.micro"}
         made = ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
         self.template = made["LaunchTemplate"]["LaunchTemplateId"]

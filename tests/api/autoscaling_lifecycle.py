@@ -19,7 +19,7 @@ GROUP = {"AutoScalingGroupName": "web"}
 
 
 def launch_configurations(c, stack, ec2):
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    image = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"][0]["ImageId"]
     group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
     basis = {"ImageId": image, "InstanceType": "t3.micro"}
     c.create_launch_configuration(
