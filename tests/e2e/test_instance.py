@@ -43,6 +43,19 @@ for source, text in ((other, b'forged'), (own, b'honest')):
     for sender in {mac, b'\\2\\0\\0\\0\\0\\1'} if text == b'forged' else {mac}:
         out.send(router + sender + b'\\x08\\0' + ip(source, udp(text)))
 """
+# What may keep a machine from the network, and how to see it. A loop device's queue is that of new links.
+LOCKOUT = """
+touch /run/before
+ip link set eth0 mtu 900
+ip route add blackhole 198.51.100.0/24
+ip rule add pref 5 from all lookup 77
+ip rule del pref 32767
+ip address add 192.0.2.7/24 dev eth0
+tc qdisc add dev eth0 root tbf rate 1mbit burst 9000 latency 50ms
+iptables -A INPUT -j DROP
+ip link set eth0 down
+"""
+NETWORK = "ip rule; ip -4 route; ip -4 route show table 77 2>&1; ip -4 -o address | cut -d' ' -f2-7; cat /sys/class/net/eth0/mtu; tc qdisc show dev eth0 root; iptables -S"
 # Prints how much of a core it gets.
 BURN = "import time as t; a = t.monotonic(); c = t.process_time()\nwhile t.monotonic() < a + 1: pass\nprint((t.process_time() - c) / (t.monotonic() - a))"
 HEAR = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 9999)); print('hears', flush=True); print(s.recv(99).decode())"
@@ -98,10 +111,13 @@ def test_addresses_and_user_data_over_restarts(cloud, pair):
     seen = lambda: cloud.shell(instance, "python3", "-c", METADATA).split()
     private, public, _ = eventually(seen, "the metadata are there")
     # Who has locked himself out reboots it.
-    cloud.shell(instance, "sh", "-c", "touch /run/before; iptables -A INPUT -j DROP; ip link set eth0 down")
+    network = lambda: cloud.shell(instance, "sh", "-c", NETWORK)
+    before = network()
+    cloud.shell(instance, "sh", "-ec", LOCKOUT)
     ec2.reboot_instances(InstanceIds=[instance])
     eventually(lambda: cloud.shell(instance, "sh", "-c", "test -e /run/before || echo gone") == "gone\n", "it reboots")
     eventually(lambda: seen() == [private, public, instance], "a reboot keeps addresses, and nothing else of the network")
+    assert network() == before
 
     ec2.stop_instances(InstanceIds=[instance])
     ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance], WaiterConfig={"Delay": 1})

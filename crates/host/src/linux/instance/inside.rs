@@ -207,6 +207,8 @@ fn files(spec: &InstanceSpec, first: bool) -> Result<()> {
         if let Some(user) = &spec.default_user {
             default_user(user)?;
         }
+        // The last: with it this was the first boot.
+        replace("/etc/hostname", &format!("{}\n", spec.hostname))?;
     }
     replace("/etc/resolv.conf", &resolver(spec))
 }
@@ -226,12 +228,14 @@ fn resolver(spec: &InstanceSpec) -> String {
 /// those with the distribution's cloud-init, keep their own.
 fn default_user(user: &str) -> Result<()> {
     const FAMILY: &str = "/usr/lib/nines/family.json";
-    let Ok(text) = fs::read_to_string(FAMILY) else {
+    type Family = serde_json::Map<String, serde_json::Value>;
+    // One that does not read is as good as none: the image's own user serves.
+    let Some(mut family) = fs::read(FAMILY)
+        .ok()
+        .and_then(|text| serde_json::from_slice::<Family>(&text).ok())
+    else {
         return Ok(());
     };
-    let mut family: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
-        .map_err(io::Error::from)
-        .during(|| format!("read {FAMILY}"))?;
     family.insert("user".into(), user.into());
     family.insert("stand_in".into(), true.into());
     replace(FAMILY, &serde_json::Value::Object(family).to_string())

@@ -7,7 +7,7 @@
 //! anew. What disappears by itself (a veth whose other end went) is seen by listing links.
 
 use super::batch::{self, DOOMED, Does, Line};
-use super::plan::{Failure, Kind, Link, Plan, Setting};
+use super::plan::{Failure, Kind, Link, MAIN, MTU, Plan, Setting};
 use super::steps::{at_once, in_steps};
 use super::{done, names};
 use crate::linux::{namespace, program};
@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::{fs, mem};
+use std::time::Duration;
+use std::{fs, mem, thread};
 
 pub struct Kernel {
     cloud: String,
@@ -457,37 +458,88 @@ pub fn tear_down(name: &str) -> io::Result<()> {
     namespace::remove(name)
 }
 
-/// How often a namespace's settings may change while it is renewed.
+/// How often, and how long apart, a namespace's settings are looked at while they change.
 const RENEWALS: u8 = 10;
+const RENEWAL_PAUSE: Duration = Duration::from_millis(20);
 
-/// Gives an instance that boots again the network of a machine that boots: filters, addresses and
-/// routes that were set or taken away in it are no more. What it has is read off its record, since
-/// an instance reboots without a control plane as well.
+/// Gives an instance that boots again the network of a machine that boots: filters of nftables,
+/// queueing, sizes, addresses, routes and rules that were set or taken away in it are no more. What
+/// it has is read off its record, since an instance reboots without a control plane as well.
+///
+/// Left alone: filters of the older iptables, and addresses of no global scope.
 pub fn renew(state: &Path, name: &str) -> Result<(), String> {
     let file = state.join("namespaces").join(format!("{name}.json"));
-    for _ in 0..RENEWALS {
+    for attempt in 1..=RENEWALS {
         let text = fs::read(&file).map_err(|e| format!("read {}: {e}", file.display()))?;
         let record: Record = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
-        let devices: BTreeSet<&str> = record.settings.iter().filter_map(Setting::device).collect();
-        let mut lines = String::from("link set lo up\n");
-        for device in devices {
-            // Its routes go with its last address.
-            lines += &format!("addr flush dev {device} scope global\nlink set {device} up\n");
-        }
-        for setting in &record.settings {
-            lines += &format!("{}\n", setting.add());
-        }
-        run_in(name, || program::run("nft", &["flush", "ruleset"], ""))?;
-        // Rules of the source's table are there still; `ip` says so of each and goes on.
-        run_in(name, || {
-            program::output("ip", &["-force", "-batch", "-"], &lines)
-        })?;
+        let failed = restore(name, &record.settings);
         // A control plane that changes the settings meanwhile writes the record before and after.
-        if fs::read(&file).is_ok_and(|now| now == text) {
-            return Ok(());
+        // One that ended in between leaves it unfinished.
+        let finished = !record.unfinished || attempt == RENEWALS;
+        if finished && fs::read(&file).is_ok_and(|now| now == text) {
+            return match failed.is_empty() {
+                true => Ok(()),
+                false => Err(failed.join("; ")),
+            };
         }
+        thread::sleep(RENEWAL_PAUSE);
     }
     Err(format!("{} kept changing", file.display()))
+}
+
+/// Sets a namespace back to its settings; what failed.
+fn restore(name: &str, settings: &[Setting]) -> Vec<String> {
+    let devices: BTreeSet<&str> = settings.iter().filter_map(Setting::device).collect();
+    let tables: BTreeSet<u32> = settings
+        .iter()
+        .filter_map(|setting| match setting {
+            Setting::Route { table, .. } => Some(*table),
+            _ => None,
+        })
+        .chain([MAIN])
+        .collect();
+    let mut lines = Vec::new();
+    let mut add = |text: String, does| lines.push(Line { text, does });
+    add("link set lo up".into(), Does::Raise("lo"));
+    for &device in &devices {
+        let addresses = format!("addr flush dev {device} scope global");
+        add(addresses, Does::Delete);
+        let size = format!("link set {device} mtu {MTU} up");
+        add(size, Does::Raise(device));
+    }
+    for table in tables {
+        add(format!("route flush table {table}"), Does::Delete);
+    }
+    add("rule flush".into(), Does::Delete);
+    // Those that the kernel gives a new namespace.
+    add(format!("rule add pref 32766 table {MAIN}"), Does::Delete);
+    add("rule add pref 32767 table default".into(), Does::Delete);
+    for setting in settings {
+        add(setting.add(), Does::Set(setting));
+    }
+    let queues: String = devices
+        .iter()
+        .map(|device| format!("qdisc del dev {device} root\n"))
+        .collect();
+
+    let filters = run_in(name, || program::run("nft", &["flush", "ruleset"], ""));
+    // Most devices have no queue of their own, of which `tc` complains.
+    let queues = run_in(name, || {
+        program::output("tc", &["-force", "-batch", "-"], &queues)
+    });
+    let settings = run_in(name, || batch::run(&lines));
+    let mut failed = Vec::from_iter(filters.err());
+    failed.extend(queues.err());
+    match settings {
+        Ok(lines) => failed.extend(
+            lines
+                .into_iter()
+                .filter(|(line, said)| line.does != Does::Delete && !said.contains("File exists"))
+                .map(|(line, said)| format!("ip {}: {said}", line.text)),
+        ),
+        Err(error) => failed.push(error),
+    }
+    failed
 }
 
 /// Runs in a namespace; the empty name is the host.
