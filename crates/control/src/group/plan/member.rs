@@ -39,7 +39,8 @@ impl Planner<'_> {
                     self.steps.push(Step::EnterService(id));
                     // With it, so that nobody sees a member in service whose target health is unknown:
                     // Terraform's `wait_for_elb_capacity` takes such a one for healthy.
-                    self.join(member, fact);
+                    // What a suspension left it out of when it was last in service counts no more.
+                    self.join(member, fact, &[]);
                 }
             },
             // It ended on its way in, while a hook held it perhaps: nobody else would look.
@@ -55,17 +56,17 @@ impl Planner<'_> {
 
     fn serving(&mut self, member: &GroupInstance, fact: &Fact) {
         if fact.state == Some(InstanceState::Running) {
-            self.join(member, fact);
+            self.join(member, fact, &member.left_out);
         }
     }
 
-    /// Registers a member where it is missing.
-    fn join(&mut self, member: &GroupInstance, fact: &Fact) {
+    /// Registers a member where it is missing, but for the target groups that it is left out of.
+    fn join(&mut self, member: &GroupInstance, fact: &Fact, left_out: &[String]) {
         if self.suspended("AddToLoadBalancer") {
             return;
         }
         for target_group in &self.group.target_groups {
-            if !member.left_out.contains(target_group)
+            if !left_out.contains(target_group)
                 && !fact.registered_in.contains(target_group)
                 && !fact.draining_in.contains(target_group)
             {
