@@ -5,10 +5,12 @@ registries.conf and logins from docker's config.json, as `docker login` leaves t
 and an unpacker of our own would be a second truth about formats that others define.
 """
 
+import lzma
 import os
 import re
 import subprocess
 import tarfile
+import zlib
 
 from . import bootstrap, family, mirror, workdir
 from .workdir import say
@@ -33,10 +35,10 @@ def kind_of(path):
     try:
         with tarfile.open(path) as tar:
             names = {os.path.normpath(name) for name in tar.getnames()}
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise SystemExit(f"{path} is no tar archive: {error}") from error
     except OSError as error:
-        raise SystemExit(f"{path} cannot be read: {error.strerror}") from error
+        raise SystemExit(f"{path} cannot be read: {error.strerror or error}") from error
     if {"oci-layout", "index.json"} <= names:
         return "oci"
     if "manifest.json" in names:

@@ -220,6 +220,11 @@ write_files:
         with self.assertRaises(ValueError):
             system.power_state(self.trial.machine, {"power_state": {"mode": "halt", "delay": 5}})
 
+    def test_hostname_of_several_domains(self):
+        self.trial.boot(**{"meta-data__local-hostname": b"ip-10-0-1-5.corp.example lab.example"})
+        self.assertEqual("ip-10-0-1-5\n", self.trial.read("etc/hostname"))
+        self.assertIn("127.0.1.1 ip-10-0-1-5.corp.example ip-10-0-1-5\n", self.trial.read("etc/hosts"))
+
     def test_hostname_and_final_message(self):
         log = self.trial.boot("#cloud-config\nfqdn: web.example.com\nfinal_message: up after $UPTIME or $uptime\n")
         self.assertEqual("web\n", self.trial.read("etc/hostname"))

@@ -1,4 +1,7 @@
+import bz2
+import gzip
 import hashlib
+import lzma
 import os
 import subprocess
 import tarfile
@@ -155,6 +158,15 @@ class Foreign(unittest.TestCase):
         with tempfile.NamedTemporaryFile() as file:
             self.assertRaises(SystemExit, foreign.kind_of, file.name)
         self.assertRaises(SystemExit, foreign.kind_of, file.name)  # which is gone
+
+    def test_a_damaged_stream(self):
+        for packer in (gzip, lzma, bz2):
+            packed = bytearray(packer.compress(os.urandom(1 << 16)))
+            packed[len(packed) // 2 :] = bytes(len(packed) // 2)
+            with self.subTest(packer.__name__), tempfile.NamedTemporaryFile() as file:
+                file.write(packed)
+                file.flush()
+                self.assertRaises(SystemExit, foreign.kind_of, file.name)
 
 
 class Workdir(unittest.TestCase):

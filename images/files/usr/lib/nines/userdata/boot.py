@@ -123,7 +123,8 @@ class Boot:
         if of_kind[formats.CONFIG]:
             self.config = cloudconfig.load(of_kind[formats.CONFIG], machine)
         config = self.config
-        name = (self.metadata.get("meta-data/local-hostname") or b"").decode("utf-8", "replace").strip()
+        # Several domains in the DHCP options give a name with blanks in it, as on AWS: the first is the machine's.
+        name = (self.metadata.get("meta-data/local-hostname") or b"").decode("utf-8", "replace").strip().split(" ")[0]
 
         for part in of_kind[formats.BOOTHOOK]:
             self.always("boothook", self.boothook, part)
