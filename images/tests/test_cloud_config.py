@@ -64,10 +64,17 @@ class CloudConfig(unittest.TestCase):
 
     def test_the_default_user_of_an_image_that_another_stands_in_for(self):
         """The host writes it: an id of Ubuntu's that runs Debian has the user that its stacks and scripts name."""
-        self.trial.add("usr/lib/nines/family.json", '{"user": "ubuntu", "stand_in": true}')
-        commands = [command for command in self.commands("{}") if command.startswith("useradd")]
-        self.assertEqual(["useradd ubuntu --shell /bin/bash --create-home"], commands)
-        self.assertEqual("ubuntu ALL=(ALL) NOPASSWD:ALL\n", self.trial.read("etc/sudoers.d/90-cloud-init-ubuntu"))
+        self.trial.add("usr/lib/nines/family.json", '{"user": "ubuntu", "stands_in_for": "admin"}')
+        self.trial.add("etc/group", "admin:x:1000:\n")
+        commands = self.commands("{}")
+        renamed = ["groupmod --new-name ubuntu admin", "usermod --login ubuntu --home /home/ubuntu --move-home admin"]
+        self.assertEqual(renamed, [command for command in commands if "mod --" in command and "--append" not in command])
+        rules = [self.trial.read(f"etc/sudoers.d/90-cloud-init-{name}") for name in ("users", "ubuntu")]
+        self.assertEqual(["ubuntu ALL=(ALL) NOPASSWD:ALL\n"] * 2, rules)
+
+    def test_who_is_there_already_is_not_renamed(self):
+        self.trial.add("usr/lib/nines/family.json", '{"user": "admin", "stands_in_for": "debian"}')
+        self.assertFalse([command for command in self.commands("{}") if command.startswith(("groupmod", "usermod --login"))])
 
     def test_users_in_every_form(self):
         of = lambda config: [entry["name"] for entry in account.users(metadata.Recorded(self.trial.root), config)[0]]

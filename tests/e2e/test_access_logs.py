@@ -23,9 +23,9 @@ def balancer(cloud):
     """Answers by itself; it needs no target."""
     elbv2, ec2, s3 = cloud.client("elbv2"), cloud.client("ec2"), cloud.client("s3")
     subnets = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
-    subnets = [s["SubnetId"] for s in subnets[:2]]
+    vpc, subnets = subnets[0]["VpcId"], [s["SubnetId"] for s in subnets[:2]]
     s3.create_bucket(Bucket=BUCKET)
-    group = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["default"]}])["SecurityGroups"][0]["GroupId"]
+    group = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["default"]}, {"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"][0]["GroupId"]
     world = [{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=world)
     made = elbv2.create_load_balancer(Name="logged", Subnets=subnets, SecurityGroups=[group])["LoadBalancers"][0]

@@ -51,6 +51,9 @@ ip route add blackhole 198.51.100.0/24
 ip rule add pref 5 from all lookup 77
 ip rule del pref 32767
 ip address add 192.0.2.7/24 dev eth0
+ip link add name br0 type bridge
+ip address add 192.0.2.9/24 dev br0
+ip link set br0 up
 tc qdisc add dev eth0 root tbf rate 1mbit burst 9000 latency 50ms
 iptables -A INPUT -j DROP
 ip link set eth0 down
@@ -219,6 +222,8 @@ def test_a_stand_in_has_the_user_of_its_ami(cloud):
     instance = launched["Instances"][0]["InstanceId"]
     try:
         eventually(lambda: cloud.shell(instance, "cat", "/home/ubuntu/said") == "root\n", "user data finds the user")
+        assert cloud.shell(instance, "id", "ubuntu").startswith("uid=1000(ubuntu) gid=1000(ubuntu) ")
+        assert cloud.shell(instance, "sh", "-c", "id admin; ls /home", check=False) == "ubuntu\n", "Debian's own user has become it"
         assert public in cloud.shell(instance, "cat", "/home/ubuntu/.ssh/authorized_keys")
         assert "passwordauthentication no" in cloud.shell(instance, "sshd", "-T")
     finally:

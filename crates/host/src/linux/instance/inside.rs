@@ -199,7 +199,6 @@ fn volatile(spec: &InstanceSpec, parts: &Parts) -> Result<()> {
 /// with every boot, as DHCP would bring it.
 fn files(spec: &InstanceSpec, first: bool) -> Result<()> {
     if first {
-        replace("/etc/hostname", &format!("{}\n", spec.hostname))?;
         replace("/etc/hosts", &hosts(spec))?;
         if let Some(certificate) = &spec.trust {
             trust(certificate)?;
@@ -236,8 +235,9 @@ fn default_user(user: &str) -> Result<()> {
     else {
         return Ok(());
     };
-    family.insert("user".into(), user.into());
-    family.insert("stand_in".into(), true.into());
+    if let Some(own) = family.insert("user".into(), user.into()) {
+        family.insert("stands_in_for".into(), own);
+    }
     replace(FAMILY, &serde_json::Value::Object(family).to_string())
 }
 

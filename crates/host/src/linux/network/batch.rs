@@ -7,7 +7,7 @@ use std::mem;
 
 /// Links that go are put into this group, because the kernel deletes a group at once but
 /// waits a few milliseconds for every single link.
-pub const DOOMED: u32 = 7_777;
+const DOOMED: u32 = 7_777;
 
 /// One line of `ip -batch` and what to make of its failure.
 #[derive(Debug, PartialEq)]
@@ -36,6 +36,15 @@ impl Line<'_> {
     }
 }
 
+/// Commands that delete links.
+pub fn deletions(doomed: &BTreeSet<String>) -> impl Iterator<Item = String> {
+    let marks = doomed
+        .iter()
+        .map(|device| format!("link set {device} group {DOOMED}"));
+    let all = (!doomed.is_empty()).then(|| format!("link del group {DOOMED}"));
+    marks.chain(all)
+}
+
 /// Deletions first, then links, then what is set on them. `have` is what may have to be
 /// deleted and what need not be set again.
 pub fn lines<'a>(
@@ -56,11 +65,8 @@ pub fn lines<'a>(
             add(setting.delete(), Does::Delete);
         }
     }
-    for device in doomed {
-        add(format!("link set {device} group {DOOMED}"), Does::Delete);
-    }
-    if !doomed.is_empty() {
-        add(format!("link del group {DOOMED}"), Does::Delete);
+    for text in deletions(doomed) {
+        add(text, Does::Delete);
     }
     for device in born {
         if let Some(link) = plan.links.get(device) {

@@ -6,7 +6,7 @@
 //! or deleted by the next run. A namespace of ours without a record is foreign and made
 //! anew. What disappears by itself (a veth whose other end went) is seen by listing links.
 
-use super::batch::{self, DOOMED, Does, Line};
+use super::batch::{self, Does, Line};
 use super::plan::{Failure, Kind, Link, MAIN, MTU, Plan, Setting};
 use super::steps::{at_once, in_steps};
 use super::{done, names};
@@ -438,15 +438,9 @@ impl Kernel {
 /// the far ends of its veths, alive.
 pub fn tear_down(name: &str) -> io::Result<()> {
     if namespace::exists(name) {
-        let doomed: Vec<String> = devices(name)?
-            .into_iter()
-            .filter(|device| device != "lo")
-            .collect();
-        let mut text: String = doomed
-            .iter()
-            .map(|device| format!("link set {device} group {DOOMED}\n"))
-            .collect();
-        text += &format!("link del group {DOOMED}\n");
+        let mut doomed = devices(name)?;
+        doomed.remove("lo");
+        let text: String = batch::deletions(&doomed).map(|line| line + "\n").collect();
         if !doomed.is_empty() {
             // What cannot be deleted (a tunnel module's own device) goes with the namespace.
             run_in(name, || {
@@ -462,9 +456,9 @@ pub fn tear_down(name: &str) -> io::Result<()> {
 const RENEWALS: u8 = 10;
 const RENEWAL_PAUSE: Duration = Duration::from_millis(20);
 
-/// Gives an instance that boots again the network of a machine that boots: filters of nftables,
-/// queueing, sizes, addresses, routes and rules that were set or taken away in it are no more. What
-/// it has is read off its record, since an instance reboots without a control plane as well.
+/// Gives an instance that boots again the network of a machine that boots: links that it made,
+/// filters of nftables, queueing, sizes, addresses, routes and rules that were set or taken away in
+/// it are no more. What it has is read off its record, since an instance reboots without a control plane as well.
 ///
 /// Left alone: filters of the older iptables, and addresses of no global scope.
 pub fn renew(state: &Path, name: &str) -> Result<(), String> {
@@ -498,8 +492,21 @@ fn restore(name: &str, settings: &[Setting]) -> Vec<String> {
         })
         .chain([MAIN])
         .collect();
+    let mut failed = Vec::new();
+    // Bridges and tunnels of its own; an interface that is just being attached may have no settings yet.
+    let made = self::devices(name).map(|mut links| {
+        links.retain(|link| link != "lo" && names::device_index(link).is_none());
+        links
+    });
+    let made = made.unwrap_or_else(|error| {
+        failed.push(format!("list its links: {error}"));
+        BTreeSet::new()
+    });
     let mut lines = Vec::new();
     let mut add = |text: String, does| lines.push(Line { text, does });
+    for text in batch::deletions(&made) {
+        add(text, Does::Delete);
+    }
     add("link set lo up".into(), Does::Raise("lo"));
     for &device in &devices {
         let addresses = format!("addr flush dev {device} scope global");
@@ -528,7 +535,7 @@ fn restore(name: &str, settings: &[Setting]) -> Vec<String> {
         program::output("tc", &["-force", "-batch", "-"], &queues)
     });
     let settings = run_in(name, || batch::run(&lines));
-    let mut failed = Vec::from_iter(filters.err());
+    failed.extend(filters.err());
     failed.extend(queues.err());
     match settings {
         Ok(lines) => failed.extend(

@@ -49,6 +49,16 @@ pub fn host_device(cloud: &str) -> String {
     format!("{short}-net")
 }
 
+/// What an instance calls its interface of this device index.
+pub fn in_instance(index: u8) -> String {
+    format!("eth{index}")
+}
+
+/// The device index behind such a name.
+pub fn device_index(device: &str) -> Option<u8> {
+    device.strip_prefix("eth").and_then(|n| n.parse().ok())
+}
+
 /// The router's end of the link to the internet gateway.
 pub const ROUTER_TO_GATEWAY: &str = "igw";
 /// The gateway's two ends.

@@ -60,7 +60,7 @@ pub fn guest(
             uid_base,
         } => Some((
             names::instance(cloud, instance),
-            format!("eth{device}"),
+            names::in_instance(*device),
             Kind::Instance {
                 uid_base: *uid_base,
             },
@@ -279,10 +279,7 @@ fn guest_settings(interface: &Interface, subnet: &Subnet, device: &str) -> Vec<S
     });
     // The first one is the way out. What comes from an address of another leaves by that one, since
     // the VPC drops it elsewhere; on AWS programs in Amazon's and Debian's images see to that.
-    let number = device
-        .strip_prefix("eth")
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0);
+    let number = names::device_index(device).map_or(0, u32::from);
     let table = match number {
         0 => MAIN,
         n => FIRST_OF_INTERFACES + n,

@@ -50,7 +50,20 @@ def users(machine, config, warn=lambda text: None):
     return entries, default
 
 
+def stand_in(machine):
+    """The image's own default user goes by the name that the image has, for which another's runs."""
+    family = machine.family()
+    own, name = family.get("stands_in_for"), family["user"]
+    if not own or own == name or not exists(machine, "etc/passwd", own) or exists(machine, "etc/passwd", name):
+        return
+    if exists(machine, "etc/group", own) and not exists(machine, "etc/group", name):
+        machine.must_run(["groupmod", "--new-name", name, own])
+    machine.must_run(["usermod", "--login", name, "--home", f"/home/{name}", "--move-home", own])
+    machine.write("etc/sudoers.d/90-cloud-init-users", f"{name} ALL=(ALL) NOPASSWD:ALL\n", 0o440)
+
+
 def users_groups(machine, config):
+    stand_in(machine)
     given, problems = config.get("groups") or [], []
     for entry in [given] if isinstance(given, dict) else listed(given):
         members = entry if isinstance(entry, dict) else {name.strip(): [] for name in str(entry).split(",")}

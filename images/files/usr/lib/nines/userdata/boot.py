@@ -140,7 +140,7 @@ class Boot:
         if "ca_certs" in config or "ca-certs" in config:
             self.once("ca_certs", system.ca_certs, machine, config)
         # The default user is in the image, but for one of the family that it stands in for.
-        if config.keys() & {"users", "groups", "user"} or machine.family().get("stand_in"):
+        if config.keys() & {"users", "groups", "user"} or machine.family().get("stands_in_for"):
             self.once("users_groups", account.users_groups, machine, config)
         self.once("ssh", account.ssh, machine, config, list(self.keys()))
         if config.get("locale"):
