@@ -3,6 +3,8 @@
 use super::error::{Result, dry_run, error, invalid_combination, invalid_parameter, refuse};
 use super::instance_shape::{self, BlockDevice};
 use super::launch_template_data::{ShutdownBehavior, decode_user_data};
+use super::network_interface::of_instance;
+use super::network_interface_attachment::{check_addresses, check_interfaces};
 use super::network_interface_shape::{GroupIdentifier, groups};
 use super::resource::find;
 use super::vpc_attribute::AttributeBooleanValue;
@@ -11,7 +13,7 @@ use crate::Ctx;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::instance::{Instance, InstanceState, Volume};
-use model::instance_type;
+use model::instance_type::{self, InstanceType};
 use model::vpc::{NetworkInterface, SecurityGroup};
 use serde::{Deserialize, Serialize};
 
@@ -208,6 +210,17 @@ impl ModifyInstanceAttribute {
     }
 }
 
+/// Whether another type holds the interfaces and addresses that a stopped instance has.
+///
+/// Assumption: refused here, as attaching one too many is. Sources name the limits, and not where
+/// a change of the type meets them.
+fn check_network(ctx: &Ctx, instance: &Instance, kind: &InstanceType) -> Result<()> {
+    let interfaces = of_instance(&ctx.tx, &instance.id);
+    check_interfaces(kind, interfaces.len())?;
+    let mut addresses = interfaces.iter().map(|i| i.private_ips.len());
+    addresses.try_for_each(|count| check_addresses(kind, count))
+}
+
 pub fn modify(ctx: &mut Ctx, input: ModifyInstanceAttribute) -> Result<Done> {
     let input = input.named()?;
     let mut instance = Instance::clone(&*find::<Instance>(ctx, &input.instance_id)?);
@@ -246,6 +259,7 @@ pub fn modify(ctx: &mut Ctx, input: ModifyInstanceAttribute) -> Result<Done> {
             )));
         }
         require_stopped(&instance)?;
+        check_network(ctx, &instance, found)?;
         instance.instance_type = name.to_owned();
         instance.cpu_options = (
             found.vcpus / found.threads_per_core.max(1),

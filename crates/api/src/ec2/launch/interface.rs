@@ -36,11 +36,15 @@ pub struct PlannedInterface {
 }
 
 impl PlannedInterface {
-    /// Addresses that it takes from its subnet.
+    /// IPv4 addresses that it has.
     fn addresses(&self) -> usize {
+        1 + self.secondary.len() + self.secondary_count
+    }
+    /// Those of them that it takes from its subnet.
+    fn new_addresses(&self) -> usize {
         match self.existing {
             Some(_) => 0,
-            None => 1 + self.secondary.len() + self.secondary_count,
+            None => self.addresses(),
         }
     }
     fn has_fixed_address(&self) -> bool {
@@ -86,7 +90,7 @@ pub fn plan(
     if !has_room(tx, &planned) {
         // Asks for more than there is, to answer with the subnet's own words.
         for interface in &planned {
-            private_address::take(tx, &interface.subnet, interface.addresses())?;
+            private_address::take(tx, &interface.subnet, interface.new_addresses())?;
         }
     }
     Ok(planned)
@@ -98,7 +102,7 @@ pub fn has_room(state: &State, planned: &[PlannedInterface]) -> bool {
         let same = planned
             .iter()
             .filter(|p| p.subnet.id == interface.subnet.id);
-        let wanted: usize = same.map(PlannedInterface::addresses).sum();
+        let wanted: usize = same.map(PlannedInterface::new_addresses).sum();
         private_address::free_count(state, &interface.subnet) as usize >= wanted
     })
 }
@@ -354,7 +358,7 @@ fn existing(
         public: false,
         primary: None,
         secondary: Vec::new(),
-        secondary_count: 0,
+        secondary_count: interface.private_ips.len() - 1,
         ipv6: (Vec::new(), None),
         description: String::new(),
         delete_on_termination: given.delete_on_termination.unwrap_or(false),
