@@ -115,9 +115,10 @@ fn read_chunked(bytes: &[u8], lengths: &[usize], keep: Keep) -> Option<(Vec<u8>,
         assert!(progress.kept <= progress.consumed && progress.consumed <= piece.len());
         kept.extend_from_slice(&piece[..progress.kept]);
         at += progress.consumed;
-    }
-    if keep == Keep::Framing {
-        kept.extend(body.take_trailers().into_iter().flatten());
+        // After each piece, as the ways to a target do.
+        if keep == Keep::Framing {
+            kept.extend(body.take_trailers().into_iter().flatten());
+        }
     }
     Some((kept, body.is_done(), at))
 }

@@ -56,29 +56,46 @@ fn a_life_by_the_api() {
 /// The metadata service tells it, and `hostname -f`; names in DNS keep the region's domain.
 #[test]
 fn an_instance_is_called_as_its_dhcp_options_and_its_launch_say() {
-    let cloud = Cloud::new(1.0);
-    let name = |id: &InstanceId| {
-        let state = cloud.state();
-        let mut interfaces = state.network_interfaces.of(id);
-        let (host, domain) =
-            control::instance::own_name(&state, &state.instances[id], interfaces.next().unwrap());
-        let host = host.replace(id.as_str(), "ID");
-        format!("{} {domain}", host.split('-').next().unwrap())
-    };
+    let mut cloud = Cloud::new(1.0);
     let by_address = launch(&cloud, "");
     let by_id = launch(&cloud, "&PrivateDnsNameOptions.HostnameType=resource-name");
+    becomes(&mut cloud, &by_address, S::Running);
+    becomes(&mut cloud, &by_id, S::Running);
+    cloud.run(1.0);
+    let name = |cloud: &Cloud, id: &InstanceId| {
+        let spec = cloud.host.spec(id).unwrap();
+        let own = [&spec.hostname, &spec.domain, &spec.search]
+            .map(|name| name.replace(id.as_str(), "ID"));
+        let told = cloud.plane.tells(id).unwrap().hostname;
+        (own, told.replace(id.as_str(), "ID"))
+    };
+    let expected = |host: &str, domain: &str, search: &str, told: &str| {
+        ([host, domain, search].map(String::from), told.to_owned())
+    };
+    let region = "ec2.internal";
+    let (own, told) = name(&cloud, &by_address);
+    assert!(own[0].starts_with("ip-"), "{own:?}");
+    assert_eq!(own[1..], [region, region]);
+    assert_eq!(told, format!("{}.{region}", own[0]));
     assert_eq!(
-        [name(&by_address), name(&by_id)],
-        ["ip ec2.internal", "ID ec2.internal"]
+        name(&cloud, &by_id),
+        expected("ID", region, region, "ID.ec2.internal")
     );
+
     let vpc = cloud.state().instances[&by_id].vpc.clone();
-    for (key, value, domain) in [
+    let two = expected(
+        "ID",
+        "corp.example",
+        "corp.example lab.example",
+        "ID.corp.example lab.example",
+    );
+    for (key, value, expected) in [
+        ("domain-name", "corp.example+lab.example", two),
         (
-            "domain-name",
-            "corp.example+lab.example",
-            "corp.example lab.example",
+            "domain-name-servers",
+            "10.0.0.2",
+            expected("ID", "", "", "ID"),
         ),
-        ("domain-name-servers", "10.0.0.2", ""),
     ] {
         let options = format!(
             "CreateDhcpOptions&DhcpConfiguration.1.Key={key}&DhcpConfiguration.1.Value.1={value}"
@@ -88,7 +105,12 @@ fn an_instance_is_called_as_its_dhcp_options_and_its_launch_say() {
         cloud.ec2(&format!(
             "AssociateDhcpOptions&VpcId={vpc}&DhcpOptionsId={options}"
         ));
-        assert_eq!(name(&by_id), format!("ID {domain}"));
+        cloud.ec2(&format!("StopInstances&InstanceId.1={by_id}"));
+        becomes(&mut cloud, &by_id, S::Stopped);
+        cloud.ec2(&format!("StartInstances&InstanceId.1={by_id}"));
+        becomes(&mut cloud, &by_id, S::Running);
+        cloud.run(1.0);
+        assert_eq!(name(&cloud, &by_id), expected);
     }
 }
 

@@ -27,7 +27,7 @@ struct State {
     config: Arc<Config>,
     /// The checks are not those of the configuration yet.
     is_new: bool,
-    edge_revision: Option<u64>,
+    edge: Option<edge::config::Config>,
     /// Configurations stay unacknowledged while this is set.
     silent: bool,
     checks: BTreeMap<Key, Check>,
@@ -133,6 +133,13 @@ impl SimPlane {
         self.state().config.clone()
     }
 
+    /// What the metadata service tells an instance of itself.
+    pub fn tells(&self, id: &InstanceId) -> Option<edge::config::Instance> {
+        let state = self.state();
+        let mut told = state.edge.iter().flat_map(|config| config.vpcs.values());
+        told.find_map(|vpc| vpc.instances.iter().find(|i| i.id == id.as_str()).cloned())
+    }
+
     pub fn serves(&self, id: &InstanceId) -> bool {
         let state = self.state();
         state.app_answers(&self.host, id, self.clock.now())
@@ -199,7 +206,8 @@ impl State {
         self.send(report::Report::Applied {
             revision: self.config.revision,
         });
-        if let (Some(inbox), Some(revision)) = (&self.inbox, self.edge_revision) {
+        let edge = self.edge.as_ref().map(|config| config.revision);
+        if let (Some(inbox), Some(revision)) = (&self.inbox, edge) {
             inbox.put(Report::Edge(edge::config::Report::Applied {
                 revision,
                 failures: Vec::new(),
@@ -448,7 +456,7 @@ impl DataPlane for SimPlane {
     }
     fn push_edge(&self, config: &edge::config::Config) {
         let mut state = self.state();
-        state.edge_revision = Some(config.revision);
+        state.edge = Some(config.clone());
         state.told += 1;
         state.applied();
     }

@@ -198,6 +198,12 @@ impl SimHost {
         changes.filter_map(|i| i.next_change(now)).min()
     }
 
+    /// What an instance was launched with last.
+    pub fn spec(&self, id: &InstanceId) -> Option<InstanceSpec> {
+        let machine = self.machine();
+        machine.instances.get(id).map(|i| i.spec.clone())
+    }
+
     /// The network as it was applied last.
     pub fn network(&self) -> Arc<Network> {
         Arc::clone(&self.machine().network)

@@ -9,7 +9,7 @@ use std::time::Duration;
 const CONSOLE: usize = 64 * 1024;
 
 pub struct SimInstance {
-    spec: InstanceSpec,
+    pub spec: InstanceSpec,
     started: Timestamp,
     boots: u32,
     /// When the present boot executes init, and when it is ready (never, if it hangs).
