@@ -142,11 +142,11 @@ def schedules(c):
     check("gone", gone, "ValidationError")
 
 
-def hooks(c, stack):
+def hooks(c, stack, topic):
     initial = {
         "LifecycleHookName": "prepare",
         "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
-        "NotificationTargetARN": "arn:aws:sns:us-east-1:000000000000:topic",
+        "NotificationTargetARN": topic,
         "RoleARN": "arn:aws:iam::000000000000:role/notify",
         "NotificationMetadata": "text",
     }
@@ -156,6 +156,7 @@ def hooks(c, stack):
     check("defaults", [found[0][k] for k in ("HeartbeatTimeout", "GlobalTimeout", "DefaultResult")], [3600, 172800, "ABANDON"])
     check("target", found[0]["NotificationTargetARN"], initial["NotificationTargetARN"])
     put = lambda name, **more: c.put_lifecycle_hook(**group, LifecycleHookName=name, **more)
+    check("no such topic", code_of(put, "prepare", NotificationTargetARN=f"{topic}-not"), "ValidationError")
     put("prepare", HeartbeatTimeout=60, DefaultResult="CONTINUE", NotificationTargetARN="")
     put("save", LifecycleTransition="autoscaling:EC2_INSTANCE_TERMINATING")
     found = c.describe_lifecycle_hooks(**group)["LifecycleHooks"]
@@ -224,8 +225,7 @@ def pools(c, stack):
     c.delete_auto_scaling_group(**group, ForceDelete=True)
 
 
-def notifications(c):
-    topic = "arn:aws:sns:us-east-1:000000000000:topic"
+def notifications(c, topic):
     types = c.describe_auto_scaling_notification_types()["AutoScalingNotificationTypes"]
     check("types", len(types), 5)
     put = lambda **more: c.put_notification_configuration(**{**GROUP, "TopicARN": topic, **more})
@@ -239,6 +239,7 @@ def notifications(c):
     check("pages", [n["NotificationType"] for n in first["NotificationConfigurations"] + rest], types[:2])
     check("another group", described(AutoScalingGroupNames=["none"]), [])
     check("a type", code_of(put, NotificationTypes=["x"]), "ValidationError")
+    check("no such topic", code_of(put, TopicARN=f"{topic}-not", NotificationTypes=types), "ValidationError")
     check("a topic", code_of(put, TopicARN="arn:aws:s3:::x", NotificationTypes=types), "ValidationError")
     c.delete_notification_configuration(**GROUP, TopicARN=topic)
     check("none left", described(), [])
@@ -297,9 +298,10 @@ def main():
     launch_configurations(autoscaling, stack, ec2)
     autoscaling.create_auto_scaling_group(**stack.group("web"))
     schedules(autoscaling)
-    hooks(autoscaling, stack)
+    topic = made("sns").create_topic(Name="told")["TopicArn"]
+    hooks(autoscaling, stack, topic)
     pools(autoscaling, stack)
-    notifications(autoscaling)
+    notifications(autoscaling, topic)
     shift = made("arc-zonal-shift")
     shift_checker = Checker(shift)
     zonal_shifts(autoscaling, shift)

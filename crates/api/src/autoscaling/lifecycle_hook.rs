@@ -3,7 +3,7 @@
 use super::error::{Result, error, validation};
 use super::group::{self, find_alive};
 use super::{Done, check};
-use crate::Ctx;
+use crate::{Ctx, sns};
 use model::autoscaling::{
     AutoScalingGroup, LifecycleHook, LifecycleResult, LifecycleState, Transition,
 };
@@ -125,7 +125,7 @@ pub fn put_in(
         hook.role = Some(arn).filter(|arn| !arn.is_empty());
     }
     if let Some(arn) = given.notification_target_arn {
-        hook.target = target(arn)?;
+        hook.target = target(ctx, arn)?;
         test_notification(ctx, group, &hook);
     }
     match at {
@@ -145,14 +145,21 @@ pub fn result(text: &str, at: &str) -> Result<LifecycleResult> {
     })
 }
 
-/// Topics and queues; none of them is here, so what they would get is told as events.
-fn target(arn: String) -> Result<Option<String>> {
+/// A topic or a queue. Topics deliver nothing here and queues are not here, so what they would get
+/// is told as events.
+fn target(ctx: &Ctx, arn: String) -> Result<Option<String>> {
     check::length(&arn, "notificationTargetARN", 0, 255)?;
     if arn.is_empty() {
         return Ok(None);
     }
     let mut parts = arn.split(':').skip(2);
     match parts.next() {
+        // AWS proves a target with a message, and takes none that it cannot reach.
+        Some("sns") if arn.starts_with("arn:") && !sns::exists(ctx, &arn) => {
+            Err(validation(format!(
+                "Unable to publish test message to notification target {arn}. Please check your target and role configuration and try to put lifecycle hook again."
+            )))
+        }
         Some("sns" | "sqs") if arn.starts_with("arn:") => Ok(Some(arn)),
         _ => Err(validation(format!(
             "Invalid notification target ARN: {arn}. It must be the ARN of an SNS topic or an SQS queue."

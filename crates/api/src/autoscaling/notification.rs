@@ -1,11 +1,11 @@
 //! Notifications of a group's launches and terminations.
 //!
-//! Topics are not here, so what one would get is told as an event with the same content.
+//! Topics deliver nothing here, so what one would get is told as an event with the same content.
 
 use super::error::{Result, error, validation};
 use super::group::{self, find_alive, owned};
 use super::page::page;
-use crate::Ctx;
+use crate::{Ctx, sns};
 use model::autoscaling::{AutoScalingGroup, GroupNotification};
 use model::event::Severity;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,12 @@ pub fn put(ctx: &mut Ctx, input: PutNotificationConfiguration) -> Result<()> {
     let topic = input.topic_arn;
     if !topic.starts_with("arn:") || topic.split(':').nth(2) != Some("sns") {
         return Err(validation(format!("Invalid topic ARN: {topic}")));
+    }
+    // AWS publishes to it before it takes it. Assumption: the words, which no source gives.
+    if !sns::exists(ctx, &topic) {
+        return Err(validation(format!(
+            "Unable to publish to the topic {topic}: Topic does not exist"
+        )));
     }
     let mut types = input.notification_types;
     if types.is_empty() {

@@ -12,6 +12,7 @@ mod tag;
 mod topic;
 
 use crate::Ctx;
+use model::Scope;
 use model::sns::Topic;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -68,6 +69,16 @@ fn find(ctx: &Ctx, arn: &str) -> Result<Arc<Topic>> {
     let key = ScopedName::new(&ctx.scope, own_name(ctx, arn)?);
     let found = ctx.tx.topics.get(&key).cloned();
     found.ok_or_else(|| ApiError::not_found("NotFound", "Topic does not exist"))
+}
+
+/// Whether there is such a topic, whoever has it.
+pub(crate) fn exists(ctx: &Ctx, arn: &str) -> bool {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let [_, _, "sns", region, account, name] = parts[..] else {
+        return false;
+    };
+    let key = ScopedName::new(&Scope::new(account, region), name);
+    ctx.tx.topics.get(&key).is_some()
 }
 
 /// Items per page of every list, as AWS's.

@@ -219,6 +219,11 @@ impl Cloud {
             .unwrap_or_else(|e| panic!("{parameters}: {e}"))
     }
 
+    pub fn sns(&self, parameters: &str) -> String {
+        self.call(api::sns::service(), "2010-03-31", parameters)
+            .unwrap_or_else(|e| panic!("{parameters}: {e}"))
+    }
+
     pub fn try_autoscaling(&self, parameters: &str) -> Result<String, String> {
         self.call(api::autoscaling::service(), "2011-01-01", parameters)
     }

@@ -8,6 +8,10 @@ const ALL: &str = "arn:aws:sns:us-east-1:000000000000:all";
 const ENDS: &str = "arn:aws:sns:us-east-1:000000000000:ends";
 
 fn put(cloud: &Cloud, topic: &str, types: &[&str]) {
+    cloud.sns(&format!(
+        "CreateTopic&Name={}",
+        topic.rsplit(':').next().unwrap()
+    ));
     let types: Vec<String> = types
         .iter()
         .enumerate()
